@@ -1,0 +1,79 @@
+// An Allocator stores the content of one disk in memory.
+//
+// Contract, for every implementation:
+//   1. What nobody wrote reads as zeroes; what was zeroed reads as zeroes at once.
+//   2. Ranges lie within the disk: offset + count <= the size given at creation <= 2^63-1.
+//      The caller checks this (nbdkit does); count may be 0.
+//   3. A request that fails leaves each page with its old bytes or its new bytes, and pages it
+//      does not touch alone. The disk stays usable.
+//   4. Requests that run at the same time and overlap may interleave, but each byte read is one
+//      that was written there last, or is being written.
+//
+// Thread contract: read, write, zero, extents, usage and describe may be called from any number
+// of threads at once, between get_ready and stop. The life-cycle calls are made by one
+// thread, in the order get_ready, after_fork, stop, destructor.
+
+#ifndef RAMDISK_ALLOCATOR_H
+#define RAMDISK_ALLOCATOR_H
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "ramdisk/extents.h"
+#include "ramdisk/status.h"
+
+namespace ramdisk {
+
+struct Usage {
+  uint64_t stored_bytes = 0;  // bytes of the disk that are kept, in whole pages, uncompressed
+  uint64_t memory_bytes = 0;  // bytes of memory held for them: pages, tables, free pages not
+                              // yet given back
+};
+
+class Allocator {
+ public:
+  virtual ~Allocator() = default;
+  Allocator() = default;
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+
+  // Takes what has to be had before the first request. nbdkit may fork after this: locks on
+  // memory and threads do not survive that. On failure the allocator may only be destroyed.
+  virtual Status get_ready() { return {}; }
+
+  // Takes again what a fork loses. Called in the process that serves, whether it forked or not.
+  virtual Status after_fork() { return {}; }
+
+  // Ends background work. No request is under way or comes later. Called at most once.
+  virtual void stop() {}
+
+  // Copies the range at `offset` into `buffer`. Never fails for lack of disk memory.
+  virtual Status read(std::span<std::byte> buffer, uint64_t offset) = 0;
+
+  // Stores `data` at `offset`. ENOMEM or ENOSPC when there is no memory: pages written before
+  // that keep the new bytes, the others the old.
+  virtual Status write(std::span<const std::byte> data, uint64_t offset) = 0;
+
+  // Makes `count` bytes at `offset` read as zeroes, and gives back the memory of pages that
+  // this empties where the allocator can. Costs in proportion to what is stored in the range.
+  // May fail only if part of a page has to be rewritten and there is no memory for it.
+  virtual Status zero(uint64_t count, uint64_t offset) = 0;
+
+  // Reports the extents of the range to `visitor`.
+  virtual Status extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) = 0;
+
+  // The unit in which requests are cheapest, in bytes; a power of two.
+  virtual uint32_t preferred_block_size() const = 0;
+
+  // Figures that were true at some moment during the call.
+  virtual Usage usage() const = 0;
+
+  // One phrase for people: how the disk is stored.
+  virtual std::string describe() const = 0;
+};
+
+}  // namespace ramdisk
+
+#endif

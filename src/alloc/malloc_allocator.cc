@@ -1,0 +1,78 @@
+#include "alloc/malloc_allocator.h"
+
+#include "core/available_memory.h"
+#include "core/memory_lock.h"
+#include "core/shared_bytes.h"
+
+namespace ramdisk {
+
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+}  // namespace
+
+MallocAllocator::MallocAllocator(const Environment& environment, uint64_t disk_bytes, bool lock)
+    : memory_(*environment.memory), disk_bytes_(disk_bytes), lock_(lock) {}
+
+MallocAllocator::~MallocAllocator() {
+  if (base_) memory_.unmap(base_, mapped_bytes_);
+}
+
+// Makes sure that the memory can be had, but does not touch it yet: what is touched before a fork
+// is shared with the parent, and under --run, where the parent stays, each page written would then
+// be copied and kept twice.
+Status MallocAllocator::get_ready() {
+  if (disk_bytes_ == 0) return {};
+  const std::string wanted =
+      "allocator=malloc: cannot take " + std::to_string(disk_bytes_) + " bytes of memory: ";
+  const AvailableMemory available = available_memory();
+  if (disk_bytes_ > available.bytes) {
+    return Status::error(ENOMEM, wanted + available.limit + " leave " +
+                                     std::to_string(available.bytes) +
+                                     " bytes (allocator=sparse takes memory only for what is written)");
+  }
+  if (disk_bytes_ > SIZE_MAX - kHugePage) {
+    return Status::error(ENOMEM, wanted + "this process cannot address so much");
+  }
+  const size_t bytes = (static_cast<size_t>(disk_bytes_) + 4095) & ~size_t{4095};
+  const bool huge = bytes >= kHugePage;
+  base_ = static_cast<std::byte*>(memory_.map(bytes, huge ? kHugePage : 4096, huge));
+  if (!base_) return Status::error(ENOMEM, wanted + "the system refuses (see also 'ulimit -v')");
+  mapped_bytes_ = bytes;
+  return lock_ ? try_lock_memory(base_, mapped_bytes_) : Status();
+}
+
+Status MallocAllocator::after_fork() {
+  if (!base_) return {};
+  if (lock_) return lock_memory(base_, mapped_bytes_);
+  if (memory_.populate(base_, mapped_bytes_)) return {};
+  return Status::error(ENOMEM, "allocator=malloc: memory ran out while " +
+                                   std::to_string(disk_bytes_) + " bytes were being taken");
+}
+
+Status MallocAllocator::read(std::span<std::byte> buffer, uint64_t offset) {
+  copy_from_shared(buffer.data(), base_ + offset, buffer.size());
+  return {};
+}
+
+Status MallocAllocator::write(std::span<const std::byte> data, uint64_t offset) {
+  copy_to_shared(base_ + offset, data.data(), data.size());
+  return {};
+}
+
+Status MallocAllocator::zero(uint64_t count, uint64_t offset) {
+  zero_shared(base_ + offset, static_cast<size_t>(count));
+  return {};
+}
+
+Status MallocAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) {
+  if (count > 0) visitor.extent(offset, count, ExtentKind::data);
+  return {};
+}
+
+std::string MallocAllocator::describe() const {
+  return lock_ ? "one block of memory, locked" : "one block of memory";
+}
+
+}  // namespace ramdisk

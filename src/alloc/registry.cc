@@ -1,0 +1,180 @@
+#include "alloc/registry.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <optional>
+
+#include "alloc/malloc_allocator.h"
+#include "alloc/sparse_allocator.h"
+#include "core/memory_lock.h"
+#ifdef RAMDISK_HAVE_ZSTD
+#include "alloc/zstd_allocator.h"
+#include "core/codec.h"
+#endif
+
+namespace ramdisk {
+
+namespace {
+
+struct Type {
+  AllocatorType type;
+  std::string_view name;
+  std::string_view keys;  // for messages; what each means is in apply_key()
+  bool can_lock;
+};
+
+constexpr std::array<Type, 3> kTypes{{
+    {AllocatorType::sparse, "sparse", "none", false},
+    {AllocatorType::malloc, "malloc", "mlock=true|false", true},
+    {AllocatorType::zstd, "zstd", "level=N", false},
+}};
+
+const Type& type_of(AllocatorType type) {
+  return *std::find_if(kTypes.begin(), kTypes.end(), [&](const Type& t) { return t.type == type; });
+}
+
+Status invalid(std::string text) { return Status::error(EINVAL, std::move(text)); }
+
+std::string known_names() {
+  std::string names;
+  for (const Type& type : kTypes) {
+    if (!names.empty()) names += ", ";
+    names += type.name;
+  }
+  return names;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+// Cuts `rest` at the first comma and returns what was before it.
+std::string_view next_part(std::string_view& rest) {
+  const size_t comma = rest.find(',');
+  const std::string_view part = rest.substr(0, comma);
+  rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
+  return part;
+}
+
+Result<int> parse_level([[maybe_unused]] std::string_view value) {
+#ifdef RAMDISK_HAVE_ZSTD
+  const LevelRange range = zstd_levels();
+  int level = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), level);
+  if (error == std::errc() && end == value.data() + value.size() && level >= range.least &&
+      level <= range.most) {
+    return level;
+  }
+  return invalid("allocator=zstd: level=" + std::string(value) + ": must be a number from " +
+                 std::to_string(range.least) + " to " + std::to_string(range.most));
+#else
+  return 0;  // check_options() refuses the allocator itself
+#endif
+}
+
+// `value` is empty when the key stands alone, which means true.
+Status apply_key(AllocatorOptions& options, std::string_view key,
+                 std::optional<std::string_view> value) {
+  const Type& type = type_of(options.type);
+  const std::string prefix = "allocator=" + std::string(type.name) + ": ";
+  if (key == "mlock") {
+    Result<bool> on = parse_bool(prefix + "mlock", value.value_or("true"));
+    options.mlock = on.value();
+    return on.status();
+  }
+  if (key == "level" && options.type == AllocatorType::zstd) {
+    Result<int> level = parse_level(value.value_or("true"));
+    options.level = level.value();
+    return level.status();
+  }
+  return invalid(prefix + "unknown key \"" + std::string(key) +
+                 "\" (known keys: " + std::string(type.keys) + ")");
+}
+
+}  // namespace
+
+const char* allocator_name(AllocatorType type) { return type_of(type).name.data(); }
+
+Result<bool> parse_bool(std::string_view what, std::string_view value) {
+  const std::string word = lower(value);
+  for (const char* yes : {"1", "true", "t", "yes", "y", "on"}) {
+    if (word == yes) return true;
+  }
+  for (const char* no : {"0", "false", "f", "no", "n", "off"}) {
+    if (word == no) return false;
+  }
+  return invalid(std::string(what) + "=" + std::string(value) + ": must be true or false");
+}
+
+Result<AllocatorOptions> parse_allocator(std::string_view value) {
+  std::string_view rest = value;
+  const std::string_view name = next_part(rest);
+  if (name.empty()) {
+    return invalid("allocator=" + std::string(value) +
+                   ": the name of the allocator is missing (known: " + known_names() + ")");
+  }
+  AllocatorOptions options;
+  const auto type =
+      std::find_if(kTypes.begin(), kTypes.end(), [&](const Type& t) { return t.name == name; });
+  if (type == kTypes.end()) {
+    return invalid("allocator=" + std::string(value) + ": unknown allocator \"" +
+                   std::string(name) + "\" (known: " + known_names() + ")");
+  }
+  options.type = type->type;
+  // A comma announces a key: none may be missing.
+  for (bool more = name.size() < value.size(); more;) {
+    const bool last = rest.find(',') == std::string_view::npos;
+    const std::string_view part = next_part(rest);
+    const size_t equals = part.find('=');
+    std::optional<std::string_view> key_value;
+    if (equals != std::string_view::npos) key_value = part.substr(equals + 1);
+    if (Status status = apply_key(options, part.substr(0, equals), key_value); !status.ok()) {
+      return status;
+    }
+    more = !last;
+  }
+  return options;
+}
+
+Status check_options(const AllocatorOptions& options) {
+  const Type& type = type_of(options.type);
+#ifndef RAMDISK_HAVE_ZSTD
+  if (options.type == AllocatorType::zstd) {
+    return Status::error(ENOTSUP,
+                         "allocator=zstd: this plugin was built without zstd support "
+                         "(available: sparse, malloc)");
+  }
+#endif
+  if (options.mlock && !type.can_lock) {
+    return invalid("mlock=true: allocator=" + std::string(type.name) +
+                   " cannot lock its memory yet (allocator=malloc can)");
+  }
+  if (options.mlock && !memory_lock_supported()) {
+    return Status::error(ENOTSUP, "mlock=true: this system cannot lock memory");
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Allocator>> make_allocator(const AllocatorOptions& options,
+                                                  uint64_t disk_bytes,
+                                                  const Environment& environment) {
+  switch (options.type) {
+    case AllocatorType::sparse:
+      return {std::make_unique<SparseAllocator>(environment, disk_bytes)};
+    case AllocatorType::malloc:
+      return {std::make_unique<MallocAllocator>(environment, disk_bytes, options.mlock)};
+    case AllocatorType::zstd:
+#ifdef RAMDISK_HAVE_ZSTD
+      return {std::make_unique<ZstdAllocator>(environment, disk_bytes, options.level)};
+#else
+      break;
+#endif
+  }
+  return check_options(options);
+}
+
+}  // namespace ramdisk

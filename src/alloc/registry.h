@@ -1,0 +1,58 @@
+// The allocators that there are, by name: what allocator=... may say, and how one is made.
+//
+// Thread contract: pure functions; make_allocator() belongs to start-up.
+
+#ifndef RAMDISK_ALLOC_REGISTRY_H
+#define RAMDISK_ALLOC_REGISTRY_H
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/memory_source.h"
+#include "ramdisk/allocator.h"
+#include "ramdisk/result.h"
+
+namespace ramdisk {
+
+enum class AllocatorType { sparse, malloc, zstd };
+
+struct AllocatorOptions {
+  AllocatorType type = AllocatorType::sparse;
+  bool mlock = false;
+  int level = 3;  // zstd's compression level
+};
+
+// What an allocator needs from around it. Must outlive the allocator.
+struct Environment {
+  MemorySource* memory = nullptr;
+  // Called with one line for each directory made or freed; empty: nobody wants to know.
+  std::function<void(const std::string&)> trace_directories;
+};
+
+const char* allocator_name(AllocatorType type);
+
+// true for 1, true, t, yes, y, on and false for 0, false, f, no, n, off, in any case, which are the
+// words that nbdkit itself takes. `what` names the parameter in the error.
+Result<bool> parse_bool(std::string_view what, std::string_view value);
+
+// Reads NAME[,KEY[=VALUE]]..., the value of the parameter allocator. A key without a value means
+// true; of a key given twice the last counts. EINVAL with a message that names the parameter, the
+// value and what would be right.
+Result<AllocatorOptions> parse_allocator(std::string_view value);
+
+// EINVAL when `options` ask for what the chosen allocator cannot do, ENOTSUP for one that this
+// build does not have.
+Status check_options(const AllocatorOptions& options);
+
+// An allocator for a disk of `disk_bytes` bytes (0 to 2^63-1). `options` have passed
+// check_options(). Takes little memory; get_ready() takes the rest.
+Result<std::unique_ptr<Allocator>> make_allocator(const AllocatorOptions& options,
+                                                  uint64_t disk_bytes,
+                                                  const Environment& environment);
+
+}  // namespace ramdisk
+
+#endif

@@ -1,0 +1,365 @@
+#include "core/arena.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <new>
+
+namespace ramdisk {
+
+// Lives in the first bytes of the slab. Bit i of a bitmap speaks of block i.
+struct Arena::Slab {
+  Bitmap free{};     // can be taken
+  Bitmap dirty{};    // subset of free: holds old data
+  Bitmap absent{};   // subset of free, disjoint from dirty: takes no memory, reads as zeroes
+  std::array<Bitmap, Epoch::kEpochs> retired{};
+
+  std::array<Link, kLists> links;
+  std::array<Slab*, Epoch::kEpochs> next_limbo{};
+  std::array<uint32_t, Epoch::kEpochs> retired_count{};
+  Slab* next_dropped = nullptr;
+  uint32_t free_count = 0;
+  uint32_t dirty_count = 0;
+  uint32_t ready_blocks = 0;  // blocks that have ever been populated: all but in the first slab
+  size_t ready_bytes = 0;     // of the slab, from its start
+};
+
+namespace {
+
+uint32_t count_bits(const auto& bitmap) {
+  uint32_t count = 0;
+  for (const uint64_t word : bitmap) count += static_cast<uint32_t>(std::popcount(word));
+  return count;
+}
+
+bool test(const auto& bitmap, size_t i) { return bitmap[i / 64] >> (i % 64) & 1; }
+
+void set_range(auto& bitmap, size_t first, size_t count) {
+  for (size_t i = first; i < first + count; ++i) bitmap[i / 64] |= uint64_t{1} << (i % 64);
+}
+
+size_t first_bit(const auto& bitmap) {
+  size_t word = 0;
+  while (bitmap[word] == 0) ++word;
+  return word * 64 + static_cast<size_t>(std::countr_zero(bitmap[word]));
+}
+
+}  // namespace
+
+Arena::Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes)
+    : memory_(memory),
+      epoch_(epoch),
+      block_bytes_(block_bytes),
+      blocks_((kSlabBytes - kHeaderBytes) / block_bytes),
+      can_discard_(block_bytes % 4096 == 0) {
+  static_assert(sizeof(Slab) <= kHeaderBytes);
+  assert(block_bytes >= kMinBlockBytes && block_bytes % 64 == 0 && blocks_ > 0);
+  epoch_.add_reclaimer(this);
+}
+
+Arena::~Arena() {
+  Slab* slab = nullptr;
+  {
+    MutexLock lock(mutex_);
+    slab = heads_[kAll];
+  }
+  while (slab) {
+    Slab* next = slab->links[kAll].next;
+    memory_.unmap(slab, kSlabBytes);
+    slab = next;
+  }
+}
+
+Arena::Slab* Arena::slab_of(const void* p) {
+  return reinterpret_cast<Slab*>(reinterpret_cast<uintptr_t>(p) & ~(kSlabBytes - 1));
+}
+
+size_t Arena::index_of(const void* p) const {
+  return ((reinterpret_cast<uintptr_t>(p) & (kSlabBytes - 1)) - kHeaderBytes) / block_bytes_;
+}
+
+std::byte* Arena::address_of(Slab* slab, size_t index) const {
+  return reinterpret_cast<std::byte*>(slab) + kHeaderBytes + index * block_bytes_;
+}
+
+std::byte* Arena::block_of(const void* p) const { return address_of(slab_of(p), index_of(p)); }
+
+uint64_t Arena::taken_blocks() const {
+  MutexLock lock(mutex_);
+  return taken_;
+}
+
+uint64_t Arena::held_bytes() const {
+  MutexLock lock(mutex_);
+  return held_;
+}
+
+// ---- lists
+
+void Arena::push(Slab* slab, List list) {
+  Slab* head = heads_[list];
+  slab->links[list] = {nullptr, head};
+  if (head) head->links[list].previous = slab;
+  heads_[list] = slab;
+}
+
+void Arena::remove(Slab* slab, List list) {
+  const Link link = slab->links[list];
+  if (link.next) link.next->links[list].previous = link.previous;
+  if (link.previous) {
+    link.previous->links[list].next = link.next;
+  } else {
+    heads_[list] = link.next;
+  }
+  slab->links[list] = {};
+}
+
+// ---- free blocks
+
+void Arena::set_free(Slab* slab, const Bitmap& blocks, bool dirty) {
+  const uint32_t count = count_bits(blocks);
+  if (count == 0) return;
+  for (size_t i = 0; i < kWords; ++i) {
+    slab->free[i] |= blocks[i];
+    if (dirty) slab->dirty[i] |= blocks[i];
+  }
+  if (slab->free_count == 0) push(slab, kUsable);
+  slab->free_count += count;
+  if (!dirty) return;
+  if (slab->dirty_count == 0) push(slab, kDirty);
+  slab->dirty_count += count;
+  dirty_ += count;
+}
+
+void Arena::clear_free(Slab* slab, const Bitmap& blocks) {
+  uint32_t count = 0;
+  uint32_t dirty = 0;
+  uint32_t absent = 0;
+  for (size_t i = 0; i < kWords; ++i) {
+    count += static_cast<uint32_t>(std::popcount(blocks[i]));
+    dirty += static_cast<uint32_t>(std::popcount(slab->dirty[i] & blocks[i]));
+    absent += static_cast<uint32_t>(std::popcount(slab->absent[i] & blocks[i]));
+    slab->free[i] &= ~blocks[i];
+    slab->dirty[i] &= ~blocks[i];
+    slab->absent[i] &= ~blocks[i];
+  }
+  held_ += absent * block_bytes_;
+  slab->free_count -= count;
+  if (count > 0 && slab->free_count == 0) remove(slab, kUsable);
+  slab->dirty_count -= dirty;
+  if (dirty > 0 && slab->dirty_count == 0) remove(slab, kDirty);
+  dirty_ -= dirty;
+  if (slab == spare_) spare_ = nullptr;
+}
+
+// Takes an empty slab out of all lists, for the caller to unmap when the lock is released, and
+// returns the chain of such slabs. One empty slab and the first one are kept: a disk that grows
+// and shrinks by a page must not map and unmap 2 MiB each time.
+Arena::Slab* Arena::drop_if_empty(Slab* slab, Slab* dropped) {
+  if (slab->free_count != slab->ready_blocks || slab == first_ || slab == spare_) return dropped;
+  if (!spare_) {
+    spare_ = slab;
+    return dropped;
+  }
+  uint32_t absent = count_bits(slab->absent);
+  clear_free(slab, Bitmap(slab->free));
+  remove(slab, kAll);
+  held_ -= absent * block_bytes_;  // clear_free() counted them as present again
+  held_ -= slab->ready_bytes - absent * block_bytes_;
+  slab->next_dropped = dropped;
+  return slab;
+}
+
+void Arena::unmap_chain(Slab* slab) noexcept {
+  while (slab) {
+    Slab* next = slab->next_dropped;
+    memory_.unmap(slab, kSlabBytes);
+    slab = next;
+  }
+}
+
+// ---- taking
+
+Arena::Run Arena::take(size_t most) {
+  for (;;) {
+    {
+      MutexLock lock(mutex_);
+      if (Slab* slab = heads_[kUsable]) return take_from(slab, most);
+    }
+    if (!grow()) return {};
+  }
+}
+
+Arena::Run Arena::take_from(Slab* slab, size_t most) {
+  const size_t first = first_bit(slab->free);
+  const bool dirty = test(slab->dirty, first);
+  size_t count = 1;
+  while (count < most && first + count < blocks_ && test(slab->free, first + count) &&
+         test(slab->dirty, first + count) == dirty) {
+    ++count;
+  }
+  Bitmap blocks{};
+  set_range(blocks, first, count);
+  clear_free(slab, blocks);
+  taken_ += count;
+  return {address_of(slab, first), count, !dirty};
+}
+
+Arena::Slab* Arena::map_slab(bool huge) {
+  void* base = memory_.map(kSlabBytes, kSlabBytes, huge);
+  if (!base) return nullptr;
+  const size_t ready = huge ? kSlabBytes : kFirstSlabStep;
+  if (!memory_.populate(base, ready)) {
+    memory_.unmap(base, kSlabBytes);
+    return nullptr;
+  }
+  Slab* slab = new (base) Slab;
+  slab->ready_bytes = ready;
+  return slab;
+}
+
+bool Arena::grow_first_slab() {
+  if (first_) {
+    std::byte* next = reinterpret_cast<std::byte*>(first_) + first_->ready_bytes;
+    if (!memory_.populate(next, kFirstSlabStep)) return false;
+    first_->ready_bytes += kFirstSlabStep;
+    held_ += kFirstSlabStep;
+  } else {
+    first_ = map_slab(false);
+    if (!first_) return false;
+    push(first_, kAll);
+    held_ += first_->ready_bytes;
+  }
+  const size_t ready =
+      std::min<size_t>(blocks_, (first_->ready_bytes - kHeaderBytes) / block_bytes_);
+  Bitmap fresh{};
+  set_range(fresh, first_->ready_blocks, ready - first_->ready_blocks);
+  first_->ready_blocks = static_cast<uint32_t>(ready);
+  set_free(first_, fresh, false);
+  return true;
+}
+
+// Several threads may be here at once, each with a slab of its own; what one of them does not need
+// serves the next request.
+bool Arena::grow() {
+  {
+    MutexLock lock(mutex_);
+    if (!first_ || first_->ready_bytes < kSlabBytes) return grow_first_slab();
+  }
+  Slab* slab = map_slab(true);
+  if (!slab) return false;
+  slab->ready_blocks = static_cast<uint32_t>(blocks_);
+  Bitmap fresh{};
+  set_range(fresh, 0, blocks_);
+  MutexLock lock(mutex_);
+  push(slab, kAll);
+  held_ += kSlabBytes;
+  set_free(slab, fresh, false);
+  return true;
+}
+
+// ---- giving back
+
+void Arena::give_back(std::byte* base, size_t count) {
+  if (count == 0) return;
+  Slab* slab = slab_of(base);
+  Bitmap blocks{};
+  set_range(blocks, index_of(base), count);
+  Slab* dropped = nullptr;
+  {
+    MutexLock lock(mutex_);
+    taken_ -= count;
+    set_free(slab, blocks, true);
+    dropped = drop_if_empty(slab, nullptr);
+  }
+  unmap_chain(dropped);
+}
+
+void Arena::retire(std::span<std::byte* const> blocks) {
+  if (blocks.empty()) return;
+  const size_t list = epoch_.retire_epoch();
+  MutexLock lock(mutex_);
+  taken_ -= blocks.size();
+  for (std::byte* block : blocks) {
+    Slab* slab = slab_of(block);
+    if (slab->retired_count[list]++ == 0) {
+      slab->next_limbo[list] = limbo_[list];
+      limbo_[list] = slab;
+    }
+    const size_t i = index_of(block);
+    assert(!test(slab->free, i) && !test(slab->retired[list], i));
+    slab->retired[list][i / 64] |= uint64_t{1} << (i % 64);
+  }
+}
+
+void Arena::reclaim(size_t index) noexcept {
+  Slab* dropped = nullptr;
+  bool purge_now = false;
+  {
+    MutexLock lock(mutex_);
+    Slab* slab = limbo_[index];
+    limbo_[index] = nullptr;
+    while (slab) {
+      Slab* next = slab->next_limbo[index];
+      set_free(slab, slab->retired[index], true);
+      slab->retired[index] = {};
+      slab->retired_count[index] = 0;
+      dropped = drop_if_empty(slab, dropped);
+      slab = next;
+    }
+    purge_now = too_dirty(1);
+  }
+  unmap_chain(dropped);
+  if (purge_now) purge();
+}
+
+// ---- dirty memory
+
+// More than 1/`part` of what invariant 3 allows.
+bool Arena::too_dirty(unsigned part) const {
+  const uint64_t limit = kDirtyFloor + taken_ * block_bytes_ / 32;
+  return can_discard_ && discard_works_ && dirty_ * block_bytes_ > limit / part;
+}
+
+// Gives dirty blocks back to the system, slab by slab, until half of the allowance is free again.
+// The blocks are out of the bitmaps meanwhile, so the slab cannot become empty and vanish.
+void Arena::purge() noexcept {
+  for (;;) {
+    Slab* slab = nullptr;
+    Bitmap blocks;
+    {
+      MutexLock lock(mutex_);
+      slab = heads_[kDirty];
+      if (!slab || !too_dirty(2)) return;
+      blocks = slab->dirty;
+      clear_free(slab, blocks);
+    }
+    const bool clean = discard_blocks(slab, blocks);
+    Slab* dropped = nullptr;
+    {
+      MutexLock lock(mutex_);
+      set_free(slab, blocks, !clean);
+      if (clean) {
+        for (size_t i = 0; i < kWords; ++i) slab->absent[i] |= blocks[i];
+        held_ -= count_bits(blocks) * block_bytes_;
+      } else {
+        discard_works_ = false;
+      }
+      dropped = drop_if_empty(slab, nullptr);
+    }
+    unmap_chain(dropped);
+  }
+}
+
+// False if any part could not be discarded; then all of it counts as dirty.
+bool Arena::discard_blocks(Slab* slab, const Bitmap& blocks) noexcept {
+  for (size_t i = 0; i < blocks_;) {
+    size_t count = 0;
+    while (i + count < blocks_ && test(blocks, i + count)) ++count;
+    if (count > 0 && !memory_.discard(address_of(slab, i), count * block_bytes_)) return false;
+    i += count + 1;
+  }
+  return true;
+}
+
+}  // namespace ramdisk

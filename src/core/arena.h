@@ -1,0 +1,134 @@
+// An Arena hands out blocks of one size, carved from slabs of 2 MiB, and gives memory back to the
+// system when blocks are freed.
+//
+//   slab, 2 MiB, aligned to its size
+//   ┌────────┬─────────┬─────────┬─────────┬── ─ ─
+//   │ header │ block 0 │ block 1 │ block 2 │
+//   └────────┴─────────┴─────────┴─────────┴── ─ ─
+//
+// The header (one page) holds a bit a block for each thing to know about it. Why slabs: a huge page
+// populated in one call is ten times as fast as a page fault for every 4 KiB, and one bitmap step
+// finds a run of neighbouring blocks. The first slab is an exception: it is populated piece by
+// piece with small pages, so that a small disk takes little memory.
+//
+// Invariants:
+//   1. A block is in one of these states: taken; retired (a reader may still see it); free.
+//   2. A free block is clean (reads as zeroes) or dirty (holds old data and takes memory). Taken
+//      blocks say which they are, so nobody sees the bytes of a page that was freed.
+//   3. Dirty free memory is bounded: when it passes kDirtyFloor + 1/32 of what is taken, it is given
+//      back to the system, if the blocks are whole pages and the system can.
+//   4. A slab with no block taken or retired goes back to the system, but for one.
+//   5. The header's bytes are never given back while the slab is mapped.
+//
+// Thread contract: take, give_back, retire and the figures from any thread. The mutex is held for
+// O(1) steps of work each, never while the system makes memory present, but for the 64 KiB steps of
+// the first slab.
+
+#ifndef RAMDISK_CORE_ARENA_H
+#define RAMDISK_CORE_ARENA_H
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/epoch.h"
+#include "core/memory_source.h"
+#include "core/mutex.h"
+
+namespace ramdisk {
+
+class Arena final : public Epoch::Reclaimer {
+ public:
+  static constexpr size_t kSlabBytes = size_t{2} << 20;
+  static constexpr size_t kHeaderBytes = 4096;
+  static constexpr size_t kMinBlockBytes = 512;
+
+  // Neighbouring blocks; base == nullptr and count == 0 when there is no memory.
+  struct Run {
+    std::byte* base = nullptr;
+    size_t count = 0;
+    bool clean = false;  // every byte is zero
+  };
+
+  // `block_bytes`: kMinBlockBytes to kSlabBytes - kHeaderBytes, a multiple of 64 (blocks have that
+  // alignment; multiples of 4096 have that one). `memory` and `epoch` outlive the arena.
+  Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes);
+  ~Arena() override;  // unmaps everything, taken or not
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // Takes 1 to `most` neighbouring blocks.
+  Run take(size_t most) EXCLUDES(mutex_);
+
+  // Returns blocks that no other thread has ever been able to see.
+  void give_back(std::byte* base, size_t count) EXCLUDES(mutex_);
+
+  // Returns blocks that are unlinked but may still be in use by threads that are pinned. The caller
+  // is pinned.
+  void retire(std::span<std::byte* const> blocks) EXCLUDES(mutex_);
+
+  // The block that `p` points into.
+  std::byte* block_of(const void* p) const;
+
+  size_t block_bytes() const { return block_bytes_; }
+  uint64_t taken_blocks() const EXCLUDES(mutex_);  // retired ones are not counted
+  uint64_t held_bytes() const EXCLUDES(mutex_);    // memory taken from the system and not given back
+
+  void reclaim(size_t index) noexcept override EXCLUDES(mutex_);
+
+ private:
+  static constexpr size_t kMaxBlocks = (kSlabBytes - kHeaderBytes) / kMinBlockBytes;
+  static constexpr size_t kWords = (kMaxBlocks + 63) / 64;
+  static constexpr size_t kFirstSlabStep = 64 << 10;
+  static constexpr uint64_t kDirtyFloor = 4 << 20;
+  using Bitmap = std::array<uint64_t, kWords>;
+  struct Slab;
+  struct Link {
+    Slab* previous = nullptr;
+    Slab* next = nullptr;
+  };
+  enum List { kAll, kUsable, kDirty, kLists };  // every slab; with a free block; with a dirty one
+
+  static Slab* slab_of(const void* p);
+  size_t index_of(const void* p) const;
+  std::byte* address_of(Slab* slab, size_t index) const;
+
+  Run take_from(Slab* slab, size_t most) REQUIRES(mutex_);
+  bool grow() EXCLUDES(mutex_);
+  bool grow_first_slab() REQUIRES(mutex_);
+  Slab* map_slab(bool huge);
+
+  // How the bits of free blocks change; the lists and sums follow.
+  void set_free(Slab* slab, const Bitmap& blocks, bool dirty) REQUIRES(mutex_);
+  void clear_free(Slab* slab, const Bitmap& blocks) REQUIRES(mutex_);
+  Slab* drop_if_empty(Slab* slab, Slab* dropped) REQUIRES(mutex_);
+  void unmap_chain(Slab* slab) noexcept;
+
+  void push(Slab* slab, List list) REQUIRES(mutex_);
+  void remove(Slab* slab, List list) REQUIRES(mutex_);
+
+  bool too_dirty(unsigned part) const REQUIRES(mutex_);
+  void purge() noexcept EXCLUDES(mutex_);
+  bool discard_blocks(Slab* slab, const Bitmap& blocks) noexcept;
+
+  MemorySource& memory_;
+  Epoch& epoch_;
+  const size_t block_bytes_;
+  const size_t blocks_;   // in a slab
+  const bool can_discard_;  // blocks are whole pages
+
+  mutable Mutex mutex_;
+  std::array<Slab*, kLists> heads_ GUARDED_BY(mutex_){};
+  std::array<Slab*, Epoch::kEpochs> limbo_ GUARDED_BY(mutex_){};  // slabs with retired blocks
+  Slab* first_ GUARDED_BY(mutex_) = nullptr;  // the one that is populated piece by piece
+  Slab* spare_ GUARDED_BY(mutex_) = nullptr;  // an empty slab that is kept
+  uint64_t taken_ GUARDED_BY(mutex_) = 0;     // blocks
+  uint64_t dirty_ GUARDED_BY(mutex_) = 0;     // free dirty blocks
+  uint64_t held_ GUARDED_BY(mutex_) = 0;      // bytes
+  bool discard_works_ GUARDED_BY(mutex_) = true;
+};
+
+}  // namespace ramdisk
+
+#endif

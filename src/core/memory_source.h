@@ -1,0 +1,51 @@
+// Where memory comes from and where it goes back to: the operating system.
+//
+// Everything that grows with the content of a disk comes through here, so that a test can make it
+// fail, and so that the code above does not know which system it runs on.
+//
+// Thread contract: every function may be called from any thread at any time.
+
+#ifndef RAMDISK_CORE_MEMORY_SOURCE_H
+#define RAMDISK_CORE_MEMORY_SOURCE_H
+
+#include <cstddef>
+#include <memory>
+
+namespace ramdisk {
+
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+
+  // `bytes` of zeroed memory aligned to `alignment`, or nullptr. Both are multiples of the
+  // system's page size, and `alignment` is a power of two. With `huge` the memory is backed by huge
+  // pages where the system has them; then it should be populated in large pieces.
+  virtual void* map(size_t bytes, size_t alignment, bool huge) = 0;
+
+  // Gives back a whole range that map() returned.
+  virtual void unmap(void* base, size_t bytes) noexcept = 0;
+
+  // Makes memory present before it is touched: much cheaper than one page fault a page. False when
+  // there is no memory for it; the range may then be partly present.
+  virtual bool populate(void* base, size_t bytes) = 0;
+
+  // Gives back the memory of a page-aligned part of a mapped range and keeps its addresses: it
+  // reads as zeroes afterwards. False when the system cannot do it (locked memory, or no such
+  // call); the content is then unspecified.
+  virtual bool discard(void* base, size_t bytes) noexcept = 0;
+};
+
+// Memory from the system's own calls (mmap and madvise).
+std::unique_ptr<MemorySource> make_system_memory();
+
+// Memory by standard C++ alone, for systems without those calls: nothing is populated ahead and
+// parts of a range cannot be given back.
+std::unique_ptr<MemorySource> make_portable_memory();
+
+// make_system_memory() where there is one, else make_portable_memory(). The environment variable
+// RAMDISK_MEMORY=portable forces the latter.
+std::unique_ptr<MemorySource> make_default_memory();
+
+}  // namespace ramdisk
+
+#endif

@@ -1,0 +1,124 @@
+#include "core/page_table.h"
+
+#include <new>
+#include <thread>
+
+namespace ramdisk {
+
+namespace {
+
+// How often to look at a locked word before sleeping. A page is copied in well under a microsecond.
+constexpr int kSpins = 100;
+
+void pause_cpu() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+PageTable::PageTable(MemorySource& memory, Epoch& epoch, uint64_t disk_bytes, Trace trace)
+    : directories_(memory, epoch, kDirectoryBytes),
+      nodes_(memory, epoch, RadixTree::kNodeBytes),
+      trace_(std::move(trace)),
+      tree_(nodes_, (disk_bytes >> (kPageShift + kDirectoryShift)) + 1) {}
+
+// Acquire pairs with the release of unlock_word(): this thread sees what the last owner did. After
+// a sleep the lock is taken with kWaiters set, because others may be asleep still.
+bool PageTable::lock_word(Word& word) noexcept {
+  uint64_t now = word.load(std::memory_order_relaxed);
+  uint64_t flags = kLocked;
+  for (int spins = 0;;) {
+    if (now & kDead) return false;
+    if (!(now & kLocked)) {
+      if (word.compare_exchange_weak(now, now | flags, std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+        return true;
+      }
+    } else if (spins < kSpins) {
+      ++spins;
+      pause_cpu();
+      now = word.load(std::memory_order_relaxed);
+    } else if ((now & kWaiters) ||
+               word.compare_exchange_weak(now, now | kWaiters, std::memory_order_relaxed)) {
+      word.wait(now | kWaiters, std::memory_order_relaxed);
+      flags = kLocked | kWaiters;
+      now = word.load(std::memory_order_relaxed);
+    }
+  }
+}
+
+void PageTable::wake(Word& word) noexcept { word.notify_all(); }
+
+PageTable::Slot PageTable::Cursor::lock(uint64_t page) {
+  const uint64_t key = page >> kDirectoryShift;
+  for (;;) {
+    if (!directory_ || directory_->key != key) directory_ = table_.find(key);
+    if (!directory_) directory_ = table_.find_or_create(key);
+    if (!directory_) return {};
+    if (lock_word(directory_->words[page % kDirectoryPages])) return {directory_, page};
+    // Dead: whoever removes the directory holds the mutex that find_or_create() waits for.
+    directory_ = table_.find_or_create(key);
+    if (!directory_) return {};
+  }
+}
+
+PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {
+  const uint64_t key = page >> kDirectoryShift;
+  if (!directory_ || directory_->key != key) directory_ = table_.find(key);
+  if (!directory_) return {};
+  Word& word = directory_->words[page % kDirectoryPages];
+  if (!word.compare_exchange_strong(payload, payload | kLocked, std::memory_order_acquire,
+                                    std::memory_order_relaxed)) {
+    return {};
+  }
+  return {directory_, page};
+}
+
+PageTable::Directory* PageTable::find_or_create(uint64_t key) {
+  MutexLock lock(structure_);
+  if (Directory* directory = find(key)) return directory;
+  const Arena::Run run = directories_.take(1);
+  if (!run.base) return nullptr;
+  Directory* directory = new (run.base) Directory;
+  directory->key = key;
+  if (!tree_.insert(directory)) {
+    directories_.give_back(run.base, 1);
+    return nullptr;
+  }
+  trace("made", key);
+  return directory;
+}
+
+// Some of the words may be dead when this fails; then they are empty again when it returns.
+bool PageTable::kill_words(Directory* directory) noexcept {
+  for (size_t i = 0; i < kDirectoryPages; ++i) {
+    uint64_t empty = 0;
+    if (directory->words[i].compare_exchange_strong(empty, kDead, std::memory_order_acquire,
+                                                    std::memory_order_relaxed)) {
+      continue;
+    }
+    while (i-- > 0) directory->words[i].store(0, std::memory_order_release);
+    return false;
+  }
+  return true;
+}
+
+void PageTable::remove_if_empty(Directory* directory) {
+  MutexLock lock(structure_);
+  const uint64_t key = directory->key;
+  if (find(key) != directory || !kill_words(directory)) return;
+  tree_.erase(key);
+  std::byte* block = reinterpret_cast<std::byte*>(directory);
+  directories_.retire({&block, 1});
+  trace("freed", key);
+}
+
+void PageTable::trace(const char* what, uint64_t key) const {
+  if (!trace_) return;
+  trace_(std::string("directory ") + what + ": offset " +
+         std::to_string(key << (kDirectoryShift + kPageShift)));
+}
+
+}  // namespace ramdisk

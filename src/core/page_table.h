@@ -1,0 +1,205 @@
+// PageTable: for each page of a disk one word, which says where the page is kept. 0 means hole.
+//
+//   L1: RadixTree            L2: Directory (256 words, 1 MiB of disk)
+//   ┌───────────────┐        ┌──────────────┐
+//   │ directory 0  ─────────▶│ word, page 0 │──▶ whatever the allocator keeps there
+//   │ directory 7  ───┐      │ word, page 1 │
+//   └───────────────┘ │      └──────────────┘
+//                     └─────▶ …
+//
+// A word is a payload (a multiple of 8, chosen by the allocator) and three flag bits. Readers look
+// at words without a lock; whoever changes one holds its lock bit. Directories appear when a page
+// in them is first written and go when their last page does.
+//
+// Invariants:
+//   1. A word's payload changes only under the word's lock.
+//   2. A directory is taken out of the tree only while all its words are dead, and a word dies only
+//      when it is empty and unlocked. Whoever locks a word therefore locks the one that is in use.
+//   3. A payload that is unlinked is the caller's to retire; readers may use it until they unpin.
+//
+// Thread contract: everything from any pinned thread. Locks on words are taken in ascending order
+// by those who hold several; structure_ comes after them. A thread waits only for one that works on
+// the same page, and for the O(log n) steps of adding or removing a directory.
+
+#ifndef RAMDISK_CORE_PAGE_TABLE_H
+#define RAMDISK_CORE_PAGE_TABLE_H
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "core/arena.h"
+#include "core/mutex.h"
+#include "core/page.h"
+#include "core/radix_tree.h"
+#include "ramdisk/status.h"
+
+namespace ramdisk {
+
+class PageTable {
+ public:
+  // Small, so that a write far from all others costs little: 2 KiB and its own page.
+  static constexpr unsigned kDirectoryShift = 8;
+  static constexpr size_t kDirectoryPages = size_t{1} << kDirectoryShift;
+
+  using Trace = std::function<void(const std::string&)>;
+
+  class Slot;
+  class Cursor;
+
+  // For disks of `disk_bytes` (0 to 2^63-1). `trace`, if any, is told about each directory made and
+  // freed.
+  PageTable(MemorySource& memory, Epoch& epoch, uint64_t disk_bytes, Trace trace);
+
+  // Calls visit(page, payload) for each page of [first, end) that is not a hole, in ascending order,
+  // until it returns false. Takes no lock: a page may change while it is visited. Costs O(1) for a
+  // page in a directory that exists, O(1) for all directories that do not exist between two.
+  template <typename Visit>
+  void scan(uint64_t first, uint64_t end, Visit visit) const;
+
+  // Calls change(slot) for each page of [first, end) that is not a hole, in ascending order, with
+  // the page locked; a Status that is not ok ends it and is returned. Directories that this leaves
+  // empty go.
+  template <typename Change>
+  Status change(uint64_t first, uint64_t end, Change change);
+
+  uint64_t held_bytes() const { return directories_.held_bytes() + nodes_.held_bytes(); }
+
+ private:
+  static constexpr uint64_t kLocked = 1;
+  static constexpr uint64_t kWaiters = 2;  // someone sleeps until the lock is released
+  static constexpr uint64_t kDead = 4;     // alone in the word: the directory is being removed
+  static constexpr uint64_t kFlags = 7;
+  using Word = std::atomic<uint64_t>;
+
+  struct Directory : RadixTree::Entry {
+    std::atomic<uint32_t> used{0};  // words with a payload; relaxed, a hint for remove_if_empty()
+    alignas(64) std::array<Word, kDirectoryPages> words{};
+  };
+  static constexpr size_t kDirectoryBytes = (sizeof(Directory) + 63) / 64 * 64;
+
+  static uint64_t payload_of(uint64_t word) { return word & ~kFlags; }
+  static bool lock_word(Word& word) noexcept;  // false: dead
+  // Release pairs with the acquire of scan() and lock_word(): what the payload stands for is
+  // complete.
+  static void unlock_word(Word& word, uint64_t payload) noexcept {
+    if (word.exchange(payload, std::memory_order_release) & kWaiters) wake(word);
+  }
+  static void wake(Word& word) noexcept;
+
+  Directory* find(uint64_t key) const { return static_cast<Directory*>(tree_.find(key)); }
+  Directory* next(uint64_t key) const { return static_cast<Directory*>(tree_.next(key)); }
+  Directory* find_or_create(uint64_t key) EXCLUDES(structure_);
+  void remove_if_empty(Directory* directory) EXCLUDES(structure_);
+  static bool kill_words(Directory* directory) noexcept;
+  void trace(const char* what, uint64_t key) const;
+
+  Arena directories_;
+  Arena nodes_;
+  const Trace trace_;
+  Mutex structure_;  // held by whoever adds or removes a directory
+  RadixTree tree_;   // changed under structure_, read without
+};
+
+// One page, locked until it goes or unlock() is called; or empty (false).
+class PageTable::Slot {
+ public:
+  Slot() = default;
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  ~Slot() {
+    if (word_) unlock_word(*word_, payload_);
+  }
+
+  explicit operator bool() const { return word_ != nullptr; }
+  uint64_t page() const { return page_; }
+  uint64_t payload() const { return payload_; }  // 0: hole
+
+  // Unlocks the page and makes `payload`, a multiple of 8, what readers find from now on. The caller
+  // retires the old one, if it is another, after this.
+  void unlock(uint64_t payload) {
+    if ((payload == 0) != (payload_ == 0)) {
+      directory_->used.fetch_add(payload ? 1 : -1, std::memory_order_relaxed);
+    }
+    unlock_word(*word_, payload);
+    word_ = nullptr;
+  }
+
+ private:
+  friend class PageTable;
+  friend class Cursor;
+  Slot(Directory* directory, uint64_t page)
+      : directory_(directory),
+        word_(&directory->words[page % kDirectoryPages]),
+        page_(page),
+        payload_(payload_of(word_->load(std::memory_order_relaxed))) {}
+
+  Directory* directory_ = nullptr;
+  Word* word_ = nullptr;
+  uint64_t page_ = 0;
+  uint64_t payload_ = 0;
+};
+
+// Locks pages for writing, one after the other; remembers the directory of the last one. Lives no
+// longer than the pin of its thread.
+class PageTable::Cursor {
+ public:
+  explicit Cursor(PageTable& table) : table_(table) {}
+
+  // Locks `page`, whose directory is made if there is none. The slot is empty if there is no memory
+  // for that.
+  Slot lock(uint64_t page);
+
+  // Locks `page` if it has this payload and nobody holds its lock; never waits.
+  Slot try_lock(uint64_t page, uint64_t payload);
+
+ private:
+  PageTable& table_;
+  Directory* directory_ = nullptr;
+};
+
+template <typename Visit>
+void PageTable::scan(uint64_t first, uint64_t end, Visit visit) const {
+  while (first < end) {
+    const Directory* directory = next(first >> kDirectoryShift);
+    if (!directory) return;
+    const uint64_t base = directory->key << kDirectoryShift;
+    if (base >= end) return;
+    const uint64_t stop = std::min(end, base + kDirectoryPages);
+    for (uint64_t page = std::max(first, base); page < stop; ++page) {
+      const uint64_t payload =
+          payload_of(directory->words[page - base].load(std::memory_order_acquire));
+      if (payload != 0 && !visit(page, payload)) return;
+    }
+    first = base + kDirectoryPages;
+  }
+}
+
+template <typename Change>
+Status PageTable::change(uint64_t first, uint64_t end, Change change) {
+  while (first < end) {
+    Directory* directory = next(first >> kDirectoryShift);
+    if (!directory) break;
+    const uint64_t base = directory->key << kDirectoryShift;
+    if (base >= end) break;
+    const uint64_t stop = std::min(end, base + kDirectoryPages);
+    for (uint64_t page = std::max(first, base); page < stop; ++page) {
+      Word& word = directory->words[page - base];
+      // A page that is only now being written for the first time is ordered after this call.
+      if (payload_of(word.load(std::memory_order_relaxed)) == 0) continue;
+      if (!lock_word(word)) continue;  // dead: a hole
+      Slot slot(directory, page);
+      if (slot.payload() == 0) continue;
+      if (Status status = change(slot); !status.ok()) return status;
+    }
+    if (directory->used.load(std::memory_order_relaxed) == 0) remove_if_empty(directory);
+    first = base + kDirectoryPages;
+  }
+  return {};
+}
+
+}  // namespace ramdisk
+
+#endif

@@ -1,0 +1,99 @@
+#include "core/radix_tree.h"
+
+#include <bit>
+#include <cassert>
+#include <new>
+
+namespace ramdisk {
+
+RadixTree::RadixTree(Arena& nodes, uint64_t keys) : nodes_(nodes) {
+  assert(keys >= 1 && nodes.block_bytes() >= kNodeBytes);
+  const unsigned bits = static_cast<unsigned>(std::bit_width(keys - 1));
+  top_ = bits <= kBits ? 0 : (bits - 1) / kBits;
+}
+
+// Acquire pairs with the release stores of insert(): what a slot points to is complete.
+RadixTree::Entry* RadixTree::find(uint64_t key) const {
+  const Node* node = &root_;
+  for (unsigned level = top_;; --level) {
+    const uintptr_t slot = node->slots[digit(key, level)].load(std::memory_order_acquire);
+    if (slot == 0) return nullptr;
+    if (Entry* entry = entry_in(slot)) return entry->key == key ? entry : nullptr;
+    node = reinterpret_cast<const Node*>(slot);
+  }
+}
+
+RadixTree::Entry* RadixTree::next(uint64_t key) const { return next_in(root_, top_, key); }
+
+// Right of the key's own digit every entry is larger, so the search below starts at 0 there.
+RadixTree::Entry* RadixTree::next_in(const Node& node, unsigned level, uint64_t key) const {
+  const size_t own = digit(key, level);
+  for (size_t i = own; i < kFanout; ++i) {
+    const uintptr_t slot = node.slots[i].load(std::memory_order_acquire);
+    if (slot == 0) continue;
+    if (Entry* entry = entry_in(slot)) {
+      if (i > own || entry->key >= key) return entry;
+      continue;
+    }
+    const Node& child = *reinterpret_cast<const Node*>(slot);
+    if (Entry* entry = next_in(child, level - 1, i > own ? 0 : key)) return entry;
+  }
+  return nullptr;
+}
+
+RadixTree::Node* RadixTree::make_node() {
+  const Arena::Run run = nodes_.take(1);
+  return run.base ? new (run.base) Node : nullptr;
+}
+
+bool RadixTree::insert(Entry* entry) {
+  Node* node = &root_;
+  unsigned level = top_;
+  for (;;) {
+    Slot& slot = node->slots[digit(entry->key, level)];
+    const uintptr_t now = slot.load(std::memory_order_relaxed);
+    if (now == 0) {
+      slot.store(slot_for(entry), std::memory_order_release);
+      ++node->used;
+      return true;
+    }
+    if (Entry* other = entry_in(now)) {
+      // The two share this slot: a node below it takes the other one, then the search goes on.
+      // When memory runs out half-way the tree is only deeper than it need be.
+      assert(other->key != entry->key && level > 0);
+      Node* fresh = make_node();
+      if (!fresh) return false;
+      fresh->slots[digit(other->key, level - 1)].store(now, std::memory_order_relaxed);
+      fresh->used = 1;
+      slot.store(reinterpret_cast<uintptr_t>(fresh), std::memory_order_release);
+      node = fresh;
+    } else {
+      node = reinterpret_cast<Node*>(now);
+    }
+    --level;
+  }
+}
+
+void RadixTree::erase(uint64_t key) { erase_in(root_, top_, key); }
+
+void RadixTree::erase_in(Node& node, unsigned level, uint64_t key) {
+  Slot& slot = node.slots[digit(key, level)];
+  const uintptr_t now = slot.load(std::memory_order_relaxed);
+  if (now == 0) return;
+  if (const Entry* entry = entry_in(now)) {
+    if (entry->key != key) return;
+  } else {
+    Node& child = *reinterpret_cast<Node*>(now);
+    erase_in(child, level - 1, key);
+    if (child.used > 0) return;
+    std::byte* block = reinterpret_cast<std::byte*>(&child);
+    slot.store(0, std::memory_order_release);
+    --node.used;
+    nodes_.retire({&block, 1});
+    return;
+  }
+  slot.store(0, std::memory_order_release);
+  --node.used;
+}
+
+}  // namespace ramdisk

@@ -1,0 +1,41 @@
+// Collects unlinked blocks and retires them together, for one lock of the arena instead of many.
+//
+// Lives no longer than the pin of its thread. Not for use by several threads.
+
+#ifndef RAMDISK_CORE_RETIRE_BATCH_H
+#define RAMDISK_CORE_RETIRE_BATCH_H
+
+#include <array>
+#include <cstddef>
+
+#include "core/arena.h"
+
+namespace ramdisk {
+
+class RetireBatch {
+ public:
+  explicit RetireBatch(Arena& arena) : arena_(arena) {}
+  ~RetireBatch() { flush(); }
+  RetireBatch(const RetireBatch&) = delete;
+  RetireBatch& operator=(const RetireBatch&) = delete;
+
+  // `block` has been unlinked already.
+  void add(std::byte* block) {
+    blocks_[count_++] = block;
+    if (count_ == blocks_.size()) flush();
+  }
+
+ private:
+  void flush() {
+    arena_.retire({blocks_.data(), count_});
+    count_ = 0;
+  }
+
+  Arena& arena_;
+  std::array<std::byte*, 64> blocks_;
+  size_t count_ = 0;
+};
+
+}  // namespace ramdisk
+
+#endif

@@ -1,0 +1,79 @@
+// Copying to and from pages that another thread may be writing at the same moment.
+//
+// NBD lets overlapping requests interleave byte by byte, so pages are read without a lock. That is
+// a race that C++ has no word for yet: P1478R ("Byte-wise atomic memcpy") describes the missing
+// function. Until it is there this is memcpy and memset, which on every machine this runs on read
+// and write whole bytes, and under ThreadSanitizer a loop of relaxed atomics, so that it sees
+// these copies as what they are and still reports every other race.
+
+#ifndef RAMDISK_CORE_SHARED_BYTES_H
+#define RAMDISK_CORE_SHARED_BYTES_H
+
+#include <atomic>
+#include <cstddef>
+#include <cstring>
+
+#if defined(__SANITIZE_THREAD__)
+#define RAMDISK_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RAMDISK_TSAN 1
+#endif
+#endif
+
+namespace ramdisk {
+
+#ifdef RAMDISK_TSAN
+
+inline void copy_from_shared(std::byte* to, const std::byte* from, size_t count) {
+  for (size_t i = 0; i < count; ++i)
+    to[i] = std::atomic_ref(const_cast<std::byte&>(from[i])).load(std::memory_order_relaxed);
+}
+
+inline void copy_to_shared(std::byte* to, const std::byte* from, size_t count) {
+  for (size_t i = 0; i < count; ++i)
+    std::atomic_ref(to[i]).store(from[i], std::memory_order_relaxed);
+}
+
+inline void zero_shared(std::byte* to, size_t count) {
+  for (size_t i = 0; i < count; ++i)
+    std::atomic_ref(to[i]).store(std::byte{0}, std::memory_order_relaxed);
+}
+
+inline bool is_zero_shared(const std::byte* p, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (std::atomic_ref(const_cast<std::byte&>(p[i])).load(std::memory_order_relaxed) !=
+        std::byte{0})
+      return false;
+  }
+  return true;
+}
+
+#else
+
+inline void copy_from_shared(std::byte* to, const std::byte* from, size_t count) {
+  std::memcpy(to, from, count);
+}
+
+inline void copy_to_shared(std::byte* to, const std::byte* from, size_t count) {
+  std::memcpy(to, from, count);
+}
+
+inline void zero_shared(std::byte* to, size_t count) { std::memset(to, 0, count); }
+
+// Looks at the first bytes alone before it calls memcmp: most data is not zero there. The rest is
+// zero exactly if it equals itself shifted by that head.
+inline bool is_zero_shared(const std::byte* p, size_t count) {
+  constexpr size_t kHead = 16;
+  const size_t head = count < kHead ? count : kHead;
+  for (size_t i = 0; i < head; ++i) {
+    if (p[i] != std::byte{0}) return false;
+  }
+  return count <= kHead || std::memcmp(p, p + kHead, count - kHead) == 0;
+}
+
+#endif
+
+}  // namespace ramdisk
+
+#endif

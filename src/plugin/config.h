@@ -1,0 +1,39 @@
+// What the command line says: the parameters of the plugin.
+//
+// Thread contract: start-up only, one thread.
+
+#ifndef RAMDISK_PLUGIN_CONFIG_H
+#define RAMDISK_PLUGIN_CONFIG_H
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "alloc/registry.h"
+#include "ramdisk/status.h"
+
+namespace ramdisk {
+
+class Config {
+ public:
+  // The answer to a parameter whose message nbdkit has already printed.
+  static Status already_reported() { return Status::error(EINVAL, ""); }
+
+  // One KEY=VALUE of the command line, in its order; of a key given twice the last one counts.
+  Status set(const char* key, const char* value);
+
+  // All parameters have been given: are they complete and do they go together?
+  Status complete();
+
+  uint64_t disk_bytes() const { return static_cast<uint64_t>(*disk_bytes_); }
+  const AllocatorOptions& options() const { return options_; }
+
+ private:
+  std::optional<int64_t> disk_bytes_;
+  AllocatorOptions options_;
+  std::optional<bool> mlock_;  // as a parameter of its own; holds for the chosen allocator
+};
+
+}  // namespace ramdisk
+
+#endif
