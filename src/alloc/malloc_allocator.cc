@@ -28,9 +28,9 @@ Status MallocAllocator::get_ready() {
       "allocator=malloc: cannot take " + std::to_string(disk_bytes_) + " bytes of memory: ";
   const AvailableMemory available = available_memory();
   if (disk_bytes_ > available.bytes) {
-    return Status::error(ENOMEM, wanted + available.limit + " leave " +
-                                     std::to_string(available.bytes) +
-                                     " bytes (allocator=sparse takes memory only for what is written)");
+    return Status::error(ENOMEM,
+                         wanted + available.limit + " leave " + std::to_string(available.bytes) +
+                             " bytes (allocator=sparse takes memory only for what is written)");
   }
   if (disk_bytes_ > SIZE_MAX - kHugePage) {
     return Status::error(ENOMEM, wanted + "this process cannot address so much");

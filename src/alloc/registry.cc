@@ -35,7 +35,9 @@ const Type& type_of(AllocatorType type) {
   return *std::find_if(kTypes.begin(), kTypes.end(), [&](const Type& t) { return t.type == type; });
 }
 
-Status invalid(std::string text) { return Status::error(EINVAL, std::move(text)); }
+Status invalid(std::string text) {
+  return Status::error(EINVAL, std::move(text));
+}
 
 std::string known_names() {
   std::string names;
@@ -97,7 +99,9 @@ Status apply_key(AllocatorOptions& options, std::string_view key,
 
 }  // namespace
 
-const char* allocator_name(AllocatorType type) { return type_of(type).name.data(); }
+const char* allocator_name(AllocatorType type) {
+  return type_of(type).name.data();
+}
 
 Result<bool> parse_bool(std::string_view what, std::string_view value) {
   const std::string word = lower(value);

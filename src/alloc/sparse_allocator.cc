@@ -17,9 +17,9 @@ Status SparseAllocator::read(std::span<std::byte> buffer, uint64_t offset) {
   const Epoch::Guard guard(epoch_);
   std::byte* const base = buffer.data();
   const uint64_t end = offset + buffer.size();
-  uint64_t done = offset;               // all before this byte of the disk has been put into place
-  const std::byte* source = nullptr;    // what is to be copied to `done` …
-  size_t length = 0;                    // … and how much of it
+  uint64_t done = offset;             // all before this byte of the disk has been put into place
+  const std::byte* source = nullptr;  // what is to be copied to `done` …
+  size_t length = 0;                  // … and how much of it
   const auto flush = [&] {
     if (length > 0) copy_from_shared(base + (done - offset), source, length);
     done += length;
@@ -124,6 +124,8 @@ Usage SparseAllocator::usage() const {
   return {pages_.taken_blocks() * kPageBytes, pages_.held_bytes() + table_.held_bytes()};
 }
 
-std::string SparseAllocator::describe() const { return "sparse, pages of 4096 bytes"; }
+std::string SparseAllocator::describe() const {
+  return "sparse, pages of 4096 bytes";
+}
 
 }  // namespace ramdisk

@@ -13,7 +13,9 @@ namespace {
 
 using Buffer = std::array<std::byte, kPageBytes>;
 
-size_t cpus() { return std::max(1u, std::thread::hardware_concurrency()); }
+size_t cpus() {
+  return std::max(1u, std::thread::hardware_concurrency());
+}
 
 }  // namespace
 
@@ -23,7 +25,9 @@ ZstdAllocator::ZstdAllocator(const Environment& environment, uint64_t disk_bytes
       store_(*environment.memory, epoch_),
       table_(*environment.memory, epoch_, disk_bytes, environment.trace_directories) {}
 
-Status ZstdAllocator::get_ready() { return codecs_.prepare() ? Status() : Status::no_memory(); }
+Status ZstdAllocator::get_ready() {
+  return codecs_.prepare() ? Status() : Status::no_memory();
+}
 
 Status ZstdAllocator::load(const StoredObject& object, Page page) {
   if (object.size() == kPageBytes) {
@@ -86,8 +90,8 @@ Status ZstdAllocator::write(std::span<const std::byte> data, uint64_t offset) {
     if (is_zero_shared(from, part.length)) {
       status = zero(part.length, offset + position);
     } else if (part.whole()) {
-      status = write_whole(part.page, std::span<const std::byte, kPageBytes>(from, kPageBytes),
-                           cursor);
+      status =
+          write_whole(part.page, std::span<const std::byte, kPageBytes>(from, kPageBytes), cursor);
     } else {
       status = write_part(part, from, cursor);
     }

@@ -4,14 +4,15 @@
 #include <bit>
 #include <cassert>
 #include <new>
+#include <utility>
 
 namespace ramdisk {
 
 // Lives in the first bytes of the slab. Bit i of a bitmap speaks of block i.
 struct Arena::Slab {
-  Bitmap free{};     // can be taken
-  Bitmap dirty{};    // subset of free: holds old data
-  Bitmap absent{};   // subset of free, disjoint from dirty: takes no memory, reads as zeroes
+  Bitmap free{};    // can be taken
+  Bitmap dirty{};   // subset of free: holds old data
+  Bitmap absent{};  // subset of free, disjoint from dirty: takes no memory, reads as zeroes
   std::array<Bitmap, Epoch::kEpochs> retired{};
 
   std::array<Link, kLists> links;
@@ -20,28 +21,33 @@ struct Arena::Slab {
   Slab* next_dropped = nullptr;
   uint32_t free_count = 0;
   uint32_t dirty_count = 0;
+  uint32_t absent_count = 0;
   uint32_t ready_blocks = 0;  // blocks that have ever been populated: all but in the first slab
   size_t ready_bytes = 0;     // of the slab, from its start
 };
 
 namespace {
 
-uint32_t count_bits(const auto& bitmap) {
-  uint32_t count = 0;
-  for (const uint64_t word : bitmap) count += static_cast<uint32_t>(std::popcount(word));
-  return count;
+uint32_t count_bits(uint64_t word) {
+  return static_cast<uint32_t>(std::popcount(word));
 }
 
-bool test(const auto& bitmap, size_t i) { return bitmap[i / 64] >> (i % 64) & 1; }
-
-void set_range(auto& bitmap, size_t first, size_t count) {
-  for (size_t i = first; i < first + count; ++i) bitmap[i / 64] |= uint64_t{1} << (i % 64);
+bool test(const auto& bitmap, size_t i) {
+  return bitmap[i / 64] >> (i % 64) & 1;
 }
 
-size_t first_bit(const auto& bitmap) {
-  size_t word = 0;
-  while (bitmap[word] == 0) ++word;
-  return word * 64 + static_cast<size_t>(std::countr_zero(bitmap[word]));
+// The bits from `first` on that lie in one word of a bitmap, `end` excluded.
+struct Part {
+  size_t word;
+  uint64_t mask;
+  size_t count;
+};
+
+Part part_of_range(size_t first, size_t end) {
+  const size_t bit = first % 64;
+  const size_t count = std::min(end - first, 64 - bit);
+  const uint64_t ones = count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+  return {first / 64, ones << bit, count};
 }
 
 }  // namespace
@@ -51,6 +57,7 @@ Arena::Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes)
       epoch_(epoch),
       block_bytes_(block_bytes),
       blocks_((kSlabBytes - kHeaderBytes) / block_bytes),
+      words_((blocks_ + 63) / 64),
       can_discard_(block_bytes % 4096 == 0) {
   static_assert(sizeof(Slab) <= kHeaderBytes);
   assert(block_bytes >= kMinBlockBytes && block_bytes % 64 == 0 && blocks_ > 0);
@@ -82,7 +89,9 @@ std::byte* Arena::address_of(Slab* slab, size_t index) const {
   return reinterpret_cast<std::byte*>(slab) + kHeaderBytes + index * block_bytes_;
 }
 
-std::byte* Arena::block_of(const void* p) const { return address_of(slab_of(p), index_of(p)); }
+std::byte* Arena::block_of(const void* p) const {
+  return address_of(slab_of(p), index_of(p));
+}
 
 uint64_t Arena::taken_blocks() const {
   MutexLock lock(mutex_);
@@ -116,40 +125,50 @@ void Arena::remove(Slab* slab, List list) {
 
 // ---- free blocks
 
-void Arena::set_free(Slab* slab, const Bitmap& blocks, bool dirty) {
+void Arena::set_free(Slab* slab, size_t word, uint64_t blocks, bool dirty) {
   const uint32_t count = count_bits(blocks);
   if (count == 0) return;
-  for (size_t i = 0; i < kWords; ++i) {
-    slab->free[i] |= blocks[i];
-    if (dirty) slab->dirty[i] |= blocks[i];
-  }
+  slab->free[word] |= blocks;
   if (slab->free_count == 0) push(slab, kUsable);
   slab->free_count += count;
   if (!dirty) return;
+  slab->dirty[word] |= blocks;
   if (slab->dirty_count == 0) push(slab, kDirty);
   slab->dirty_count += count;
   dirty_ += count;
 }
 
-void Arena::clear_free(Slab* slab, const Bitmap& blocks) {
-  uint32_t count = 0;
-  uint32_t dirty = 0;
-  uint32_t absent = 0;
-  for (size_t i = 0; i < kWords; ++i) {
-    count += static_cast<uint32_t>(std::popcount(blocks[i]));
-    dirty += static_cast<uint32_t>(std::popcount(slab->dirty[i] & blocks[i]));
-    absent += static_cast<uint32_t>(std::popcount(slab->absent[i] & blocks[i]));
-    slab->free[i] &= ~blocks[i];
-    slab->dirty[i] &= ~blocks[i];
-    slab->absent[i] &= ~blocks[i];
+void Arena::set_free_range(Slab* slab, size_t first, size_t end, bool dirty) {
+  while (first < end) {
+    const Part part = part_of_range(first, end);
+    set_free(slab, part.word, part.mask, dirty);
+    first += part.count;
   }
+}
+
+void Arena::clear_free(Slab* slab, size_t word, uint64_t blocks) {
+  if (blocks == 0) return;
+  const uint32_t dirty = count_bits(slab->dirty[word] & blocks);
+  const uint32_t absent = count_bits(slab->absent[word] & blocks);
+  slab->free[word] &= ~blocks;
+  slab->dirty[word] &= ~blocks;
+  slab->absent[word] &= ~blocks;
+  slab->absent_count -= absent;
   held_ += absent * block_bytes_;
-  slab->free_count -= count;
-  if (count > 0 && slab->free_count == 0) remove(slab, kUsable);
+  slab->free_count -= count_bits(blocks);
+  if (slab->free_count == 0) remove(slab, kUsable);
   slab->dirty_count -= dirty;
   if (dirty > 0 && slab->dirty_count == 0) remove(slab, kDirty);
   dirty_ -= dirty;
   if (slab == spare_) spare_ = nullptr;
+}
+
+// Free blocks of the slab, not dirty, whose memory has gone back to the system.
+void Arena::set_absent(Slab* slab, size_t word, uint64_t blocks) {
+  const uint32_t count = count_bits(blocks);
+  slab->absent[word] |= blocks;
+  slab->absent_count += count;
+  held_ -= count * block_bytes_;
 }
 
 // Takes an empty slab out of all lists, for the caller to unmap when the lock is released, and
@@ -161,11 +180,11 @@ Arena::Slab* Arena::drop_if_empty(Slab* slab, Slab* dropped) {
     spare_ = slab;
     return dropped;
   }
-  uint32_t absent = count_bits(slab->absent);
-  clear_free(slab, Bitmap(slab->free));
+  held_ -= slab->ready_bytes - slab->absent_count * block_bytes_;
+  dirty_ -= slab->dirty_count;
+  if (slab->dirty_count > 0) remove(slab, kDirty);
+  remove(slab, kUsable);
   remove(slab, kAll);
-  held_ -= absent * block_bytes_;  // clear_free() counted them as present again
-  held_ -= slab->ready_bytes - absent * block_bytes_;
   slab->next_dropped = dropped;
   return slab;
 }
@@ -191,16 +210,20 @@ Arena::Run Arena::take(size_t most) {
 }
 
 Arena::Run Arena::take_from(Slab* slab, size_t most) {
-  const size_t first = first_bit(slab->free);
+  size_t word = 0;
+  while (slab->free[word] == 0) ++word;
+  const size_t first = word * 64 + static_cast<size_t>(std::countr_zero(slab->free[word]));
   const bool dirty = test(slab->dirty, first);
   size_t count = 1;
   while (count < most && first + count < blocks_ && test(slab->free, first + count) &&
          test(slab->dirty, first + count) == dirty) {
     ++count;
   }
-  Bitmap blocks{};
-  set_range(blocks, first, count);
-  clear_free(slab, blocks);
+  for (size_t i = first; i < first + count;) {
+    const Part part = part_of_range(i, first + count);
+    clear_free(slab, part.word, part.mask);
+    i += part.count;
+  }
   taken_ += count;
   return {address_of(slab, first), count, !dirty};
 }
@@ -232,10 +255,8 @@ bool Arena::grow_first_slab() {
   }
   const size_t ready =
       std::min<size_t>(blocks_, (first_->ready_bytes - kHeaderBytes) / block_bytes_);
-  Bitmap fresh{};
-  set_range(fresh, first_->ready_blocks, ready - first_->ready_blocks);
+  set_free_range(first_, first_->ready_blocks, ready, false);
   first_->ready_blocks = static_cast<uint32_t>(ready);
-  set_free(first_, fresh, false);
   return true;
 }
 
@@ -249,12 +270,10 @@ bool Arena::grow() {
   Slab* slab = map_slab(true);
   if (!slab) return false;
   slab->ready_blocks = static_cast<uint32_t>(blocks_);
-  Bitmap fresh{};
-  set_range(fresh, 0, blocks_);
   MutexLock lock(mutex_);
   push(slab, kAll);
   held_ += kSlabBytes;
-  set_free(slab, fresh, false);
+  set_free_range(slab, 0, blocks_, false);
   return true;
 }
 
@@ -263,13 +282,11 @@ bool Arena::grow() {
 void Arena::give_back(std::byte* base, size_t count) {
   if (count == 0) return;
   Slab* slab = slab_of(base);
-  Bitmap blocks{};
-  set_range(blocks, index_of(base), count);
   Slab* dropped = nullptr;
   {
     MutexLock lock(mutex_);
     taken_ -= count;
-    set_free(slab, blocks, true);
+    set_free_range(slab, index_of(base), index_of(base) + count, true);
     dropped = drop_if_empty(slab, nullptr);
   }
   unmap_chain(dropped);
@@ -301,8 +318,9 @@ void Arena::reclaim(size_t index) noexcept {
     limbo_[index] = nullptr;
     while (slab) {
       Slab* next = slab->next_limbo[index];
-      set_free(slab, slab->retired[index], true);
-      slab->retired[index] = {};
+      for (size_t w = 0; w < words_; ++w) {
+        set_free(slab, w, std::exchange(slab->retired[index][w], 0), true);
+      }
       slab->retired_count[index] = 0;
       dropped = drop_if_empty(slab, dropped);
       slab = next;
@@ -332,19 +350,17 @@ void Arena::purge() noexcept {
       slab = heads_[kDirty];
       if (!slab || !too_dirty(2)) return;
       blocks = slab->dirty;
-      clear_free(slab, blocks);
+      for (size_t w = 0; w < words_; ++w) clear_free(slab, w, blocks[w]);
     }
     const bool clean = discard_blocks(slab, blocks);
     Slab* dropped = nullptr;
     {
       MutexLock lock(mutex_);
-      set_free(slab, blocks, !clean);
-      if (clean) {
-        for (size_t i = 0; i < kWords; ++i) slab->absent[i] |= blocks[i];
-        held_ -= count_bits(blocks) * block_bytes_;
-      } else {
-        discard_works_ = false;
+      for (size_t w = 0; w < words_; ++w) {
+        set_free(slab, w, blocks[w], !clean);
+        if (clean) set_absent(slab, w, blocks[w]);
       }
+      if (!clean) discard_works_ = false;
       dropped = drop_if_empty(slab, nullptr);
     }
     unmap_chain(dropped);

@@ -15,7 +15,8 @@
 //   1. A block is in one of these states: taken; retired (a reader may still see it); free.
 //   2. A free block is clean (reads as zeroes) or dirty (holds old data and takes memory). Taken
 //      blocks say which they are, so nobody sees the bytes of a page that was freed.
-//   3. Dirty free memory is bounded: when it passes kDirtyFloor + 1/32 of what is taken, it is given
+//   3. Dirty free memory is bounded: when it passes kDirtyFloor + 1/32 of what is taken, it is
+//   given
 //      back to the system, if the blocks are whole pages and the system can.
 //   4. A slab with no block taken or retired goes back to the system, but for one.
 //   5. The header's bytes are never given back while the slab is mapped.
@@ -73,7 +74,7 @@ class Arena final : public Epoch::Reclaimer {
 
   size_t block_bytes() const { return block_bytes_; }
   uint64_t taken_blocks() const EXCLUDES(mutex_);  // retired ones are not counted
-  uint64_t held_bytes() const EXCLUDES(mutex_);    // memory taken from the system and not given back
+  uint64_t held_bytes() const EXCLUDES(mutex_);  // memory taken from the system and not given back
 
   void reclaim(size_t index) noexcept override EXCLUDES(mutex_);
 
@@ -99,9 +100,11 @@ class Arena final : public Epoch::Reclaimer {
   bool grow_first_slab() REQUIRES(mutex_);
   Slab* map_slab(bool huge);
 
-  // How the bits of free blocks change; the lists and sums follow.
-  void set_free(Slab* slab, const Bitmap& blocks, bool dirty) REQUIRES(mutex_);
-  void clear_free(Slab* slab, const Bitmap& blocks) REQUIRES(mutex_);
+  // How the bits of free blocks change, one word of the bitmaps at a time; lists and sums follow.
+  void set_free(Slab* slab, size_t word, uint64_t blocks, bool dirty) REQUIRES(mutex_);
+  void set_free_range(Slab* slab, size_t first, size_t end, bool dirty) REQUIRES(mutex_);
+  void clear_free(Slab* slab, size_t word, uint64_t blocks) REQUIRES(mutex_);
+  void set_absent(Slab* slab, size_t word, uint64_t blocks) REQUIRES(mutex_);
   Slab* drop_if_empty(Slab* slab, Slab* dropped) REQUIRES(mutex_);
   void unmap_chain(Slab* slab) noexcept;
 
@@ -115,7 +118,8 @@ class Arena final : public Epoch::Reclaimer {
   MemorySource& memory_;
   Epoch& epoch_;
   const size_t block_bytes_;
-  const size_t blocks_;   // in a slab
+  const size_t blocks_;     // in a slab
+  const size_t words_;      // of a bitmap, in use
   const bool can_discard_;  // blocks are whole pages
 
   mutable Mutex mutex_;

@@ -36,10 +36,16 @@ class CodecPool::Lease {
   std::unique_ptr<Context> context_;
 };
 
-LevelRange zstd_levels() { return {ZSTD_minCLevel(), ZSTD_maxCLevel()}; }
-const char* zstd_version() { return ZSTD_versionString(); }
+LevelRange zstd_levels() {
+  return {ZSTD_minCLevel(), ZSTD_maxCLevel()};
+}
+const char* zstd_version() {
+  return ZSTD_versionString();
+}
 
-CodecPool::CodecPool(int level, size_t most) : level_(level), most_(most) { idle_.reserve(most); }
+CodecPool::CodecPool(int level, size_t most) : level_(level), most_(most) {
+  idle_.reserve(most);
+}
 CodecPool::~CodecPool() = default;
 
 // zstd takes a context's tables on its first use, so it is used here. nullptr: no memory.
@@ -101,8 +107,8 @@ void CodecPool::give_back(std::unique_ptr<Context> context) {
 
 size_t CodecPool::compress(std::span<std::byte> out, std::span<const std::byte> page) {
   Lease lease(*this);
-  const size_t length = ZSTD_compress2(lease->compressor.get(), out.data(), out.size(),
-                                       page.data(), page.size());
+  const size_t length =
+      ZSTD_compress2(lease->compressor.get(), out.data(), out.size(), page.data(), page.size());
   return ZSTD_isError(length) ? 0 : length;
 }
 

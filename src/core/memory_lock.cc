@@ -31,7 +31,9 @@ Status lock_error(int errnum, size_t bytes) {
 
 }  // namespace
 
-bool memory_lock_supported() { return true; }
+bool memory_lock_supported() {
+  return true;
+}
 
 Status try_lock_memory(void* base, size_t bytes) {
 #ifdef MLOCK_ONFAULT
@@ -52,8 +54,12 @@ Status lock_memory(void* base, size_t bytes) {
 
 #else
 
-bool memory_lock_supported() { return false; }
-Status try_lock_memory(void*, size_t) { return lock_memory(nullptr, 0); }
+bool memory_lock_supported() {
+  return false;
+}
+Status try_lock_memory(void*, size_t) {
+  return lock_memory(nullptr, 0);
+}
 Status lock_memory(void*, size_t) {
   return Status::error(ENOTSUP, "mlock=true: this system cannot lock memory");
 }

@@ -66,8 +66,7 @@ class LinuxMemory final : public MemorySource {
 
  private:
   static void* map_anywhere(size_t bytes) {
-    void* base =
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return base == MAP_FAILED ? nullptr : base;
   }
 
@@ -91,7 +90,9 @@ class LinuxMemory final : public MemorySource {
 
 }  // namespace
 
-std::unique_ptr<MemorySource> make_portable_memory() { return std::make_unique<PortableMemory>(); }
+std::unique_ptr<MemorySource> make_portable_memory() {
+  return std::make_unique<PortableMemory>();
+}
 
 std::unique_ptr<MemorySource> make_system_memory() {
 #if defined(__linux__)

@@ -112,7 +112,9 @@ void ObjectStore::drop(const StoredObject* object) {
 
 // ---- cleaning
 
-bool ObjectStore::too_many_gaps() const { return dead_ > kDeadFloor + used_ / kDeadPart; }
+bool ObjectStore::too_many_gaps() const {
+  return dead_ > kDeadFloor + used_ / kDeadPart;
+}
 
 bool ObjectStore::wants_cleaning() const {
   MutexLock lock(mutex_);

@@ -36,8 +36,8 @@
 
 namespace ramdisk {
 
-// What a page is kept as: its number, for the cleaner to find who refers to it, and its bytes, which
-// follow the header.
+// What a page is kept as: its number, for the cleaner to find who refers to it, and its bytes,
+// which follow the header.
 class StoredObject {
  public:
   static constexpr size_t kMaxBytes = kPageBytes;
@@ -112,8 +112,8 @@ class ObjectStore {
   mutable Mutex mutex_;
   Segment* open_ GUARDED_BY(mutex_) = nullptr;
   std::array<Segment*, kBuckets> buckets_ GUARDED_BY(mutex_){};  // full ones, by live bytes
-  uint64_t used_ GUARDED_BY(mutex_) = 0;   // bytes of objects in all segments, dropped or not
-  uint64_t dead_ GUARDED_BY(mutex_) = 0;   // of those, bytes of dropped ones
+  uint64_t used_ GUARDED_BY(mutex_) = 0;  // bytes of objects in all segments, dropped or not
+  uint64_t dead_ GUARDED_BY(mutex_) = 0;  // of those, bytes of dropped ones
   uint64_t objects_ GUARDED_BY(mutex_) = 0;
 };
 

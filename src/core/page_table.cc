@@ -49,7 +49,9 @@ bool PageTable::lock_word(Word& word) noexcept {
   }
 }
 
-void PageTable::wake(Word& word) noexcept { word.notify_all(); }
+void PageTable::wake(Word& word) noexcept {
+  word.notify_all();
+}
 
 PageTable::Slot PageTable::Cursor::lock(uint64_t page) {
   const uint64_t key = page >> kDirectoryShift;
@@ -76,19 +78,23 @@ PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {
   return {directory_, page};
 }
 
+// Called when there was no directory a moment ago, so it is made before the tree is asked again.
 PageTable::Directory* PageTable::find_or_create(uint64_t key) {
-  MutexLock lock(structure_);
-  if (Directory* directory = find(key)) return directory;
   const Arena::Run run = directories_.take(1);
   if (!run.base) return nullptr;
   Directory* directory = new (run.base) Directory;
   directory->key = key;
-  if (!tree_.insert(directory)) {
-    directories_.give_back(run.base, 1);
-    return nullptr;
+  RadixTree::Entry* present = nullptr;
+  {
+    MutexLock lock(structure_);
+    present = tree_.insert(directory);
   }
-  trace("made", key);
-  return directory;
+  if (present == directory) {
+    trace("made", key);
+  } else {
+    directories_.give_back(run.base, 1);
+  }
+  return static_cast<Directory*>(present);
 }
 
 // Some of the words may be dead when this fails; then they are empty again when it returns.
@@ -106,10 +112,12 @@ bool PageTable::kill_words(Directory* directory) noexcept {
 }
 
 void PageTable::remove_if_empty(Directory* directory) {
-  MutexLock lock(structure_);
   const uint64_t key = directory->key;
-  if (find(key) != directory || !kill_words(directory)) return;
-  tree_.erase(key);
+  {
+    MutexLock lock(structure_);
+    if (find(key) != directory || !kill_words(directory)) return;
+    tree_.erase(key);
+  }
   std::byte* block = reinterpret_cast<std::byte*>(directory);
   directories_.retire({&block, 1});
   trace("freed", key);

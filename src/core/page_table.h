@@ -53,9 +53,9 @@ class PageTable {
   // freed.
   PageTable(MemorySource& memory, Epoch& epoch, uint64_t disk_bytes, Trace trace);
 
-  // Calls visit(page, payload) for each page of [first, end) that is not a hole, in ascending order,
-  // until it returns false. Takes no lock: a page may change while it is visited. Costs O(1) for a
-  // page in a directory that exists, O(1) for all directories that do not exist between two.
+  // Calls visit(page, payload) for each page of [first, end) that is not a hole, in ascending
+  // order, until it returns false. Takes no lock: a page may change while it is visited. Costs O(1)
+  // for a page in a directory that exists, O(1) for all directories that do not exist between two.
   template <typename Visit>
   void scan(uint64_t first, uint64_t end, Visit visit) const;
 
@@ -117,8 +117,8 @@ class PageTable::Slot {
   uint64_t page() const { return page_; }
   uint64_t payload() const { return payload_; }  // 0: hole
 
-  // Unlocks the page and makes `payload`, a multiple of 8, what readers find from now on. The caller
-  // retires the old one, if it is another, after this.
+  // Unlocks the page and makes `payload`, a multiple of 8, what readers find from now on. The
+  // caller retires the old one, if it is another, after this.
   void unlock(uint64_t payload) {
     if ((payload == 0) != (payload_ == 0)) {
       directory_->used.fetch_add(payload ? 1 : -1, std::memory_order_relaxed);

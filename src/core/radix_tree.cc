@@ -23,7 +23,9 @@ RadixTree::Entry* RadixTree::find(uint64_t key) const {
   }
 }
 
-RadixTree::Entry* RadixTree::next(uint64_t key) const { return next_in(root_, top_, key); }
+RadixTree::Entry* RadixTree::next(uint64_t key) const {
+  return next_in(root_, top_, key);
+}
 
 // Right of the key's own digit every entry is larger, so the search below starts at 0 there.
 RadixTree::Entry* RadixTree::next_in(const Node& node, unsigned level, uint64_t key) const {
@@ -46,7 +48,7 @@ RadixTree::Node* RadixTree::make_node() {
   return run.base ? new (run.base) Node : nullptr;
 }
 
-bool RadixTree::insert(Entry* entry) {
+RadixTree::Entry* RadixTree::insert(Entry* entry) {
   Node* node = &root_;
   unsigned level = top_;
   for (;;) {
@@ -55,14 +57,15 @@ bool RadixTree::insert(Entry* entry) {
     if (now == 0) {
       slot.store(slot_for(entry), std::memory_order_release);
       ++node->used;
-      return true;
+      return entry;
     }
     if (Entry* other = entry_in(now)) {
+      if (other->key == entry->key) return other;
       // The two share this slot: a node below it takes the other one, then the search goes on.
       // When memory runs out half-way the tree is only deeper than it need be.
-      assert(other->key != entry->key && level > 0);
+      assert(level > 0);
       Node* fresh = make_node();
-      if (!fresh) return false;
+      if (!fresh) return nullptr;
       fresh->slots[digit(other->key, level - 1)].store(now, std::memory_order_relaxed);
       fresh->used = 1;
       slot.store(reinterpret_cast<uintptr_t>(fresh), std::memory_order_release);
@@ -74,7 +77,9 @@ bool RadixTree::insert(Entry* entry) {
   }
 }
 
-void RadixTree::erase(uint64_t key) { erase_in(root_, top_, key); }
+void RadixTree::erase(uint64_t key) {
+  erase_in(root_, top_, key);
+}
 
 void RadixTree::erase_in(Node& node, unsigned level, uint64_t key) {
   Slot& slot = node.slots[digit(key, level)];

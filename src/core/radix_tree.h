@@ -40,9 +40,10 @@ class RadixTree {
   Entry* find(uint64_t key) const;  // nullptr if there is none
   Entry* next(uint64_t key) const;  // the first with this key or a larger one; nullptr if none
 
-  // Adds `entry`; its key is below the limit and not in the tree. False when there is no memory;
-  // the tree is as before.
-  bool insert(Entry* entry);
+  // Adds `entry`, whose key is below the limit, unless there is one with this key already. Returns
+  // the one that is in the tree then, or nullptr when there is no memory; the tree holds what it
+  // held before.
+  Entry* insert(Entry* entry);
 
   // Takes out the entry with this key, if any. The caller retires it.
   void erase(uint64_t key);

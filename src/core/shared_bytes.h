@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #if defined(__SANITIZE_THREAD__)
@@ -51,15 +52,33 @@ inline bool is_zero_shared(const std::byte* p, size_t count) {
 
 #else
 
-inline void copy_from_shared(std::byte* to, const std::byte* from, size_t count) {
+// memcpy, but for one trap: `rep movsb`, which glibc uses for long copies, is slow on AMD's Zen 3
+// and 4 when the target lies a few bytes ahead of the source modulo 4096. Pages are aligned and
+// large malloc'ed buffers begin 16 bytes into a page, so a server's reads meet it every time: 2.2
+// GB/s instead of 14 (EPYC 7003, glibc 2.36, 2026-11-21). Pieces too short for that instruction
+// reach 12.
+inline void copy_shared(std::byte* to, const std::byte* from, size_t count) {
+  constexpr size_t kPiece = 512;
+  const size_t ahead = (reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from)) % 4096;
+  if (ahead - 1 < 63) {
+    for (; count > kPiece; count -= kPiece, to += kPiece, from += kPiece) {
+      std::memcpy(to, from, kPiece);
+    }
+  }
   std::memcpy(to, from, count);
+}
+
+inline void copy_from_shared(std::byte* to, const std::byte* from, size_t count) {
+  copy_shared(to, from, count);
 }
 
 inline void copy_to_shared(std::byte* to, const std::byte* from, size_t count) {
-  std::memcpy(to, from, count);
+  copy_shared(to, from, count);
 }
 
-inline void zero_shared(std::byte* to, size_t count) { std::memset(to, 0, count); }
+inline void zero_shared(std::byte* to, size_t count) {
+  std::memset(to, 0, count);
+}
 
 // Looks at the first bytes alone before it calls memcmp: most data is not zero there. The rest is
 // zero exactly if it equals itself shifted by that head.

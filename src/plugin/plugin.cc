@@ -88,8 +88,8 @@ int memory_get_ready() noexcept {
         nbdkit_debug("%s", line.c_str());
       };
     }
-    auto made = ramdisk::make_allocator(plugin->config.options(), plugin->config.disk_bytes(),
-                                        environment);
+    auto made =
+        ramdisk::make_allocator(plugin->config.options(), plugin->config.disk_bytes(), environment);
     if (!made.ok()) return made.status();
     plugin->allocator = std::move(made.value());
     return plugin->allocator->get_ready();
@@ -119,23 +119,33 @@ void memory_dump_plugin() noexcept {
 
 // ---- what a client is told
 
-void* memory_open(int) noexcept { return NBDKIT_HANDLE_NOT_NEEDED; }
+void* memory_open(int) noexcept {
+  return NBDKIT_HANDLE_NOT_NEEDED;
+}
 
 int64_t memory_get_size(void*) noexcept {
   return static_cast<int64_t>(plugin->config.disk_bytes());
 }
 
 // There is nothing to flush: once a request has been answered its data is where it stays.
-int memory_can_fua(void*) noexcept { return NBDKIT_FUA_NATIVE; }
+int memory_can_fua(void*) noexcept {
+  return NBDKIT_FUA_NATIVE;
+}
 
 // All connections see the same data at once.
-int memory_can_multi_conn(void*) noexcept { return 1; }
+int memory_can_multi_conn(void*) noexcept {
+  return 1;
+}
 
 // Everything is in memory already, so caching succeeds by doing nothing.
-int memory_can_cache(void*) noexcept { return NBDKIT_CACHE_NATIVE; }
+int memory_can_cache(void*) noexcept {
+  return NBDKIT_CACHE_NATIVE;
+}
 
 // Zeroing frees memory, which is never slower than writing to it.
-int memory_can_fast_zero(void*) noexcept { return 1; }
+int memory_can_fast_zero(void*) noexcept {
+  return 1;
+}
 
 int memory_block_size(void*, uint32_t* minimum, uint32_t* preferred, uint32_t* maximum) noexcept {
   *minimum = 1;
@@ -171,7 +181,9 @@ int memory_pwrite(void*, const void* buffer, uint32_t count, uint64_t offset, ui
   });
 }
 
-int memory_flush(void*, uint32_t) noexcept { return 0; }
+int memory_flush(void*, uint32_t) noexcept {
+  return 0;
+}
 
 // Trimmed ranges read as zeroes, so trim and zero are the same, whatever the flags.
 int memory_zero(void*, uint32_t count, uint64_t offset, uint32_t) noexcept {
