@@ -201,11 +201,22 @@ void Arena::unmap_chain(Slab* slab) noexcept {
 
 Arena::Run Arena::take(size_t most) {
   for (;;) {
+    Run run;
+    bool absent = false;
     {
       MutexLock lock(mutex_);
-      if (Slab* slab = heads_[kUsable]) return take_from(slab, most);
+      const uint64_t before = held_;
+      if (Slab* slab = heads_[kUsable]) run = take_from(slab, most);
+      absent = held_ != before;
     }
-    if (!grow()) return {};
+    if (run.count == 0) {
+      if (!grow()) return {};
+    } else if (absent && !memory_.populate(run.base, run.count * block_bytes_)) {
+      give_back(run.base, run.count);
+      return {};
+    } else {
+      return run;
+    }
   }
 }
 
@@ -369,6 +380,7 @@ void Arena::purge() noexcept {
 
 // False if any part could not be discarded; then all of it counts as dirty.
 bool Arena::discard_blocks(Slab* slab, const Bitmap& blocks) noexcept {
+  memory_.expect_holes(slab, kSlabBytes);
   for (size_t i = 0; i < blocks_;) {
     size_t count = 0;
     while (i + count < blocks_ && test(blocks, i + count)) ++count;

@@ -58,7 +58,7 @@ std::unique_ptr<CodecPool::Context> CodecPool::make_context() const {
   ZSTD_CCtx_setParameter(compressor, ZSTD_c_contentSizeFlag, 0);
   ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 0);
   const std::array<std::byte, kPageBytes> page{};
-  std::array<std::byte, kPageBytes> out;
+  std::array<std::byte, ZSTD_COMPRESSBOUND(kPageBytes)> out;
   const size_t length =
       ZSTD_compress2(compressor, out.data(), out.size(), page.data(), page.size());
   if (ZSTD_isError(length)) return nullptr;

@@ -60,6 +60,12 @@ class LinuxMemory final : public MemorySource {
     return errno == EINVAL;
   }
 
+  // Linux's khugepaged fills the holes of a range that is advised to be huge: within a minute a
+  // disk of which 7/8 had been trimmed was back at its full size (Linux 6.18, 2026-11-21).
+  void expect_holes(void* base, size_t bytes) noexcept override {
+    madvise(base, bytes, MADV_NOHUGEPAGE);
+  }
+
   bool discard(void* base, size_t bytes) noexcept override {
     return madvise(base, bytes, MADV_DONTNEED) == 0;
   }

@@ -29,6 +29,10 @@ class MemorySource {
   // there is no memory for it; the range may then be partly present.
   virtual bool populate(void* base, size_t bytes) = 0;
 
+  // Says that parts of a mapped range are about to be discarded, so that the system does not make
+  // huge pages there again by itself, which would take the memory back. Only advice.
+  virtual void expect_holes(void*, size_t) noexcept {}
+
   // Gives back the memory of a page-aligned part of a mapped range and keeps its addresses: it
   // reads as zeroes afterwards. False when the system cannot do it (locked memory, or no such
   // call); the content is then unspecified.
