@@ -1,0 +1,288 @@
+// Arena against a model: which blocks are taken or retired, and the bytes that each must hold.
+
+#include "core/arena.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "conformance/data.h"
+#include "conformance/failing_memory.h"
+#include "unit/pattern.h"
+
+namespace ramdisk {
+namespace {
+
+using conformance::FailingMemory;
+using conformance::Rng;
+using conformance::scaled;
+using unit::fill_pattern;
+using unit::has_pattern;
+
+constexpr size_t kLargestBlock = Arena::kSlabBytes - Arena::kHeaderBytes;
+constexpr std::array<size_t, 8> kBlockSizes = {
+    Arena::kMinBlockBytes, 576,          2112, 4096, 8192, size_t{73} * 4096,
+    size_t{1} << 20,       kLargestBlock};
+constexpr std::array<size_t, 10> kCounts = {1, 1, 2, 63, 64, 65, 510, 511, 512, 5000};
+
+// Every block that is not free is filled with a tag of its own.
+class Model {
+ public:
+  Model(MemorySource& memory, size_t block_bytes, uint64_t stream)
+      : arena_(memory, epoch_, block_bytes),
+        bytes_(block_bytes),
+        alignment_(block_bytes % 4096 == 0 ? 4096 : 64),
+        most_taken_((7u << 20) / block_bytes + 3),
+        rng_(stream) {}
+
+  void run(int steps) {
+    for (int i = 0; i < steps && !testing::Test::HasFatalFailure(); ++i) {
+      const uint64_t choice = rng_.below(100);
+      if (choice < 40 && addresses_.size() < most_taken_) {
+        take(rng_.pick(kCounts));
+      } else if (choice < 60) {
+        give_back(rng_.pick(kCounts));
+      } else if (choice < 90) {
+        retire(rng_.pick(kCounts));
+      } else {
+        toggle_pin();
+      }
+      check_sums();
+    }
+  }
+
+  void take(size_t most) {
+    const Arena::Run run = arena_.take(most);
+    ASSERT_NE(run.base, nullptr);
+    ASSERT_GE(run.count, 1u);
+    ASSERT_LE(run.count, most);
+    for (size_t i = 0; i < run.count; ++i) {
+      std::byte* const block = run.base + i * bytes_;
+      ASSERT_EQ(reinterpret_cast<uintptr_t>(block) % alignment_, 0u);
+      ASSERT_FALSE(retired_.contains(block)) << "a reader may still see this one";
+      ASSERT_TRUE(taken_.try_emplace(block, Taken{addresses_.size(), next_tag_}).second);
+      ASSERT_FALSE(run.clean && !conformance::all_zero({block, bytes_}));
+      addresses_.push_back(block);
+      fill_pattern({block, bytes_}, next_tag_++);
+      check_block_of(block);
+    }
+  }
+
+  // Up to `most` neighbours, from a random block on.
+  void give_back(size_t most) {
+    if (addresses_.empty()) return;
+    std::byte* const base = rng_.pick(addresses_);
+    size_t count = 0;
+    for (; count < most && taken_.contains(base + count * bytes_); ++count) {
+      forget(base + count * bytes_);
+    }
+    arena_.give_back(base, count);
+  }
+
+  void retire(size_t most) {
+    const Epoch::Guard guard(epoch_);
+    std::vector<std::byte*> blocks;
+    while (blocks.size() < most && !addresses_.empty()) {
+      std::byte* const block = rng_.pick(addresses_);
+      const uint64_t tag = taken_.at(block).tag;
+      forget(block);
+      if (pin_) retired_[block] = tag;
+      blocks.push_back(block);
+    }
+    arena_.retire(blocks);
+    for (std::byte* block : blocks) ASSERT_EQ(arena_.block_of(block), block);
+  }
+
+  // The pin of a reader that stays for long: nothing that is retired meanwhile may change.
+  void toggle_pin() {
+    if (!pin_) {
+      pin_.emplace(epoch_);
+      return;
+    }
+    for (const auto& [block, tag] : retired_) {
+      ASSERT_TRUE(has_pattern({block, bytes_}, tag)) << "changed under a reader";
+    }
+    retired_.clear();
+    pin_.reset();
+  }
+
+  void check_sums() const {
+    ASSERT_EQ(arena_.taken_blocks(), taken_.size());
+    ASSERT_GE(arena_.held_bytes(), (taken_.size() + retired_.size()) * bytes_);
+  }
+
+  void return_everything() {
+    while (!addresses_.empty()) retire(1000);
+    if (pin_) toggle_pin();
+    ASSERT_EQ(arena_.taken_blocks(), 0u);
+  }
+
+  Arena& arena() { return arena_; }
+
+ private:
+  struct Taken {
+    size_t index;  // in addresses_
+    uint64_t tag;
+  };
+
+  void forget(std::byte* block) {
+    const auto it = taken_.find(block);
+    ASSERT_TRUE(has_pattern({block, bytes_}, it->second.tag)) << "someone else wrote here";
+    std::byte* const last = addresses_.back();
+    taken_.at(last).index = it->second.index;
+    addresses_[it->second.index] = last;
+    addresses_.pop_back();
+    taken_.erase(it);
+  }
+
+  void check_block_of(std::byte* block) {
+    for (const size_t inside : {size_t{0}, size_t{1}, bytes_ / 2, bytes_ - 1}) {
+      ASSERT_EQ(arena_.block_of(block + inside), block);
+    }
+  }
+
+  Epoch epoch_;
+  Arena arena_;
+  const size_t bytes_;
+  const size_t alignment_;
+  const size_t most_taken_;
+  Rng rng_;
+  uint64_t next_tag_ = 1;
+  std::map<std::byte*, Taken> taken_;
+  std::vector<std::byte*> addresses_;       // of those taken, in no order
+  std::map<std::byte*, uint64_t> retired_;  // under pin_, with their tags
+  std::optional<Epoch::Guard> pin_;
+};
+
+class ArenaModel : public testing::TestWithParam<size_t> {};
+
+TEST_P(ArenaModel, RandomSteps) {
+  FailingMemory memory;
+  {
+    Model model(memory, GetParam(), GetParam());
+    ASSERT_EQ(model.arena().block_bytes(), GetParam());
+    ASSERT_EQ(model.arena().held_bytes(), 0u) << "an arena that is not used takes nothing";
+    model.run(scaled(400));
+    if (HasFatalFailure()) return;
+    model.return_everything();
+    // The first slab and one spare stay.
+    EXPECT_LE(model.arena().held_bytes(), 2 * Arena::kSlabBytes);
+    EXPECT_LE(memory.mapped_bytes(), 2 * Arena::kSlabBytes);
+  }
+  EXPECT_EQ(memory.mapped_bytes(), 0u);
+  EXPECT_EQ(memory.misuse(), "");
+}
+
+TEST_P(ArenaModel, RandomStepsWhereNothingCanBeDiscarded) {
+  FailingMemory memory(make_portable_memory());
+  {
+    Model model(memory, GetParam(), GetParam() + 1);
+    model.run(scaled(200));
+    if (HasFatalFailure()) return;
+    model.return_everything();
+    EXPECT_LE(memory.mapped_bytes(), 2 * Arena::kSlabBytes);
+  }
+  EXPECT_EQ(memory.mapped_bytes(), 0u);
+  EXPECT_EQ(memory.misuse(), "");
+}
+
+// Whatever the arena still has out when it goes.
+TEST_P(ArenaModel, DestructorUnmapsTakenAndFree) {
+  FailingMemory memory;
+  {
+    Model model(memory, GetParam(), GetParam() + 2);
+    model.run(40);
+    while (model.arena().taken_blocks() * GetParam() < 2 * Arena::kSlabBytes) model.take(64);
+    EXPECT_GE(memory.mapped_bytes(), 2 * Arena::kSlabBytes);
+  }
+  EXPECT_EQ(memory.mapped_bytes(), 0u);
+  EXPECT_EQ(memory.misuse(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(BlockSizes, ArenaModel, testing::ValuesIn(kBlockSizes),
+                         [](const auto& test) { return std::to_string(test.param); });
+
+// Takes all that a slab has, in one run and block by block, at every edge of a bitmap word.
+TEST(Arena, RunsCrossTheWordsOfTheBitmap) {
+  constexpr size_t kBlocks = kLargestBlock / 4096;  // of a slab
+  FailingMemory memory;
+  Epoch epoch;
+  Arena arena(memory, epoch, 4096);
+  for (size_t taken = 0; taken < kBlocks;) taken += arena.take(kBlocks).count;
+  for (const size_t most : {size_t{1}, size_t{63}, size_t{64}, size_t{65}, kBlocks - 1, kBlocks,
+                            kBlocks + 1, size_t{5000}}) {
+    SCOPED_TRACE(most);
+    const Arena::Run run = arena.take(most);
+    EXPECT_EQ(run.count, std::min(most, kBlocks)) << "an empty slab has neighbours enough";
+    EXPECT_TRUE(run.clean);
+    arena.give_back(run.base, run.count);
+    const Arena::Run again = arena.take(most);
+    EXPECT_EQ(again.count, run.count) << "the same neighbours once more, now dirty";
+    EXPECT_FALSE(again.clean);
+    while (arena.taken_blocks() % kBlocks != 0) arena.take(kBlocks);  // the next one is empty again
+  }
+}
+
+// A run never joins blocks that are clean and blocks that are not.
+TEST(Arena, RunIsCleanAsAWholeOrDirtyAsAWhole) {
+  FailingMemory memory;
+  Epoch epoch;
+  Arena arena(memory, epoch, 4096);
+  const Arena::Run first = arena.take(15);  // all that the first step of a slab has
+  ASSERT_EQ(first.count, 15u);
+  for (size_t i = 0; i < 15; ++i) fill_pattern({first.base + i * 4096, 4096}, i);
+  arena.give_back(first.base + 4 * 4096, 3);
+  const Arena::Run dirty = arena.take(64);
+  EXPECT_EQ(dirty.base, first.base + 4 * 4096);
+  EXPECT_EQ(dirty.count, 3u);
+  EXPECT_FALSE(dirty.clean);
+  const Arena::Run clean = arena.take(64);
+  EXPECT_TRUE(clean.clean);
+  EXPECT_TRUE(conformance::all_zero({clean.base, clean.count * 4096}));
+}
+
+TEST(Arena, GivingBackNothingDoesNothing) {
+  FailingMemory memory;
+  Epoch epoch;
+  Arena arena(memory, epoch, 4096);
+  arena.give_back(nullptr, 0);
+  arena.retire({});
+  EXPECT_EQ(arena.taken_blocks(), 0u);
+  EXPECT_EQ(memory.calls(), 0u);
+}
+
+// Blocks of one slab that are retired in different epochs come back each in its time.
+TEST(Arena, OneSlabInSeveralEpochs) {
+  FailingMemory memory;
+  Epoch epoch;
+  Arena arena(memory, epoch, 4096);
+  constexpr size_t kBlocks = 15;
+  const Arena::Run run = arena.take(kBlocks);
+  ASSERT_EQ(run.count, kBlocks);
+  for (size_t i = 0; i < kBlocks; ++i) fill_pattern({run.base + i * 4096, 4096}, i);
+  std::vector<std::unique_ptr<Epoch::Guard>> readers;
+  for (size_t i = 0; i < kBlocks; ++i) {
+    readers.push_back(std::make_unique<Epoch::Guard>(epoch));
+    std::byte* block = run.base + i * 4096;
+    arena.retire({&block, 1});
+    if (i >= 3) readers[i - 3].reset();
+    for (size_t kept = i < 3 ? 0 : i - 2; kept <= i; ++kept) {
+      ASSERT_TRUE(has_pattern({run.base + kept * 4096, 4096}, kept));
+    }
+    // Whatever is handed out now is not one that a reader may see.
+    const Arena::Run other = arena.take(1);
+    for (size_t kept = i < 3 ? 0 : i - 2; kept <= i; ++kept) {
+      ASSERT_NE(other.base, run.base + kept * 4096);
+    }
+    std::fill_n(other.base, 4096, std::byte{0xff});
+  }
+  readers.clear();
+  EXPECT_EQ(arena.taken_blocks(), kBlocks);
+}
+
+}  // namespace
+}  // namespace ramdisk

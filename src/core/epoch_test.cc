@@ -1,0 +1,285 @@
+// Epoch by one thread: what is freed when, against a model of who was pinned.
+//
+// Pins of one thread may overlap in any order, so a thread can stand for many.
+
+#include "core/epoch.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <semaphore>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "conformance/data.h"
+
+namespace ramdisk {
+namespace {
+
+using conformance::Rng;
+using conformance::scaled;
+
+// Retires numbers and keeps those that were freed, in order.
+class Numbers final : public Epoch::Reclaimer {
+ public:
+  explicit Numbers(Epoch& epoch) : epoch_(epoch) { epoch.add_reclaimer(this); }
+
+  // The caller is pinned.
+  void retire(int number) {
+    const size_t list = epoch_.retire_epoch();
+    ASSERT_LT(list, Epoch::kEpochs);
+    const std::lock_guard lock(mutex_);
+    retired_[list].push_back(number);
+  }
+
+  void reclaim(size_t index) noexcept override {
+    const std::lock_guard lock(mutex_);
+    ++calls_;
+    freed_.insert(freed_.end(), retired_[index].begin(), retired_[index].end());
+    retired_[index].clear();
+  }
+
+  std::vector<int> freed() const {
+    const std::lock_guard lock(mutex_);
+    return freed_;
+  }
+  int calls() const { return calls_; }
+
+ private:
+  Epoch& epoch_;
+  mutable std::mutex mutex_;
+  std::array<std::vector<int>, Epoch::kEpochs> retired_;
+  std::vector<int> freed_;
+  int calls_ = 0;
+};
+
+using List = std::vector<int>;
+
+TEST(Epoch, FreesWhenTheOnlyPinEnds) {
+  Epoch epoch;
+  Numbers numbers(epoch);
+  for (int i = 0; i < 10; ++i) {
+    {
+      const Epoch::Guard guard(epoch);
+      numbers.retire(i);
+      epoch.collect();
+      EXPECT_EQ(numbers.freed().size(), static_cast<size_t>(i)) << "freed under its own pin";
+    }
+    EXPECT_EQ(numbers.freed().size(), static_cast<size_t>(i) + 1);
+  }
+}
+
+TEST(Epoch, KeepsWhatAReaderMaySee) {
+  Epoch epoch;
+  Numbers numbers(epoch);
+  std::optional<Epoch::Guard> reader(std::in_place, epoch);
+  for (int i = 0; i < 5; ++i) {
+    const Epoch::Guard guard(epoch);
+    numbers.retire(i);
+  }
+  for (int i = 0; i < 10; ++i) epoch.collect();
+  EXPECT_EQ(numbers.freed(), List());
+  reader.reset();
+  EXPECT_EQ(numbers.freed(), (List{0, 1, 2, 3, 4}));
+}
+
+TEST(Epoch, InnerPinThatEndsKeepsTheOuterOne) {
+  Epoch epoch;
+  Numbers numbers(epoch);
+  {
+    const Epoch::Guard outer(epoch);
+    {
+      const Epoch::Guard inner(epoch);
+      const Epoch::Guard innermost(epoch);
+      numbers.retire(1);
+    }
+    EXPECT_EQ(numbers.freed(), List());
+    numbers.retire(2);
+    { const Epoch::Guard inner(epoch); }
+    EXPECT_EQ(numbers.freed(), List());
+  }
+  EXPECT_EQ(numbers.freed().size(), 2u);
+}
+
+// Readers that follow each other without a gap must not keep garbage for ever.
+TEST(Epoch, OverlappingReadersDoNotKeepGarbage) {
+  Epoch epoch;
+  Numbers numbers(epoch);
+  std::optional<Epoch::Guard> reader(std::in_place, epoch);
+  numbers.retire(1);
+  for (int i = 0; i < 3; ++i) {
+    auto next = std::make_unique<Epoch::Guard>(epoch);
+    reader.reset();
+    reader.emplace(epoch);
+    next.reset();
+  }
+  EXPECT_EQ(numbers.freed(), List{1});
+}
+
+TEST(Epoch, AsksNobodyWhenThereIsNoGarbage) {
+  Epoch epoch;
+  Numbers numbers(epoch);
+  for (int i = 0; i < 100; ++i) {
+    const Epoch::Guard guard(epoch);
+    epoch.collect();
+  }
+  EXPECT_EQ(numbers.calls(), 0);
+}
+
+TEST(Epoch, EveryReclaimerIsAsked) {
+  Epoch epoch;
+  Numbers first(epoch), second(epoch), third(epoch);
+  {
+    const Epoch::Guard guard(epoch);
+    first.retire(1);
+    third.retire(3);
+  }
+  EXPECT_EQ(first.freed(), List{1});
+  EXPECT_EQ(second.freed(), List());
+  EXPECT_EQ(third.freed(), List{3});
+}
+
+// The model: a number may be freed once every pin that was there when it was retired has ended. It
+// must be once, after that, the pins that were there at that moment have ended too.
+class Model {
+ public:
+  explicit Model(uint64_t stream) : rng_(stream) {}
+
+  void run(int steps) {
+    for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) {
+      const uint64_t choice = rng_.below(100);
+      if (choice < 40 && pins_.size() < 6) {
+        pin();
+      } else if (choice < 80 && !pins_.empty()) {
+        unpin(std::next(pins_.begin(), static_cast<int>(rng_.below(pins_.size())))->first);
+      } else {
+        const int id = pin();
+        retire();
+        unpin(id);
+      }
+    }
+    while (!pins_.empty()) unpin(pins_.begin()->first);
+    EXPECT_EQ(numbers_.freed().size(), static_cast<size_t>(next_number_));
+  }
+
+ private:
+  struct Item {
+    std::set<int> waits_for;
+    bool old_pins_ended = false;
+  };
+
+  int pin() {
+    pins_.emplace(next_pin_, std::make_unique<Epoch::Guard>(epoch_));
+    return next_pin_++;
+  }
+
+  std::set<int> pinned() const {
+    std::set<int> ids;
+    for (const auto& [id, guard] : pins_) ids.insert(id);
+    return ids;
+  }
+
+  void retire() {
+    items_[next_number_].waits_for = pinned();
+    numbers_.retire(next_number_++);
+  }
+
+  void unpin(int id) {
+    pins_.erase(id);
+    for (auto& [number, item] : items_) {
+      item.waits_for.erase(id);
+      if (item.waits_for.empty() && !item.old_pins_ended) {
+        item.old_pins_ended = true;
+        item.waits_for = pinned();
+      }
+    }
+    check();
+  }
+
+  void check() {
+    const List freed = numbers_.freed();
+    for (; checked_ < freed.size(); ++checked_) {
+      const auto item = items_.find(freed[checked_]);
+      ASSERT_NE(item, items_.end()) << freed[checked_] << " was freed twice";
+      ASSERT_TRUE(item->second.old_pins_ended) << freed[checked_] << " was freed too early";
+      items_.erase(item);
+    }
+    for (const auto& [number, item] : items_) {
+      ASSERT_FALSE(item.old_pins_ended && item.waits_for.empty()) << number << " is kept";
+    }
+  }
+
+  Rng rng_;
+  Epoch epoch_;
+  Numbers numbers_{epoch_};
+  std::map<int, std::unique_ptr<Epoch::Guard>> pins_;
+  std::map<int, Item> items_;  // retired and not seen freed
+  size_t checked_ = 0;         // of the freed numbers
+  int next_pin_ = 0;
+  int next_number_ = 0;
+};
+
+TEST(Epoch, RandomPinsAgainstTheModel) {
+  for (uint64_t stream = 1; stream <= 10; ++stream) {
+    SCOPED_TRACE("stream " + std::to_string(stream));
+    Model(stream).run(scaled(2000));
+  }
+}
+
+// The two threads take turns, so the order of all that happens is known.
+TEST(Epoch, TheLastThreadToLetGoFrees) {
+  Epoch epoch;
+  Numbers numbers(epoch);
+  std::binary_semaphore pinned(0), let_go(0);
+  std::optional<Epoch::Guard> mine(std::in_place, epoch);
+  std::thread reader([&] {
+    const Epoch::Guard guard(epoch);
+    pinned.release();
+    let_go.acquire();
+  });
+  pinned.acquire();
+  numbers.retire(7);
+  mine.reset();
+  EXPECT_EQ(numbers.freed(), List());
+  let_go.release();
+  reader.join();
+  EXPECT_EQ(numbers.freed(), List{7});
+}
+
+// A thread that comes after the garbage was made and stays must not free what it does not hold.
+TEST(Epoch, FortyThreadsPinnedAtOnce) {
+  constexpr int kThreads = 40;  // more than pins have cells of their own
+  Epoch epoch;
+  Numbers numbers(epoch);
+  std::counting_semaphore<> pinned(0), let_go(0), gone(0);
+  std::vector<std::thread> readers;
+  for (int i = 0; i < kThreads; ++i) {
+    readers.emplace_back([&] {
+      {
+        const Epoch::Guard guard(epoch);
+        pinned.release();
+        let_go.acquire();
+      }
+      gone.release();
+    });
+  }
+  for (int i = 0; i < kThreads; ++i) pinned.acquire();
+  {
+    const Epoch::Guard guard(epoch);
+    numbers.retire(1);
+  }
+  for (int i = 0; i < kThreads; ++i) {
+    EXPECT_EQ(numbers.freed(), List()) << i << " of " << kThreads << " have let go";
+    let_go.release();
+    gone.acquire();
+  }
+  EXPECT_EQ(numbers.freed(), List{1});
+  for (std::thread& reader : readers) reader.join();
+}
+
+}  // namespace
+}  // namespace ramdisk

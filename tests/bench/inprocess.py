@@ -1,0 +1,147 @@
+"""Runs the in-process benchmarks: which ones there are, and the candidates in turn."""
+
+import collections
+import subprocess
+import sys
+
+import machine
+from results import Key
+
+GIB = 1 << 30
+UNTIERED = "zstd,cache=0"  # without its tier of uncompressed pages: the codec's own speed
+
+# One process for each candidate. once: in the first round only, since it takes long; only: the one
+# candidate that can do it at all; memory: what has to be free.
+Spec = collections.namedtuple("Spec", "allocator group args once only memory",
+                              defaults=((), False, None, 4 * GIB))
+
+
+def spec(allocator, group, *args, **kwargs):
+    return Spec(allocator, group, args, **kwargs)
+
+
+def quick_specs():
+    """Each kind of work once, in seconds."""
+    small = ("--seconds", "0.02", "--passes", "1")
+    specs = [
+        spec("sparse", "stream", "--size", "64M", "--blocks", "256K", "--threads", "1",
+             "--reference", *small),
+        spec("sparse", "random", "--size", "64M", "--blocks", "4K", "--reference", *small),
+        spec("sparse", "far", "--count", "1000"),
+        spec("sparse", "trim-half", "--size", "64M"),
+        spec("sparse", "refill", "--size", "128M"),
+        spec("sparse", "holes", *small),
+        spec("malloc", "stream", "--size", "64M", "--blocks", "4K", "--threads", "2", *small),
+        spec("malloc", "startup", "--size", "64M"),
+    ]
+    return [s._replace(memory=GIB) for s in specs]
+
+
+def quick_zstd_specs():
+    small = ("--seconds", "0.02", "--idle", "0.1", "--size", "8M")
+    specs = [
+        spec("zstd", "files-stream", "--blocks", "256K", "--threads", "1", *small),
+        spec("zstd", "files-random", *small),
+        spec("zstd", "files-churn", *small),
+        spec("zstd", "files-burst", "--part", "2M", *small),
+        spec("zstd", "incompressible", *small),
+    ]
+    return [s._replace(memory=GIB) for s in specs]
+
+
+def stream(allocator, size, block, threads, *args):
+    return spec(allocator, "stream", "--size", size, "--blocks", block, "--threads", threads,
+                *args)
+
+
+def full_specs():
+    few = ("--passes", "3")
+    return [
+        # 2 GiB: what the targets for the first fill and for trimming are about.
+        stream("sparse", "2G", "256K", "1", "--reference")._replace(memory=6 * GIB),
+        stream("sparse", "1G", "4K", "1", *few),
+        stream("sparse", "1G", "32K", "1", *few),
+        stream("sparse", "1G", "256K", "2", "--reference", *few),
+        stream("sparse", "1G", "4K", "2", *few),
+        stream("sparse", "1G", "32K", "2", *few),
+        stream("malloc", "1G", "256K", "1", "--reference"),
+        stream("malloc", "1G", "256K", "2", "--reference", *few),
+        stream("malloc", "1G", "4K", "1", *few),
+        spec("sparse", "random", "--reference", "--seconds", "0.2"),
+        spec("malloc", "random", "--reference", "--seconds", "0.2"),
+        spec("sparse", "trim-half", "--size", "1G"),
+        spec("sparse", "refill", "--size", "4G"),
+        spec("sparse", "holes"),
+        # The old plugin slows down so much that it does the first 100,000 only, and once.
+        spec("sparse", "far", "--warm", "2G", once=True, only="old",
+             memory=7 * GIB),
+        spec("sparse", "far", "--more", "900000", "--warm", "8G", once=True, only="ours",
+             memory=14 * GIB),
+        spec("malloc", "startup", "--size", "8G", once=True, memory=9 * GIB),
+    ]
+
+
+def full_zstd_specs(tier_mib, idle, files, tiered):
+    """`tier_mib`: the default size of the tier of uncompressed pages, in MiB; `tiered`: whether
+    there is one that can be turned off."""
+    size = ("--size", f"{files}M")
+    specs = [
+        spec("sparse", "files-stream", *size, "--blocks", "256K", "--threads", "1"),
+        spec("sparse", "incompressible", *size),
+        spec("zstd", "incompressible", *size),
+        spec("zstd", "files-burst", *size, "--part", f"{tier_mib // 2}M", "--idle", "0.5"),
+        spec("zstd", "files-random", *size, "--part", f"{2 * tier_mib}M", "--threads", "1"),
+        spec("zstd", "far", "--count", "20000", "--warm", "256M"),
+        spec("zstd", "files-churn", *size, "--idle", str(idle), "--threads", "1", once=True),
+    ]
+    for allocator, only in (("zstd", None), (UNTIERED, "ours"))[:1 + tiered]:
+        for block, threads in (("256K", "1"), ("256K", "2"), ("4K", "1")):
+            specs.append(spec(allocator, "files-stream", *size, "--blocks", block, "--threads",
+                              threads, only=only))
+        specs.append(spec(allocator, "files-random", *size, only=only))
+    return specs
+
+
+def run_program(program, plugin, name, one, corpus, timeout=600):
+    """The lines of results of one process."""
+    command = [program, "--plugin", plugin, "--name", name, "--allocator", one.allocator,
+               "--group", one.group, "--corpus", corpus, *one.args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or not lines:
+        sys.stderr.write(done.stdout + done.stderr)
+        raise RuntimeError(f"exit status {done.returncode} and {len(lines)} results from: "
+                           + " ".join(command))
+    return lines
+
+
+def record(results, round_number, lines):
+    for line in lines:
+        plugin, allocator, workload, block, threads, metric, value, unit = line.split(",")
+        key = Key("inprocess", allocator, workload, int(block), int(threads), metric, unit)
+        results.add(round_number, plugin, key, value)
+
+
+def run_one(results, program, plugins, one, round_number, corpus):
+    # Every other round the other way round, so that nobody always comes after the same neighbour.
+    order = list(plugins.items())
+    if round_number % 2:
+        order.reverse()
+    for name, path in order:
+        if one.only not in (None, name):
+            continue
+        record(results, round_number, run_program(program, path, name, one, corpus))
+
+
+def run(results, program, plugins, specs, rounds, corpus):
+    for round_number in range(rounds):
+        for one in specs:
+            if one.once and round_number > 0 or one.only and one.only not in plugins:
+                continue
+            if machine.available_bytes() < one.memory:
+                results.note(f"left out for lack of free memory: {one.allocator} {one.group} "
+                             + " ".join(one.args))
+                continue
+            label = " ".join((one.allocator, one.group, *one.args))
+            print(f"in-process round {round_number + 1}/{rounds}: {label}", flush=True)
+            run_one(results, program, plugins, one, round_number, corpus)

@@ -1,0 +1,80 @@
+"""The machine: what it is, what it has free, who else uses it; memory to be had at once."""
+
+import mmap
+import os
+import platform
+import resource
+
+from candidates import nbdkit_config
+
+
+def available_bytes():
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        for line in meminfo:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def describe_machine():
+    model = platform.machine()
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        for line in cpuinfo:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    huge = "unknown"
+    try:
+        with open("/sys/kernel/mm/transparent_hugepage/enabled", encoding="ascii") as enabled:
+            huge = enabled.read().split("[")[1].split("]")[0]
+    except (OSError, IndexError):
+        pass
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    version = nbdkit_config().get("version", "absent")
+    return (f"{model}, {os.cpu_count()} CPUs, {pages / 2**30:.0f} GiB, Linux "
+            f"{platform.release()}, huge pages: {huge}, nbdkit {version}")
+
+
+class Watch:
+    """How much of the CPUs others have used since this was made."""
+
+    def __init__(self):
+        self.start = self._figures()
+
+    @staticmethod
+    def _figures():
+        """CPU seconds that passed, that were idle, that this process and its children used."""
+        with open("/proc/stat", encoding="ascii") as stat:
+            fields = [int(f) / os.sysconf("SC_CLK_TCK") for f in stat.readline().split()[1:9]]
+        own = sum(sum(resource.getrusage(who)[:2])
+                  for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return sum(fields), fields[3] + fields[4], own
+
+    def others(self):
+        """From 0 to 1. The hypervisor's other guests count."""
+        total, idle, own = (b - a for a, b in zip(self.start, self._figures()))
+        return max(0.0, (total - idle - own) / total) if total else 0.0
+
+
+class WarmMemory:
+    """Memory that is touched, to be given back just before somebody needs it; memory.h says why."""
+
+    def __init__(self, size):
+        self.map = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.released = 0
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            try:
+                self.map.madvise(mmap.MADV_HUGEPAGE)
+            except OSError:
+                pass  # a system without huge pages
+        for offset in range(0, size, mmap.PAGESIZE):
+            self.map[offset] = 1
+
+    def release(self, size):
+        size = min(size, len(self.map) - self.released)
+        if size > 0:
+            self.map.madvise(mmap.MADV_DONTNEED, self.released, size)
+            self.released += size
+
+    def close(self):
+        self.map.close()

@@ -1,0 +1,159 @@
+"""Writes what was measured: Markdown tables and plots."""
+
+import datetime
+import os
+
+import bars
+import bars_zstd
+import svg
+from results import median, ratio
+from units import show, show_block
+
+VERDICTS = {True: "met", False: "**not met**", None: "not measured"}
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def bars_section(title, rows):
+    rows = [r for r in rows if r.met is not None or r.ours != "–"]
+    if not rows:
+        return ""
+    met = sum(r.met is True for r in rows)
+    header = ("workload", "target", "old", "ours", "ratio", "")
+    return (f"## {title}\n\n{met} of {len(rows)} met.\n\n"
+            + table(header, [(*r[:5], VERDICTS[r.met]) for r in rows]) + "\n")
+
+
+def show_ratio(value):
+    return "–" if value is None else f"{value:.2f}"
+
+
+def inprocess_section(results):
+    text = ""
+    keys = [k for k in results.figures if k.place == "inprocess"]
+    for allocator in dict.fromkeys(k.allocator for k in keys):
+        rows = []
+        for key in (k for k in keys if k.allocator == allocator):
+            plugins = results.figures[key]
+            old, ours = plugins.get("old"), plugins.get("ours")
+            rows.append((key.workload, show_block(key.block), key.threads or "", key.metric,
+                         show(median(old), key.unit), show(median(ours), key.unit),
+                         show_ratio(ratio(ours, old))))
+        text += f"### {allocator.replace('+', ',')}\n\n" + table(
+            ("workload", "block", "threads", "figure", "old", "ours", "ours / old"), rows) + "\n"
+    return "## In-process, all figures\n\n" + text if text else ""
+
+
+def wire_rows(results, place, allocator):
+    for key, plugins in results.figures.items():
+        if key.place != place or key.allocator != allocator:
+            continue
+        if key.metric == "speed" and key.block == 4096:
+            continue  # says the same as iops
+        others = results.find(place, "", *key[2:6])
+        null, old, ours = others.get("null"), plugins.get("old"), plugins.get("ours")
+        yield (key.workload, show_block(key.block), key.threads, key.metric,
+               *(show(median(r), key.unit) for r in (null, others.get("file"), old, ours)),
+               show_ratio(ratio(old, null)), show_ratio(ratio(ours, null)),
+               show_ratio(ratio(ours, old)))
+
+
+def wire_section(results):
+    text = ""
+    header = ("workload", "block", "connections", "figure", "null", "file on tmpfs", "old", "ours",
+              "old / null", "ours / null", "ours / old")
+    for place in ("wire", "wire-files"):
+        for allocator in dict.fromkeys(k.allocator for k in results.figures
+                                       if k.place == place and k.allocator):
+            text += f"### {allocator}\n\n"
+            text += table(header, wire_rows(results, place, allocator)) + "\n"
+    return "## Over the wire, all figures\n\n" + text if text else ""
+
+
+def plot_inprocess(results, path, subtitle):
+    big, small = 262144, 4096
+    wanted = []
+    for allocator in ("sparse", "malloc", "zstd"):
+        for workload, block, threads, metric in (
+                ("fill", big, 1, "speed"), ("fill", small, 1, "speed"),
+                ("overwrite", big, 1, "speed"), ("read", big, 1, "speed"),
+                ("random-read", small, 1, "rate"), ("random-read", small, 2, "rate"),
+                ("random-write", small, 1, "rate"), ("random-write", small, 2, "rate"),
+                ("random-mix", small, 1, "rate"), ("random-mix", small, 2, "rate"),
+                ("far", small, 1, "rate"), ("files-fill", big, 1, "speed"),
+                ("files-read", big, 1, "speed"), ("files-random-read", small, 2, "rate"),
+                ("files-random-write", small, 2, "rate"), ("files-random-mix", small, 2, "rate")):
+            if allocator == "malloc" and workload == "fill":
+                continue  # its memory is there from the start
+            wanted.append((allocator, workload, block, threads, metric))
+    groups = []
+    for figure in wanted:
+        plugins = results.find("inprocess", *figure)
+        value = ratio(plugins.get("ours"), plugins.get("old"))
+        if value is None:
+            continue
+        allocator, workload, block, threads, metric = figure
+        unit = "MB/s" if metric == "speed" else "ops/s"
+        note = f"{value:.2f}× ({show(median(plugins['old']), unit)} → " \
+               f"{show(median(plugins['ours']), unit)})"
+        plural = "s" if threads > 1 else ""
+        label = f"{allocator}: {workload} {show_block(block)}, {threads} thread{plural}"
+        groups.append((label, [(value, note)]))
+    return svg.bar_chart(path, "In-process, ours relative to the old plugin (log scale)",
+                         subtitle, ("ours",), groups, logarithmic=True)
+
+
+def plot_wire(results, place, allocator, path, subtitle):
+    groups = []
+    for key, plugins in results.figures.items():
+        if (key.place, key.allocator, key.metric) != (place, allocator, "iops"):
+            continue
+        others = results.find(place, "", *key[2:6])
+        null = others.get("null")
+        members = (plugins.get("ours"), plugins.get("old"), others.get("file"))
+        values = [ratio(member, null) for member in members]
+        label = f"{key.workload} {show_block(key.block)}, {key.threads} conn."
+        groups.append((label, [(v, show(median(m), key.unit)) for v, m in zip(values, members)]))
+    return svg.bar_chart(path, f"{allocator} over the wire, requests a second relative to null",
+                         subtitle, ("ours", "old", "file on tmpfs"), groups)
+
+
+def targets(results):
+    wire = "over the wire (1 / 2 / 8 connections)"
+    return (bars_section("Targets, in-process", bars.inprocess_bars(results))
+            + bars_section(f"Targets, {wire}", bars.wire_bars(results))
+            + bars_section("Targets of the zstd disk, in-process",
+                           bars_zstd.inprocess_bars(results))
+            + bars_section(f"Targets of the zstd disk, {wire}", bars_zstd.wire_bars(results)))
+
+
+def plots_section(results, out, subtitle):
+    plots = []
+    if plot_inprocess(results, os.path.join(out, "inprocess.svg"), subtitle):
+        plots.append("inprocess.svg")
+    for place, allocator in (("wire", "sparse"), ("wire", "malloc"), ("wire-files", "zstd")):
+        name = f"wire-{allocator}.svg"
+        if plot_wire(results, place, allocator, os.path.join(out, name), subtitle):
+            plots.append(name)
+    return "".join(f"![{name}]({name})\n\n" for name in plots)
+
+
+def write(results, out, machine, rounds, quick):
+    today = datetime.date.today().isoformat()
+    text = (f"# Benchmarks\n\n{today}; {machine}; {rounds} round(s), medians; ratios are medians "
+            "of the rounds' ratios. `old` is the distribution's memory plugin. First fills find "
+            "memory that the machine has touched just before, so that a hypervisor's share in the "
+            "first touch is not measured.\n\n")
+    text += "".join(f"- Note: {note}.\n" for note in results.notes) + "\n"
+    judged = targets(results)
+    text += "A quick run: its disks are too small to be held against targets.\n\n" if quick \
+        else judged
+    text += plots_section(results, out, f"{today}, {machine}")
+    text += inprocess_section(results) + wire_section(results)
+    with open(os.path.join(out, "results.md"), "w", encoding="utf-8") as file:
+        file.write(text)
+    return text

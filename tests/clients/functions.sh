@@ -1,0 +1,135 @@
+# What the tests here share: each sources this file first.
+#
+# The plugin under test is the file that NBDKIT_MEMORY_PLUGIN names, or else RAMDISK_PLUGIN, which
+# CTest sets to the one that was built. Every test gets a directory of its own, $dir, and leaves
+# nothing behind: files, mounts and processes go on every exit.
+# shellcheck shell=bash disable=SC2034  # variables are for those who source this
+
+set -euo pipefail
+export LC_ALL=C
+# nbdsh takes the first python3 there is; the nbd module belongs to the system's own.
+export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+
+plugin=${NBDKIT_MEMORY_PLUGIN:-${RAMDISK_PLUGIN:-}}
+[ -n "$plugin" ] || { echo "set NBDKIT_MEMORY_PLUGIN to the plugin to test" >&2; exit 1; }
+[ -e "$plugin" ] || { echo "there is no plugin $plugin" >&2; exit 1; }
+echo "plugin: $plugin"
+
+# Not in /tmp: that is often memory itself, and some files here are large.
+dir=$(mktemp -d "${TMPDIR:-/var/tmp}/memory-clients.XXXXXX")
+cleanups=()
+
+cleanup() {
+  local status=$? i
+  set +e
+  trap - EXIT
+  for ((i = ${#cleanups[@]} - 1; i >= 0; i--)); do eval "${cleanups[i]}"; done
+  rm -rf "$dir"
+  exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# at_exit COMMAND: run when the test ends, the last one given first.
+at_exit() { cleanups+=("$1"); }
+
+fail() { echo "FAIL: $*" >&2; exit 1; }
+skip() { echo "SKIP: $*"; exit 77; }
+
+# requires COMMAND...: the test is skipped unless every one of these programs is there.
+requires() {
+  local program
+  for program; do
+    command -v "$program" >/dev/null || skip "$program is not installed"
+  done
+}
+requires nbdkit
+
+requires_root() { [ "$(id -u)" -eq 0 ] || skip "this needs root"; }
+
+dump_plugin() { nbdkit "${1:-$plugin}" --dump-plugin; }
+
+has_zstd() { dump_plugin | grep -qx zstd=yes; }
+
+# The allocators of the plugin under test.
+allocators() {
+  echo sparse malloc
+  ! has_zstd || echo zstd
+}
+
+# The distribution's plugin, for comparisons; skips the test where it is not, or where ours has been
+# installed in its place.
+requires_old_plugin() {
+  old_plugin=$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-memory-plugin.so
+  [ -e "$old_plugin" ] || skip "the distribution's plugin is not installed"
+  ! dump_plugin "$old_plugin" | grep -q '^ramdisk_' || skip "$old_plugin is ours, not the distribution's"
+}
+
+# start_nbdkit ARGUMENT...: starts nbdkit with the plugin and these arguments, and waits until it
+# serves. Sets $pid, $socket and $uri. Options of nbdkit go into the array nbdkit_options.
+nbdkit_options=()
+start_nbdkit() {
+  local tries
+  socket=$(mktemp -u "$dir/socket.XXXXXX")
+  uri="nbd+unix:///?socket=$socket"
+  rm -f "$dir/pid"
+  nbdkit -f --exit-with-parent -U "$socket" -P "$dir/pid" "${nbdkit_options[@]}" "$plugin" "$@" &
+  pid=$!
+  at_exit "kill $pid 2>/dev/null; wait $pid 2>/dev/null"
+  for ((tries = 0; tries < 600; tries++)); do
+    [ ! -s "$dir/pid" ] || return 0
+    kill -0 "$pid" 2>/dev/null || fail "nbdkit did not start with: $*"
+    sleep 0.05
+  done
+  fail "nbdkit does not get ready with: $*"
+}
+
+# Ends the server that was started last, and fails if it did not end well.
+stop_nbdkit() {
+  local status=0
+  kill "$pid" || fail "nbdkit is gone"
+  wait "$pid" || status=$?
+  [ "$status" -eq 0 ] || fail "nbdkit ended with status $status"
+}
+
+# expect_same WHAT EXPECTED ACTUAL: two texts.
+expect_same() {
+  [ "$2" = "$3" ] || { diff <(echo "$2") <(echo "$3") || :; fail "$1: expected (<), got (>)"; }
+}
+
+# expect_lines WHAT TEXT PATTERN...: each extended regular expression matches some line.
+expect_lines() {
+  local what=$1 text=$2 pattern
+  shift 2
+  for pattern; do
+    grep -qE -- "$pattern" <<<"$text" || fail "$what: no line matches '$pattern' in: $text"
+  done
+}
+
+# errors_of ARGUMENT...: what nbdkit prints when it refuses these; fails if it does not refuse.
+errors_of() {
+  local errors
+  if errors=$(nbdkit -U - "$plugin" "$@" --run true 2>&1); then
+    fail "nbdkit accepts: $*" 
+  fi
+  echo "$errors"
+}
+
+# make_files DIRECTORY MEGABYTES: copies real files of this system, about so many.
+make_files() {
+  local source size total=0
+  mkdir -p "$1"
+  for source in /usr/include /usr/share/perl /usr/lib/gcc /usr/share/doc /usr/share/locale \
+    /usr/lib/python3 /usr/bin /usr/lib/x86_64-linux-gnu; do
+    [ -d "$source" ] || continue
+    size=$(du -sm "$source" | cut -f1)
+    [ $((total + size)) -le "$2" ] || continue
+    mkdir -p "$1$source"
+    # A file that vanishes or cannot be read while it is copied does not matter here.
+    cp -a "$source/." "$1$source/" 2>/dev/null || :
+    total=$((total + size))
+  done
+  [ "$total" -gt 0 ] || fail "there are no files to copy in $1"
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Proves that -D memory.dir=1 prints directory operations under -v, and nothing prints them without.
+. "$(dirname "$0")/functions.sh"
+requires nbdsh
+
+# directories ARGUMENT...: how many lines of nbdkit's output are about directories.
+directories() {
+  nbdkit -U - "$@" --run 'nbdsh -u "$uri" -c "
+h.pwrite(b\"x\", 0)
+h.pwrite(b\"x\", 900 << 20)
+h.trim(1 << 30, 0)
+"' 2>&1 | grep -cE 'memory.*(directory|L[12])' || :
+}
+
+allocators=$(allocators)
+for allocator in ${allocators/malloc/}; do
+  words=("$plugin" 1G "allocator=$allocator")
+  # Two are made, if not more.
+  count=$(directories -v -D memory.dir=1 "${words[@]}")
+  [ "$count" -ge 2 ] || fail "allocator=$allocator prints $count directory operations"
+  expect_same "lines with the flag off" 0 "$(directories -v -D memory.dir=0 "${words[@]}")"
+  expect_same "lines without the flag" 0 "$(directories -v "${words[@]}")"
+  expect_same "lines without -v" 0 "$(directories -D memory.dir=1 "${words[@]}")"
+done
+directories -v -D memory.dir=1 "$plugin" 1G allocator=malloc >/dev/null

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Proves that a wrong parameter is reported once, with its name, its value and what would be right.
+. "$(dirname "$0")/functions.sh"
+
+# refused "PATTERN..." ARGUMENT...: nbdkit prints one line that holds all of the patterns.
+refused() {
+  local patterns=$1 errors pattern
+  shift
+  errors=$(errors_of "$@")
+  [ "$(wc -l <<<"$errors")" -eq 1 ] || fail "not one line for '$*': $errors"
+  for pattern in $patterns; do
+    grep -qF -- "$pattern" <<<"$errors" || fail "'$pattern' is not in the error for '$*': $errors"
+  done
+  echo "$* -> $errors"
+}
+
+names="sparse malloc zstd"
+refused "allocator=foo unknown allocator \"foo\" $names" 1M allocator=foo
+refused "allocator= missing $names" 1M allocator=
+refused "allocator=,mlock=true missing $names" 1M allocator=malloc allocator=,mlock=true
+for prefix in s spars sparse2 SPARSE m mallo z zst zstd3 'sparse ' ' sparse'; do
+  refused "allocator=$prefix unknown $names" 1M "allocator=$prefix"
+done
+
+refused 'allocator=sparse unknown key "level" none' 1M allocator=sparse,level=3
+refused 'allocator=sparse unknown key "x" none' 1M allocator=sparse,x=1
+refused 'allocator=malloc unknown key "level" mlock=' 1M allocator=malloc,level=3
+refused 'allocator=malloc unknown key "mloc" mlock=' 1M allocator=malloc,mloc=true
+refused 'allocator=malloc unknown key "" mlock=' 1M allocator=malloc,
+refused 'allocator=malloc unknown key "" mlock=' 1M allocator=malloc,,mlock=true
+
+for value in maybe 2 '' 'true ' tru; do
+  refused "mlock=$value true false" 1M "allocator=malloc,mlock=$value"
+  refused "mlock=$value true false" 1M allocator=malloc "mlock=$value"
+done
+
+refused 'mlock=true allocator=sparse cannot malloc' 1M mlock=true
+refused 'mlock=true allocator=sparse cannot malloc' 1M allocator=sparse mlock=true
+refused 'mlock=true allocator=sparse cannot malloc' 1M mlock=1 allocator=sparse
+refused 'mlock=true allocator=sparse cannot malloc' 1M allocator=sparse,mlock=true
+refused 'unknown parameter foo size allocator mlock' 1M foo=1
+
+if has_zstd; then
+  refused 'allocator=zstd unknown key "mloc" level' 1M allocator=zstd,mloc=true
+  refused 'mlock=true allocator=zstd cannot malloc' 1M allocator=zstd mlock=true
+  refused 'mlock=true allocator=zstd cannot malloc' 1M allocator=zstd,mlock=true
+  for level in 23 -999999 99999999999999999999 3x x '' 3.5 ' 3' true; do
+    refused "allocator=zstd level=$level 22" 1M "allocator=zstd,level=$level"
+  done
+  refused 'allocator=zstd level= 22' 1M allocator=zstd,level
+else
+  refused 'allocator=zstd without zstd sparse malloc' 1M allocator=zstd
+fi
+
+# More memory than there can be is refused when nbdkit starts.
+refused 'allocator=malloc 4611686018427387904' 4E allocator=malloc

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Proves that mlock=true beyond RLIMIT_MEMLOCK is refused at the start with a message that names the
+# limit and `ulimit -l`, and that it works within the limit, for a user without privileges.
+. "$(dirname "$0")/functions.sh"
+requires setpriv nbdinfo
+requires_root # to become somebody who is not
+
+chmod 755 "$dir"
+cp "$plugin" "$dir/nbdkit-memory-plugin.so"
+chmod 755 "$dir/nbdkit-memory-plugin.so"
+
+# as_nobody KIB ARGUMENT...: runs nbdkit with that limit on locked memory.
+as_nobody() {
+  local limit=$1
+  shift
+  (
+    cd "$dir"
+    ulimit -l "$limit"
+    setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all \
+      env TMPDIR=/tmp nbdkit -U - ./nbdkit-memory-plugin.so "$@" --run 'nbdinfo --size "$uri"' 2>&1
+  )
+}
+
+for words in allocator=malloc,mlock=true 'allocator=malloc mlock=true'; do
+  # shellcheck disable=SC2086  # one or two words
+  if errors=$(as_nobody 64 1M $words); then fail "1M is locked with a limit of 64 KiB"; fi
+  [ "$(wc -l <<<"$errors")" -eq 1 ] || fail "not one line: $errors"
+  expect_lines "$words" "$errors" mlock 'ulimit -l' 1048576 65536
+done
+
+expect_same "the size within the limit" 1048576 "$(as_nobody 2048 1M allocator=malloc,mlock=true)"
+expect_same "the size without mlock" 1048576 "$(as_nobody 0 1M allocator=malloc)"

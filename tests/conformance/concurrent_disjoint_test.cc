@@ -1,0 +1,132 @@
+// Threads that write, zero and read different bytes of the same pages must never lose each other's
+// bytes, whatever becomes of the page meanwhile: packed again, freed, made anew.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "factory.h"
+#include "owner.h"
+#include "threads.h"
+
+namespace ramdisk::conformance {
+namespace {
+
+struct Plan {
+  int threads;
+  uint64_t slice_bytes;
+  int pages;  // about how many the threads share
+  int steps;
+};
+
+class ConcurrentDisjoint : public testing::TestWithParam<AllocatorType> {
+ protected:
+  static constexpr uint64_t kDisk = 132 << 20;
+  static constexpr uint64_t kPage = 4096;
+
+  // Alone first: what fails then has nothing to do with threads.
+  void run_all(Disk& disk, uint64_t base, Owner::Habits habits) {
+    for (const Plan& plan : kPlans) {
+      SCOPED_TRACE(std::to_string(plan.threads) + " threads, slices of " +
+                   std::to_string(plan.slice_bytes));
+      run(disk, plan, base, habits);
+      ASSERT_FALSE(HasFailure());
+    }
+  }
+
+  void run(Disk& disk, const Plan& plan, uint64_t base, Owner::Habits habits) {
+    const uint64_t round = plan.slice_bytes * plan.threads;
+    const Slices slices{base, plan.slice_bytes, plan.threads,
+                        static_cast<int>(std::max<uint64_t>(1, plan.pages * kPage / round))};
+    std::vector<std::unique_ptr<Owner>> owners;
+    for (int i = 0; i < plan.threads; ++i) {
+      owners.push_back(std::make_unique<Owner>(*disk, slices, i, habits));
+    }
+    EXPECT_EQ(run_threads(plan.threads,
+                          [&](int i) {
+                            std::string problem;
+                            for (int n = scaled(plan.steps); n > 0 && problem.empty(); --n) {
+                              problem = owners[i]->step();
+                            }
+                            return problem;
+                          }),
+              "");
+    for (auto& owner : owners) EXPECT_EQ(owner->verify(), "");
+    // Whole pages, so that this needs no memory; the next run begins with none.
+    const uint64_t from = base / kPage * kPage;
+    const uint64_t last = (base + slices.bytes() - 1) / kPage;
+    EXPECT_TRUE(disk->zero(std::min(kLargestDisk, (last + 1) * kPage) - from, from).ok());
+  }
+
+  static constexpr Plan kPlans[] = {
+      {1, 509, 4, 1000},   {4, 509, 4, 1000},  {4, 2048, 2, 1000}, {8, 61, 2, 1000},
+      {8, 512, 1, 1000},   {8, 6007, 20, 500}, {2, 2048, 1, 4000}, {8, 4096, 16, 1000},
+      {3, 40000, 60, 200}, {8, 1, 1, 1000},
+  };
+};
+
+TEST_P(ConcurrentDisjoint, BytesOfOthersStay) {
+  Disk disk(GetParam(), kDisk);
+  ASSERT_TRUE(disk.works());
+  // The pages lie on both sides of where directories end.
+  for (const uint64_t base : {(2u << 20) - 2 * 4096 - 100, (128u << 20) - 4096}) {
+    run_all(disk, base, {});
+  }
+}
+
+TEST_P(ConcurrentDisjoint, AnyKindOfData) {
+  Disk disk(GetParam(), kDisk);
+  ASSERT_TRUE(disk.works());
+  run_all(disk, 4096, {.stamps = false});
+}
+
+TEST_P(ConcurrentDisjoint, AtTheEndOfTheLargestDisk) {
+  if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes the memory of the whole disk";
+  Disk disk(GetParam(), kLargestDisk);
+  ASSERT_TRUE(disk.works());
+  const Plan plan{8, 509, 4, 2000};
+  run(disk, plan, kLargestDisk - 4 * kPage - 123, {});
+}
+
+TEST_P(ConcurrentDisjoint, OneHotPage) {
+  Disk disk(GetParam(), kDisk);
+  ASSERT_TRUE(disk.works());
+  const Plan plan{15, kPage / 15, 1, 2000};
+  run(disk, plan, 5 * kPage, {});
+  run(disk, plan, 5 * kPage, {.stamps = false});
+}
+
+// Requests fail now and then, and nobody's bytes suffer: not those of the request, not those of
+// the neighbours.
+TEST_P(ConcurrentDisjoint, WhileMemoryFails) {
+  FailingMemory memory;
+  {
+    Disk disk(GetParam(), kDisk, memory);
+    ASSERT_TRUE(disk.works());
+    memory.fail_one_in(2);
+    for (const Plan& plan : {Plan{1, 509, 64, 1000}, Plan{8, 6007, 1000, 1000},
+                             Plan{4, 40000, 1000, 300}}) {
+      run(disk, plan, (2 << 20) - 5000, {.may_fail = true});
+      ASSERT_FALSE(HasFailure());
+      memory.fail_one_in(3);
+    }
+  }
+  EXPECT_EQ(memory.mapped_bytes(), 0u);
+  EXPECT_EQ(memory.misuse(), "");
+}
+
+// Freed memory that nobody could clean shows up in other pages if anything forgets to.
+TEST_P(ConcurrentDisjoint, WhileDiscardIsRefused) {
+  FailingMemory memory;
+  memory.refuse_discard(true);
+  Disk disk(GetParam(), kDisk, memory);
+  ASSERT_TRUE(disk.works());
+  run(disk, Plan{4, 40000, 3000, 600}, 4096, {});
+  run(disk, Plan{8, 509, 300, 1000}, 0, {});
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ConcurrentDisjoint, testing::ValuesIn(all_allocators()),
+                         name_of_type);
+
+}  // namespace
+}  // namespace ramdisk::conformance

@@ -1,0 +1,109 @@
+// Makes the data of data.h.
+
+#include "data.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+namespace ramdisk::conformance {
+namespace {
+
+#if defined(__has_feature)
+#define RAMDISK_CONFORMANCE_HAS(x) __has_feature(x)
+#else
+#define RAMDISK_CONFORMANCE_HAS(x) 0
+#endif
+
+#if defined(__SANITIZE_THREAD__) || RAMDISK_CONFORMANCE_HAS(thread_sanitizer)
+constexpr int kSlowness = 8;
+#elif defined(__SANITIZE_ADDRESS__) || RAMDISK_CONFORMANCE_HAS(address_sanitizer)
+constexpr int kSlowness = 6;
+#else
+constexpr int kSlowness = 1;
+#endif
+
+constexpr uint64_t kFixedSeed = 20240229;
+constexpr size_t kMixedPage = 4096;
+
+uint64_t choose_seed() {
+  const char* given = std::getenv("RAMDISK_SEED");
+  const uint64_t seed = given ? std::strtoull(given, nullptr, 0) : kFixedSeed;
+  std::printf("RAMDISK_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  std::fflush(stdout);
+  return seed;
+}
+
+void fill_word(std::span<std::byte> bytes, uint64_t word) {
+  for (size_t i = 0; i < bytes.size(); i += sizeof word) {
+    std::memcpy(&bytes[i], &word, std::min(sizeof word, bytes.size() - i));
+  }
+}
+
+void fill_random(std::span<std::byte> bytes, Rng& rng) {
+  for (size_t i = 0; i < bytes.size(); i += sizeof(uint64_t)) {
+    const uint64_t word = rng.next();
+    std::memcpy(&bytes[i], &word, std::min(sizeof word, bytes.size() - i));
+  }
+}
+
+void fill_text(std::span<std::byte> bytes, Rng& rng) {
+  static constexpr std::array<std::string_view, 12> kWords = {
+      "disk ", "a ",     "memory ", "page\n",   "of the ", "directory/",
+      "42 ",   "server", ", ",      "reads as ", "key=",    "\tindented "};
+  for (size_t i = 0; i < bytes.size();) {
+    const std::string_view word = rng.pick(kWords);
+    const size_t count = std::min(word.size(), bytes.size() - i);
+    std::memcpy(&bytes[i], word.data(), count);
+    i += count;
+  }
+}
+
+// Pages of which about half are zero: what a file system image looks like.
+void fill_mixed(std::span<std::byte> bytes, Rng& rng) {
+  for (size_t i = 0; i < bytes.size(); i += kMixedPage) {
+    const auto page = bytes.subspan(i, std::min(kMixedPage, bytes.size() - i));
+    const Data kind = rng.chance(50) ? Data::zeroes : rng.chance(50) ? Data::text : Data::random;
+    fill(page, kind, rng);
+  }
+}
+
+}  // namespace
+
+uint64_t run_seed() {
+  static const uint64_t seed = choose_seed();
+  return seed;
+}
+
+int scaled(int plain) { return std::max(1, plain / kSlowness); }
+
+void fill(std::span<std::byte> bytes, Data kind, Rng& rng) {
+  switch (kind) {
+    case Data::zeroes:
+      return fill_word(bytes, 0);
+    case Data::word:
+      return fill_word(bytes, rng.next() | 1);
+    case Data::text:
+      return fill_text(bytes, rng);
+    case Data::random:
+      return fill_random(bytes, rng);
+    case Data::mixed:
+      return fill_mixed(bytes, rng);
+  }
+}
+
+Bytes make_data(size_t count, Data kind, Rng& rng) {
+  Bytes bytes(count);
+  fill(bytes, kind, rng);
+  return bytes;
+}
+
+bool all_zero(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return true;
+  // Every byte equals its neighbour and the first is zero.
+  return bytes[0] == std::byte{0} && std::memcmp(&bytes[0], &bytes[0] + 1, bytes.size() - 1) == 0;
+}
+
+}  // namespace ramdisk::conformance

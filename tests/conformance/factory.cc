@@ -1,0 +1,103 @@
+// The disks of factory.h.
+
+#include "factory.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ramdisk::conformance {
+
+std::vector<AllocatorType> all_allocators() {
+  std::vector<AllocatorType> all = sparse_allocators();
+  all.push_back(AllocatorType::malloc);
+  return all;
+}
+
+std::vector<AllocatorType> sparse_allocators() {
+#ifdef RAMDISK_HAVE_ZSTD
+  return {AllocatorType::sparse, AllocatorType::zstd};
+#else
+  return {AllocatorType::sparse};
+#endif
+}
+
+std::unique_ptr<MemorySource> make_memory(Memory memory) {
+  switch (memory) {
+    case Memory::small_pages:
+      return std::make_unique<SmallPageMemory>();
+    case Memory::portable:
+      return make_portable_memory();
+    case Memory::system:
+      break;
+  }
+  return make_system_memory();
+}
+
+Disk::Disk(AllocatorType type, uint64_t bytes) : Disk(type, bytes, make_memory(Memory::system)) {}
+
+Disk::Disk(AllocatorType type, uint64_t bytes, std::unique_ptr<MemorySource> memory)
+    : owned_memory_(std::move(memory)) {
+  start(type, bytes, *owned_memory_);
+}
+
+Disk::Disk(AllocatorType type, uint64_t bytes, MemorySource& memory) { start(type, bytes, memory); }
+
+void Disk::start(AllocatorType type, uint64_t bytes, MemorySource& memory) {
+  AllocatorOptions options;
+  options.type = type;
+  Environment environment;
+  environment.memory = &memory;
+  auto made = make_allocator(options, bytes, environment);
+  status_ = made.status();
+  if (!status_.ok()) return;
+  allocator_ = std::move(made.value());
+  status_ = allocator_->get_ready();
+  if (status_.ok()) status_ = allocator_->after_fork();
+}
+
+void Disk::stop() {
+  if (allocator_ && status_.ok()) allocator_->stop();
+  allocator_.reset();
+}
+
+std::vector<Kind> all_kinds() {
+  std::vector<Kind> kinds;
+  for (const AllocatorType type : all_allocators()) {
+    for (const Memory memory : {Memory::system, Memory::small_pages, Memory::portable}) {
+      kinds.push_back({type, memory});
+    }
+  }
+  return kinds;
+}
+
+std::string name_of_type(const testing::TestParamInfo<AllocatorType>& info) {
+  return allocator_name(info.param);
+}
+
+std::string name_of_kind(const testing::TestParamInfo<Kind>& info) {
+  const char* memory = info.param.memory == Memory::system        ? "system"
+                       : info.param.memory == Memory::small_pages ? "small_pages"
+                                                                  : "portable";
+  return std::string(allocator_name(info.param.type)) + "_" + memory;
+}
+
+std::vector<std::byte> read_back(Allocator& disk, uint64_t count, uint64_t offset) {
+  // Rubbish first: a read has to write every byte, holes too.
+  std::vector<std::byte> bytes(count, std::byte{0xee});
+  const Status status = disk.read(bytes, offset);
+  EXPECT_TRUE(status.ok()) << "read of " << count << " at " << offset << ": " << status.message();
+  return bytes;
+}
+
+std::string first_difference(std::span<const std::byte> got, std::span<const std::byte> want,
+                             uint64_t offset) {
+  if (got.size() != want.size()) return "lengths differ";
+  // Nearly always all is well, and this is fast in a slow build too.
+  if (got.empty() || std::memcmp(got.data(), want.data(), got.size()) == 0) return "";
+  const auto [g, w] = std::mismatch(got.begin(), got.end(), want.begin());
+  return "byte " + std::to_string(offset + (g - got.begin())) + " is " +
+         std::to_string(static_cast<int>(*g)) + ", should be " +
+         std::to_string(static_cast<int>(*w));
+}
+
+}  // namespace ramdisk::conformance

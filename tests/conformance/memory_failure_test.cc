@@ -1,0 +1,220 @@
+// Memory that runs out: at each call in turn, for good, up to a limit, and when it cannot be given
+// back.
+
+#include <gtest/gtest.h>
+
+#include "session.h"
+
+namespace ramdisk::conformance {
+namespace {
+
+constexpr uint64_t kDisk = (6 << 20) + 123;
+
+// What this suite holds against an allocator after each test: all memory is back, and the
+// source was used as its interface says.
+class MemoryFailure : public testing::TestWithParam<AllocatorType> {
+ protected:
+  void TearDown() override {
+    EXPECT_EQ(memory_.mapped_bytes(), 0u);
+    EXPECT_EQ(memory_.misuse(), "");
+  }
+
+  FailingMemory memory_;
+  Rng rng_{8};
+};
+
+// A little of everything, over several slabs and directories.
+void short_life(Session& session, Rng& rng) {
+  for (const uint64_t offset : {0, 5 << 20, (2 << 20) - 5000, 1 << 20, 3 << 20}) {
+    session.try_write(make_data(700000, rng.pick(kAllData), rng), offset);
+    session.try_write(make_data(100, Data::text, rng), offset + 1000);
+    session.try_zero(10000, offset + 50000);
+    session.try_zero(700, offset + 300);
+    session.check_around(1, offset);
+  }
+}
+
+// Makes the first call fail, then in another life the second, and so on.
+TEST_P(MemoryFailure, EachCallInTurn) {
+  bool all_failed = false;
+  for (uint64_t nth = 0; nth < 400 && !all_failed && !HasFailure(); ++nth) {
+    SCOPED_TRACE("call " + std::to_string(nth) + " fails");
+    memory_.fail_once(nth);
+    Disk disk(GetParam(), kDisk, memory_);
+    if (!disk.works()) {
+      EXPECT_TRUE(disk.status().errnum() == ENOMEM || disk.status().errnum() == ENOSPC);
+    } else {
+      Session session(disk, GetParam(), kDisk);
+      short_life(session, rng_);
+      memory_.allow();
+      session.write(make_data(2 << 20, Data::mixed, rng_), 12345);
+      session.check_everything();
+    }
+    disk.stop();
+    all_failed = memory_.calls() <= nth;
+    EXPECT_EQ(memory_.mapped_bytes(), 0u);
+  }
+  EXPECT_GT(memory_.failures(), 0u);
+}
+
+TEST_P(MemoryFailure, EveryCallFromTheNthOn) {
+  uint64_t failures = 0;
+  for (const uint64_t nth : {0, 1, 2, 3, 5, 8, 13, 21}) {
+    SCOPED_TRACE("calls from " + std::to_string(nth) + " on fail");
+    Disk disk(GetParam(), kDisk, memory_);
+    ASSERT_TRUE(disk.works());
+    Session session(disk, GetParam(), kDisk);
+    memory_.fail_from(nth);
+    short_life(session, rng_);
+    failures = memory_.failures();
+
+    // Nothing can be had, but what is there can be read, and whole pages can be zeroed.
+    session.check_everything();
+    session.zero(64 << 10, 0);
+    session.zero(1 << 20, 1 << 20);
+    session.check_everything();
+
+    memory_.allow();
+    short_life(session, rng_);
+    session.write(make_data(kDisk, Data::random, rng_), 0);
+    session.check_everything();
+  }
+  // malloc has taken everything before.
+  EXPECT_EQ(failures > 0, has_holes(GetParam()));
+}
+
+TEST_P(MemoryFailure, AtRandomAllTheTime) {
+  Disk disk(GetParam(), kDisk, memory_);
+  ASSERT_TRUE(disk.works());
+  Session session(disk, GetParam(), kDisk);
+  const Places places(kDisk);
+  for (int step = 0; step < scaled(600) && !HasFailure(); ++step) {
+    memory_.fail_one_in(1 + step % 4);
+    const Range range = places.next(1 << 20, rng_);
+    if (rng_.chance(60)) {
+      session.try_write(make_data(range.count, rng_.pick(kAllData), rng_), range.offset);
+    } else {
+      session.try_zero(range.count, range.offset);
+    }
+    session.check_around(range.count, range.offset);
+    if (step % 50 == 49) session.try_zero(kDisk, 0);
+  }
+  memory_.allow();
+  session.check_everything();
+}
+
+// A full machine works again when part of the disk is trimmed.
+TEST_P(MemoryFailure, AFullDiskWorksAgainAfterATrim) {
+  if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes all its memory at the start";
+  constexpr uint64_t kLarge = 64 << 20;
+  constexpr uint64_t kPiece = 256 << 10;
+  Disk disk(GetParam(), kLarge, memory_);
+  ASSERT_TRUE(disk.works());
+  Session session(disk, GetParam(), kLarge);
+  memory_.limit(memory_.held_bytes() + (16 << 20));
+  for (int round = 0; round < 3; ++round) {
+    uint64_t full = 0;
+    while (full < kLarge && session.try_write(make_data(kPiece, Data::random, rng_), full)) {
+      full += kPiece;
+    }
+    ASSERT_LT(full, kLarge) << "the limit was never reached";
+    ASSERT_GT(full, 4u << 20) << "the limit should hold more than this";
+    session.check_everything();
+    session.zero(full / 2, 0);
+    for (uint64_t at = 0; at < full / 4; at += kPiece) {
+      session.write(make_data(kPiece, Data::random, rng_), at);
+    }
+    session.check_everything();
+    session.zero(kLarge, 0);
+  }
+}
+
+// A page that comes without having been asked for is one that the system may kill the server for.
+TEST_P(MemoryFailure, WhatIsRefusedIsNotTakenAnotherWay) {
+  if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes all its memory at the start";
+  constexpr uint64_t kLarge = 64 << 20;
+  constexpr uint64_t kPiece = 256 << 10;
+  Disk disk(GetParam(), kLarge, memory_);
+  ASSERT_TRUE(disk.works());
+  Session session(disk, GetParam(), kLarge);
+  session.write(make_data(kLarge, Data::random, rng_), 0);
+  // A page stays here and there, so that memory goes back in small pieces.
+  for (uint64_t at = 0; at < kLarge; at += kPiece) session.zero(kPiece - 4096, at);
+  const size_t before = memory_.resident_bytes();
+  ASSERT_LT(before, kLarge / 2);
+  memory_.fail_from(0);
+  for (int round = 0; round < 3; ++round) {
+    for (uint64_t at = 0; at < kLarge; at += kPiece) {
+      session.try_write(make_data(kPiece, Data::random, rng_), at);
+    }
+  }
+  EXPECT_LE(memory_.resident_bytes(), before + (4 << 20));
+  memory_.allow();
+  session.check_everything();
+}
+
+// Where memory cannot be given back its content is rubbish, and pages that use it again must not
+// show any of it.
+TEST_P(MemoryFailure, DiscardThatIsRefused) {
+  memory_.refuse_discard(true);
+  constexpr uint64_t kLarge = (24 << 20) + 5;
+  Disk disk(GetParam(), kLarge, memory_);
+  ASSERT_TRUE(disk.works());
+  Session session(disk, GetParam(), kLarge);
+  const Places places(kLarge);
+  for (int round = 0; round < 3 && !HasFailure(); ++round) {
+    session.write(make_data(kLarge, Data::random, rng_), 0);
+    for (uint64_t at = 0; at + 5000 < kLarge; at += 12288) session.zero(5000, at);
+    session.check_everything();
+    session.zero(kLarge, 0);
+    random_steps(session, places, scaled(100), 1 << 20, rng_);
+    for (uint64_t at = 0; at + 5000 < kLarge; at += 40000) {
+      session.write(make_data(1 + rng_.below(100), Data::text, rng_), at);
+    }
+    session.check_everything();
+  }
+}
+
+// Without huge pages, without populate and without discard everything must still add up.
+TEST_P(MemoryFailure, PortableMemoryIsAllGivenBack) {
+  FailingMemory portable(make_portable_memory());
+  {
+    Disk disk(GetParam(), kDisk, portable);
+    ASSERT_TRUE(disk.works());
+    Session session(disk, GetParam(), kDisk);
+    random_steps(session, Places(kDisk), scaled(200), 1 << 20, rng_);
+  }
+  EXPECT_EQ(portable.mapped_bytes(), 0u);
+  EXPECT_EQ(portable.misuse(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MemoryFailure, testing::ValuesIn(all_allocators()), name_of_type);
+
+// The tests above are worth as much as the memory that fails for them.
+TEST(FailingMemorySource, FailsAndCounts) {
+  FailingMemory memory;
+  constexpr size_t kBytes = 1 << 20;
+  memory.fail_once(1);
+  void* first = memory.map(kBytes, 4096, false);
+  ASSERT_NE(first, nullptr);
+  EXPECT_FALSE(memory.populate(first, kBytes));
+  EXPECT_TRUE(memory.populate(first, kBytes));
+  EXPECT_EQ(memory.resident_bytes(), kBytes);
+  EXPECT_TRUE(memory.discard(first, kBytes / 2));
+  EXPECT_EQ(memory.held_bytes(), kBytes / 2);
+  EXPECT_EQ(memory.mapped_bytes(), kBytes);
+  memory.limit(kBytes);
+  EXPECT_EQ(memory.map(kBytes, 4096, false), nullptr);
+  memory.allow();
+  memory.fail_from(0);
+  EXPECT_EQ(memory.map(kBytes, 4096, false), nullptr);
+  EXPECT_EQ(memory.failures(), 3u);
+  EXPECT_EQ(memory.misuse(), "");
+  memory.unmap(first, kBytes);
+  EXPECT_EQ(memory.mapped_bytes(), 0u);
+  memory.unmap(first, kBytes);
+  EXPECT_NE(memory.misuse(), "");
+}
+
+}  // namespace
+}  // namespace ramdisk::conformance

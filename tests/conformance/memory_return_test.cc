@@ -1,0 +1,177 @@
+// Memory that comes back: what is held follows what is stored, and the figures say so.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "session.h"
+
+namespace ramdisk::conformance {
+namespace {
+
+constexpr uint64_t kFill = 64 << 20;
+
+// What an empty disk may still hold: some free memory for the next requests. After far-apart writes
+// that is free memory of each kind: pages, directories, tree nodes.
+constexpr size_t kSmall = 6 << 20;
+constexpr size_t kSmallOfEachKind = 12 << 20;
+
+// Cuts a disk's first `kFill` bytes into pieces and returns their offsets, shuffled.
+std::vector<uint64_t> shuffled_pieces(uint64_t piece, Rng& rng) {
+  std::vector<uint64_t> all;
+  for (uint64_t at = 0; at < kFill; at += piece) all.push_back(at);
+  for (size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[rng.below(i)]);
+  return all;
+}
+
+class MemoryReturn : public testing::TestWithParam<AllocatorType> {
+ protected:
+  MemoryReturn() : disk_(GetParam(), kLargestDisk, memory_) {}
+
+  void fill_disk(Data kind) {
+    constexpr uint64_t kPiece = 1 << 20;
+    const Bytes data = make_data(kPiece, kind, rng_);
+    for (uint64_t at = 0; at < kFill; at += kPiece) {
+      ASSERT_TRUE(disk_->write(data, at).ok());
+    }
+  }
+
+  void expect_empty(size_t most) {
+    EXPECT_EQ(disk_->usage().stored_bytes, 0u);
+    EXPECT_LE(memory_.resident_bytes(), most);
+    EXPECT_LE(disk_->usage().memory_bytes, most);
+    EXPECT_LE(memory_.held_bytes(), 2 * most);  // addresses that take no memory are included
+  }
+
+  // Half of `kFill` is left, and little besides.
+  void expect_half() {
+    EXPECT_EQ(disk_->usage().stored_bytes, kFill / 2);
+    EXPECT_LE(memory_.resident_bytes(), kFill / 2 * 11 / 10 + (16 << 20));
+    EXPECT_LE(disk_->usage().memory_bytes, kFill / 2 * 11 / 10 + (16 << 20));
+  }
+
+  FailingMemory memory_;
+  Disk disk_;
+  Rng rng_{9};
+};
+
+TEST_P(MemoryReturn, ZeroOfEverythingAtOnce) {
+  fill_disk(Data::random);
+  EXPECT_GE(memory_.held_bytes(), kFill);
+  EXPECT_GE(memory_.resident_bytes(), kFill);
+  ASSERT_TRUE(disk_->zero(kLargestDisk, 0).ok());
+  expect_empty(kSmall);
+}
+
+TEST_P(MemoryReturn, ZeroInPiecesInAnyOrder) {
+  for (const uint64_t piece : {64 << 10, 4096}) {
+    fill_disk(Data::random);
+    for (const uint64_t at : shuffled_pieces(piece, rng_)) {
+      ASSERT_TRUE(disk_->zero(piece, at).ok());
+    }
+    expect_empty(kSmall);
+  }
+}
+
+TEST_P(MemoryReturn, FillAndTrimOverAndOver) {
+  for (int round = 0; round < 4; ++round) {
+    fill_disk(round % 2 ? Data::mixed : Data::random);
+    ASSERT_TRUE(disk_->zero(kFill, 0).ok());
+    expect_empty(kSmall);
+  }
+}
+
+TEST_P(MemoryReturn, FarApartPages) {
+  for (int round = 0; round < 2; ++round) {
+    std::vector<uint64_t> places;
+    for (int i = 0; i < 4000; ++i) places.push_back(rng_.below(kLargestDisk / 4096) * 4096);
+    for (const uint64_t at : places) {
+      ASSERT_TRUE(disk_->write(make_data(2048, Data::random, rng_), at).ok());
+    }
+    if (round == 0) {
+      ASSERT_TRUE(disk_->zero(kLargestDisk, 0).ok());
+    } else {
+      for (const uint64_t at : places) ASSERT_TRUE(disk_->zero(4096, at).ok());
+    }
+    expect_empty(kSmallOfEachKind);
+  }
+}
+
+// Random pieces go until half is left: what is held may not stay at what there was.
+TEST_P(MemoryReturn, HalfOfItTrimmedAtRandom) {
+  fill_disk(Data::random);
+  auto pieces = shuffled_pieces(64 << 10, rng_);
+  pieces.resize(pieces.size() / 2);
+  for (const uint64_t at : pieces) ASSERT_TRUE(disk_->zero(64 << 10, at).ok());
+  expect_half();
+}
+
+// The same in one request: every other page that was stored goes, so nothing goes that is larger
+// than a page.
+TEST_P(MemoryReturn, EveryOtherPageTrimmedAtOnce) {
+  constexpr uint64_t kOther = uint64_t{1} << 40;
+  for (uint64_t at = 0; at < kFill / 2; at += 4096) {
+    const Bytes data = make_data(4096, Data::random, rng_);
+    ASSERT_TRUE(disk_->write(data, at).ok());
+    ASSERT_TRUE(disk_->write(data, kOther + at).ok());
+  }
+  ASSERT_TRUE(disk_->zero(kOther, 0).ok());
+  expect_half();
+}
+
+TEST_P(MemoryReturn, AllIsUnmappedAtTheEnd) {
+  fill_disk(Data::mixed);
+  disk_.stop();
+  EXPECT_EQ(memory_.mapped_bytes(), 0u);
+  EXPECT_EQ(memory_.misuse(), "");
+}
+
+TEST_P(MemoryReturn, StoredBytesCountPages) {
+  const uint64_t page = disk_->preferred_block_size();
+  EXPECT_EQ(disk_->usage().stored_bytes, 0u);
+  const Bytes data = make_data(3 * page, Data::random, rng_);
+  const auto write = [&](uint64_t count, uint64_t offset) {
+    EXPECT_TRUE(disk_->write(std::span(data).first(count), offset).ok());
+    return disk_->usage().stored_bytes;
+  };
+  EXPECT_EQ(write(1, 10 * page + 5), page);
+  EXPECT_EQ(write(page, 10 * page), page);
+  EXPECT_EQ(write(2, 11 * page - 1), 2 * page);
+  EXPECT_EQ(write(3 * page, uint64_t{1} << 62), 5 * page);
+  EXPECT_TRUE(disk_->zero(page, 10 * page).ok());
+  EXPECT_EQ(disk_->usage().stored_bytes, 4 * page);
+  EXPECT_TRUE(disk_->zero(1, 11 * page).ok());
+  EXPECT_EQ(disk_->usage().stored_bytes, 3 * page);
+  EXPECT_TRUE(disk_->zero(kLargestDisk, 0).ok());
+  EXPECT_EQ(disk_->usage().stored_bytes, 0u);
+}
+
+// The figure counts what the source has given, not only the pages in use.
+TEST_P(MemoryReturn, MemoryBytesAreWhatIsHeld) {
+  fill_disk(Data::random);
+  const uint64_t said = disk_->usage().memory_bytes;
+  EXPECT_GE(said, kFill);
+  EXPECT_LE(said, memory_.held_bytes());
+  EXPECT_GE(said, memory_.resident_bytes());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MemoryReturn, testing::ValuesIn(sparse_allocators()), name_of_type);
+
+#ifdef RAMDISK_HAVE_ZSTD
+// The purpose of the allocator: data that packs takes less memory than it has bytes.
+TEST(ZstdMemory, TextTakesLessThanItsBytes) {
+  FailingMemory memory;
+  Disk disk(AllocatorType::zstd, kFill, memory);
+  ASSERT_TRUE(disk.works());
+  Rng rng(10);
+  for (uint64_t at = 0; at < kFill / 2; at += 1 << 20) {
+    ASSERT_TRUE(disk->write(make_data(1 << 20, Data::text, rng), at).ok());
+  }
+  EXPECT_EQ(disk->usage().stored_bytes, kFill / 2);
+  EXPECT_LT(disk->usage().memory_bytes, kFill / 4);
+  EXPECT_LT(memory.resident_bytes(), kFill / 4);
+}
+#endif
+
+}  // namespace
+}  // namespace ramdisk::conformance

@@ -1,0 +1,154 @@
+// The steps and comparisons of session.h.
+
+#include "session.h"
+
+#include <algorithm>
+
+namespace ramdisk::conformance {
+namespace {
+
+constexpr uint64_t kAround = 64 << 10;
+constexpr uint64_t kReadPiece = 1 << 20;
+constexpr uint64_t kLookPiece = 32 << 10;
+
+std::string describe(const char* what, uint64_t count, uint64_t offset) {
+  return std::string(what) + " " + std::to_string(count) + " at " + std::to_string(offset);
+}
+
+bool out_of_memory(const Status& status) {
+  return status.errnum() == ENOMEM || status.errnum() == ENOSPC;
+}
+
+}  // namespace
+
+Session::Session(Disk& disk, AllocatorType type, uint64_t disk_bytes)
+    : disk_(disk),
+      holes_(has_holes(type)),
+      bytes_(disk_bytes),
+      model_(make_model(disk_bytes)),
+      kept_(disk->preferred_block_size(), disk_bytes) {}
+
+void Session::write(std::span<const std::byte> data, uint64_t offset) {
+  step_ = describe("write", data.size(), offset);
+  const Status status = disk_->write(data, offset);
+  EXPECT_TRUE(status.ok()) << step_ << ": " << status.message();
+  model_->write(data, offset);
+  kept_.write(data.size(), offset);
+}
+
+void Session::zero(uint64_t count, uint64_t offset) {
+  step_ = describe("zero", count, offset);
+  const Status status = disk_->zero(count, offset);
+  EXPECT_TRUE(status.ok()) << step_ << ": " << status.message();
+  model_->zero(count, offset);
+  kept_.zero(count, offset);
+}
+
+bool Session::try_write(std::span<const std::byte> data, uint64_t offset) {
+  step_ = describe("write that may fail", data.size(), offset);
+  const Status status = disk_->write(data, offset);
+  kept_.write(data.size(), offset);
+  if (status.ok()) {
+    model_->write(data, offset);
+  } else {
+    adopt(status, Bytes(data.begin(), data.end()), offset);
+  }
+  return status.ok();
+}
+
+bool Session::try_zero(uint64_t count, uint64_t offset) {
+  step_ = describe("zero that may fail", count, offset);
+  const Status status = disk_->zero(count, offset);
+  if (status.ok()) {
+    model_->zero(count, offset);
+    kept_.zero(count, offset);
+  } else {
+    adopt(status, Bytes(count), offset);
+  }
+  return status.ok();
+}
+
+// After a failed request: looks at each page, also the neighbours, and takes over which of them
+// are new.
+void Session::adopt(const Status& failed, const Bytes& wanted, uint64_t offset) {
+  EXPECT_TRUE(out_of_memory(failed)) << step_ << ": errno " << failed.errnum();
+  EXPECT_STRNE(failed.message(), "") << step_;
+  const uint64_t page = page_bytes();
+  const uint64_t first = offset / page - std::min<uint64_t>(1, offset / page);
+  for (uint64_t at = first * page; at < std::min(bytes_, offset + wanted.size() + page);
+       at += page) {
+    const uint64_t length = std::min(page, bytes_ - at);
+    const Bytes old = model_->read(length, at);
+    Bytes fresh = old;
+    const uint64_t from = std::max(at, offset);
+    const uint64_t to = std::min(at + length, offset + wanted.size());
+    if (from < to) {
+      std::copy_n(wanted.begin() + (from - offset), to - from, fresh.begin() + (from - at));
+    }
+    const Bytes now = read_back(*disk_, length, at);
+    if (now == fresh) {
+      model_->write(now, at);
+    } else {
+      EXPECT_EQ(first_difference(now, old, at), "") << step_ << ": neither old nor new";
+    }
+  }
+}
+
+void Session::check_extents_only(uint64_t count, uint64_t offset) {
+  EXPECT_EQ(check_extents(*disk_, *model_, holes_ ? &kept_ : nullptr, count, offset), "")
+      << describe("extents", count, offset) << " after " << step_;
+}
+
+void Session::check(uint64_t count, uint64_t offset) {
+  for (uint64_t done = 0; done < count; done += kReadPiece) {
+    const uint64_t n = std::min(kReadPiece, count - done);
+    const uint64_t at = offset + done;
+    EXPECT_EQ(first_difference(read_back(*disk_, n, at), model_->read(n, at), at), "")
+        << describe("read", n, at) << " after " << step_;
+  }
+  check_extents_only(count, offset);
+}
+
+void Session::check_around(uint64_t count, uint64_t offset) {
+  const uint64_t from = offset - std::min(offset, kAround);
+  const uint64_t to = offset + count + std::min(bytes_ - offset - count, kAround);
+  check(to - from, from);
+}
+
+void Session::check_everything() {
+  uint64_t seen = 0;
+  for (const uint64_t piece : model_->pieces()) {
+    // Pieces come in order and may have been looked at as part of the one before.
+    if (piece < seen || piece >= bytes_) continue;
+    seen = piece + std::min(kLookPiece, bytes_ - piece);
+    check(seen - piece, piece);
+    if (testing::Test::HasFailure()) return;
+  }
+  check_extents_only(bytes_, 0);
+}
+
+void random_steps(Session& session, const Places& places, int steps, uint64_t most, Rng& rng) {
+  for (int step = 0; step < steps && !testing::Test::HasFailure(); ++step) {
+    const Range range = places.next(most, rng);
+    const uint64_t what = rng.below(100);
+    if (what < 50) {
+      session.write(make_data(range.count, rng.pick(kAllData), rng), range.offset);
+    } else if (what < 70) {
+      session.zero(range.count, range.offset);
+    } else if (what < 73) {
+      const Range far = places.far(rng);
+      session.zero(far.count, far.offset);
+    } else if (what < 85) {
+      session.check(range.count, range.offset);
+      continue;
+    } else {
+      const Range far = places.far(rng);
+      session.check_extents_only(far.count, far.offset);
+      continue;
+    }
+    session.check_around(range.count, range.offset);
+  }
+  session.check_everything();
+}
+
+}  // namespace ramdisk::conformance
