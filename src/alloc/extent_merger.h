@@ -22,9 +22,8 @@ class ExtentMerger {
 
   // The next stored page; pages come in ascending order. False: the visitor wants no more.
   bool page(uint64_t page, ExtentKind kind) {
-    const uint64_t first = std::max(begin_, page << kPageShift);
-    return advance(first, ExtentKind::hole) &&
-           advance(std::min(end_, (page << kPageShift) + kPageBytes), kind);
+    const uint64_t start = page << kPageShift;
+    return advance(start, ExtentKind::hole) && advance(std::min(end_, start + kPageBytes), kind);
   }
 
   // No stored page is left: reports what remains.

@@ -40,29 +40,32 @@ Status MallocAllocator::get_ready() {
   base_ = static_cast<std::byte*>(memory_.map(bytes, huge ? kHugePage : 4096, huge));
   if (!base_) return Status::error(ENOMEM, wanted + "the system refuses (see also 'ulimit -v')");
   mapped_bytes_ = bytes;
-  return lock_ ? try_lock_memory(base_, mapped_bytes_) : Status();
+  process_ = this_process();
+  return lock_ ? promise_lock(base_, mapped_bytes_) : Status();
 }
 
 Status MallocAllocator::after_fork() {
   if (!base_) return {};
-  if (lock_) return lock_memory(base_, mapped_bytes_);
+  // Without a fork the lock holds already, and may be more than this process could get now: nbdkit
+  // may have changed its user (-u) in between.
+  if (lock_ && process_ != this_process()) return lock_memory(base_, mapped_bytes_);
   if (memory_.populate(base_, mapped_bytes_)) return {};
   return Status::error(ENOMEM, "allocator=malloc: memory ran out while " +
                                    std::to_string(disk_bytes_) + " bytes were being taken");
 }
 
 Status MallocAllocator::read(std::span<std::byte> buffer, uint64_t offset) {
-  copy_from_shared(buffer.data(), base_ + offset, buffer.size());
+  if (!buffer.empty()) copy_from_shared(buffer.data(), base_ + offset, buffer.size());
   return {};
 }
 
 Status MallocAllocator::write(std::span<const std::byte> data, uint64_t offset) {
-  copy_to_shared(base_ + offset, data.data(), data.size());
+  if (!data.empty()) copy_to_shared(base_ + offset, data.data(), data.size());
   return {};
 }
 
 Status MallocAllocator::zero(uint64_t count, uint64_t offset) {
-  zero_shared(base_ + offset, static_cast<size_t>(count));
+  if (count > 0) zero_shared(base_ + offset, static_cast<size_t>(count));
   return {};
 }
 

@@ -37,6 +37,7 @@ class MallocAllocator final : public Allocator {
   const bool lock_;
   std::byte* base_ = nullptr;
   size_t mapped_bytes_ = 0;
+  int64_t process_ = 0;  // the one that called get_ready()
 };
 
 }  // namespace ramdisk

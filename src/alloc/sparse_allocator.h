@@ -36,9 +36,9 @@ class SparseAllocator final : public Allocator {
     return reinterpret_cast<std::byte*>(static_cast<uintptr_t>(payload));
   }
 
-  Status write_page(const PagePart& part, const std::byte* data, PageTable::Cursor& cursor,
-                    TakeBatch& fresh, size_t expected);
-  static void zero_page(PageTable::Slot& slot, size_t offset, size_t length, RetireBatch& freed);
+  bool write_page(const PagePart& part, const std::byte* data, PageTable::Cursor& cursor,
+                  TakeBatch& fresh, size_t expected);
+  static void zero_page(PageTable::Slot& slot, const PagePart& part, RetireBatch& freed);
 
   // In the order of their lives: the epoch outlives what retires into it.
   Epoch epoch_;

@@ -41,15 +41,25 @@ class ZstdAllocator final : public Allocator {
     return reinterpret_cast<uintptr_t>(object);
   }
 
-  Status load(const StoredObject& object, Page page);
-  StoredObject* store(uint64_t number, std::span<const std::byte, kPageBytes> page);
-  Status write_whole(uint64_t number, std::span<const std::byte, kPageBytes> page,
-                     PageTable::Cursor& cursor);
-  Status write_part(const PagePart& part, const std::byte* data, PageTable::Cursor& cursor);
-  Status replace(PageTable::Slot& slot, std::span<const std::byte, kPageBytes> page);
-  Status zero_part(PageTable::Slot& slot, size_t offset, size_t length);
+  using Data = std::span<const std::byte, kPageBytes>;
+  using Codec = CodecPool::Lease;
+
+  static Status load(const StoredObject& object, Page page, Codec& codec);
+  static std::span<const std::byte> pack(Data page, Page buffer, Codec& codec);
   void swap(PageTable::Slot& slot, StoredObject* object);
-  void clean(PageTable::Cursor& cursor);
+
+  Status read_some(std::span<std::byte> buffer, uint64_t offset);
+  bool write_whole(uint64_t number, Data page);
+  Status write_part(const PagePart& part, const std::byte* data);
+  Status write_page(const PagePart& part, const std::byte* data);
+  Status zero_whole(uint64_t first, uint64_t end);
+  Status zero_part(const PagePart& part);
+  Status zero_pages(uint64_t count, uint64_t offset);
+
+  bool clean_segment(bool eager);
+  void clean(int segments);
+  template <typename Request>
+  Status with_memory(Request request);
 
   const int level_;
   // In the order of their lives: the epoch outlives what retires into it.

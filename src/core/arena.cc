@@ -212,7 +212,8 @@ Arena::Run Arena::take(size_t most) {
     if (run.count == 0) {
       if (!grow()) return {};
     } else if (absent && !memory_.populate(run.base, run.count * block_bytes_)) {
-      give_back(run.base, run.count);
+      run.clean = memory_.discard(run.base, run.count * block_bytes_);  // what has become present
+      put_back(run, run.clean);
       return {};
     } else {
       return run;
@@ -225,11 +226,12 @@ Arena::Run Arena::take_from(Slab* slab, size_t most) {
   while (slab->free[word] == 0) ++word;
   const size_t first = word * 64 + static_cast<size_t>(std::countr_zero(slab->free[word]));
   const bool dirty = test(slab->dirty, first);
+  const bool absent = test(slab->absent, first);
+  const auto alike = [&](size_t i) {
+    return test(slab->free, i) && test(slab->dirty, i) == dirty && test(slab->absent, i) == absent;
+  };
   size_t count = 1;
-  while (count < most && first + count < blocks_ && test(slab->free, first + count) &&
-         test(slab->dirty, first + count) == dirty) {
-    ++count;
-  }
+  while (count < most && first + count < blocks_ && alike(first + count)) ++count;
   for (size_t i = first; i < first + count;) {
     const Part part = part_of_range(i, first + count);
     clear_free(slab, part.word, part.mask);
@@ -290,14 +292,21 @@ bool Arena::grow() {
 
 // ---- giving back
 
-void Arena::give_back(std::byte* base, size_t count) {
-  if (count == 0) return;
-  Slab* slab = slab_of(base);
+void Arena::give_back(Run run) {
+  if (run.count > 0) put_back(run, false);
+}
+
+void Arena::put_back(Run run, bool absent) {
+  Slab* slab = slab_of(run.base);
   Slab* dropped = nullptr;
   {
     MutexLock lock(mutex_);
-    taken_ -= count;
-    set_free_range(slab, index_of(base), index_of(base) + count, true);
+    taken_ -= run.count;
+    const size_t first = index_of(run.base);
+    set_free_range(slab, first, first + run.count, !run.clean);
+    for (size_t i = first; absent && i < first + run.count; ++i) {
+      set_absent(slab, i / 64, uint64_t{1} << (i % 64));
+    }
     dropped = drop_if_empty(slab, nullptr);
   }
   unmap_chain(dropped);
@@ -305,7 +314,7 @@ void Arena::give_back(std::byte* base, size_t count) {
 
 void Arena::retire(std::span<std::byte* const> blocks) {
   if (blocks.empty()) return;
-  const size_t list = epoch_.retire_epoch();
+  const size_t list = epoch_.retire_list();
   MutexLock lock(mutex_);
   taken_ -= blocks.size();
   for (std::byte* block : blocks) {

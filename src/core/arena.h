@@ -13,17 +13,17 @@
 //
 // Invariants:
 //   1. A block is in one of these states: taken; retired (a reader may still see it); free.
-//   2. A free block is clean (reads as zeroes) or dirty (holds old data and takes memory). Taken
-//      blocks say which they are, so nobody sees the bytes of a page that was freed.
+//   2. A free block is clean (reads as zeroes) or dirty (holds old data and takes memory). A Run
+//      says which its blocks are, so nobody sees the bytes of a page that was freed.
 //   3. Dirty free memory is bounded: when it passes kDirtyFloor + 1/32 of what is taken, it is
 //   given
 //      back to the system, if the blocks are whole pages and the system can.
 //   4. A slab with no block taken or retired goes back to the system, but for one.
 //   5. The header's bytes are never given back while the slab is mapped.
 //
-// Thread contract: take, give_back, retire and the figures from any thread. The mutex is held for
-// O(1) steps of work each, never while the system makes memory present, but for the 64 KiB steps of
-// the first slab.
+// Thread contract: take, give_back, retire and the figures from any thread. The mutex is never held
+// while the system makes memory present, but for the 64 KiB steps of the first slab; reclaim()
+// holds it for a bitmap's length for each slab that has retired blocks.
 
 #ifndef RAMDISK_CORE_ARENA_H
 #define RAMDISK_CORE_ARENA_H
@@ -62,8 +62,9 @@ class Arena final : public Epoch::Reclaimer {
   // Takes 1 to `most` neighbouring blocks.
   Run take(size_t most) EXCLUDES(mutex_);
 
-  // Returns blocks that no other thread has ever been able to see.
-  void give_back(std::byte* base, size_t count) EXCLUDES(mutex_);
+  // Returns blocks that no other thread has ever been able to see. run.clean says that nothing has
+  // been written to them; an empty run is allowed.
+  void give_back(Run run) EXCLUDES(mutex_);
 
   // Returns blocks that are unlinked but may still be in use by threads that are pinned. The caller
   // is pinned.
@@ -96,6 +97,7 @@ class Arena final : public Epoch::Reclaimer {
   std::byte* address_of(Slab* slab, size_t index) const;
 
   Run take_from(Slab* slab, size_t most) REQUIRES(mutex_);
+  void put_back(Run run, bool absent) EXCLUDES(mutex_);
   bool grow() EXCLUDES(mutex_);
   bool grow_first_slab() REQUIRES(mutex_);
   Slab* map_slab(bool huge);

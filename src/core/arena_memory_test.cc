@@ -152,7 +152,7 @@ TEST_F(ArenaMemory, SpareIsKeptForTheNextBlock) {
     if (i % 2 == 0) {
       retire_all(arena, epoch_, {run.base});
     } else {
-      arena.give_back(run.base, 1);
+      arena.give_back({run.base, 1, false});
     }
   }
   EXPECT_EQ(memory_.calls(), calls);
@@ -268,8 +268,23 @@ TEST_F(Purge, BlocksThatTheSystemRefusesAreNotHandedOut) {
   memory_.allow();
   const uint64_t missing = 32 * kPerSlab - arena.taken_blocks();
   EXPECT_EQ(take_blocks(arena, missing).size(), missing);
-  EXPECT_EQ(memory_.maps.size(), 32u) << "blocks were lost";
+  EXPECT_EQ(memory_.mapped_bytes(), 32 * kSlab) << "blocks were lost";
   EXPECT_EQ(arena.held_bytes(), 32 * kSlab);
+}
+
+// Half of a range may have become present, with whatever a discard that fails leaves there.
+TEST_F(Purge, WhatIsLeftOfARefusedBlockIsNotClean) {
+  Arena arena(memory_, epoch_, kBlock);
+  thin_out(arena, [](size_t i) { return i % 8 == 0; });
+  memory_.fail_from(0);
+  memory_.refuse_discard(true);
+  for (int i = 0; i < 100; ++i) arena.take(8);
+  ASSERT_GT(memory_.failures(), 0u);
+  memory_.allow();
+  while (arena.taken_blocks() < 32 * kPerSlab) {
+    const Arena::Run run = arena.take(64);
+    ASSERT_FALSE(run.clean && !conformance::all_zero({run.base, run.count * kBlock}));
+  }
 }
 
 // Slabs whose blocks were discarded in part go back like the others, with the sums right.

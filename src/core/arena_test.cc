@@ -45,7 +45,7 @@ class Model {
       if (choice < 40 && addresses_.size() < most_taken_) {
         take(rng_.pick(kCounts));
       } else if (choice < 60) {
-        give_back(rng_.pick(kCounts));
+        rng_.chance(30) ? take_in_vain(rng_.pick(kCounts)) : give_back(rng_.pick(kCounts));
       } else if (choice < 90) {
         retire(rng_.pick(kCounts));
       } else {
@@ -72,6 +72,13 @@ class Model {
     }
   }
 
+  // What nobody has written to goes back as it came.
+  void take_in_vain(size_t most) {
+    const Arena::Run run = arena_.take(most);
+    ASSERT_GE(run.count, 1u);
+    arena_.give_back(run);
+  }
+
   // Up to `most` neighbours, from a random block on.
   void give_back(size_t most) {
     if (addresses_.empty()) return;
@@ -80,7 +87,7 @@ class Model {
     for (; count < most && taken_.contains(base + count * bytes_); ++count) {
       forget(base + count * bytes_);
     }
-    arena_.give_back(base, count);
+    arena_.give_back({base, count, false});
   }
 
   void retire(size_t most) {
@@ -219,10 +226,14 @@ TEST(Arena, RunsCrossTheWordsOfTheBitmap) {
     const Arena::Run run = arena.take(most);
     EXPECT_EQ(run.count, std::min(most, kBlocks)) << "an empty slab has neighbours enough";
     EXPECT_TRUE(run.clean);
-    arena.give_back(run.base, run.count);
-    const Arena::Run again = arena.take(most);
-    EXPECT_EQ(again.count, run.count) << "the same neighbours once more, now dirty";
-    EXPECT_FALSE(again.clean);
+    arena.give_back(run);
+    const Arena::Run untouched = arena.take(most);
+    EXPECT_EQ(untouched.count, run.count);
+    EXPECT_TRUE(untouched.clean) << "nobody has written to them";
+    arena.give_back({untouched.base, untouched.count, false});
+    const Arena::Run dirty = arena.take(most);
+    EXPECT_EQ(dirty.count, run.count);
+    EXPECT_FALSE(dirty.clean);
     while (arena.taken_blocks() % kBlocks != 0) arena.take(kBlocks);  // the next one is empty again
   }
 }
@@ -235,7 +246,7 @@ TEST(Arena, RunIsCleanAsAWholeOrDirtyAsAWhole) {
   const Arena::Run first = arena.take(15);  // all that the first step of a slab has
   ASSERT_EQ(first.count, 15u);
   for (size_t i = 0; i < 15; ++i) fill_pattern({first.base + i * 4096, 4096}, i);
-  arena.give_back(first.base + 4 * 4096, 3);
+  arena.give_back({first.base + 4 * 4096, 3, false});
   const Arena::Run dirty = arena.take(64);
   EXPECT_EQ(dirty.base, first.base + 4 * 4096);
   EXPECT_EQ(dirty.count, 3u);
@@ -249,7 +260,7 @@ TEST(Arena, GivingBackNothingDoesNothing) {
   FailingMemory memory;
   Epoch epoch;
   Arena arena(memory, epoch, 4096);
-  arena.give_back(nullptr, 0);
+  arena.give_back({});
   arena.retire({});
   EXPECT_EQ(arena.taken_blocks(), 0u);
   EXPECT_EQ(memory.calls(), 0u);

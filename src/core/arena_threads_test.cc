@@ -69,7 +69,7 @@ class Owner {
   }
 
   void give_back() {
-    if (!blocks_.empty()) arena_.give_back(release(), 1);
+    if (!blocks_.empty()) arena_.give_back({release(), 1, false});
   }
 
   std::byte* release() {
@@ -123,11 +123,11 @@ TEST(ArenaThreads, FailingMemoryLosesNoBlock) {
           const Arena::Run run = arena.take(1 + rng.below(64));
           if (run.base) runs.push_back(run);
         } else if (!runs.empty()) {
-          arena.give_back(runs.back().base, runs.back().count);
+          arena.give_back(runs.back());
           runs.pop_back();
         }
       }
-      for (const Arena::Run& run : runs) arena.give_back(run.base, run.count);
+      for (const Arena::Run& run : runs) arena.give_back(run);
     });
     EXPECT_GT(memory.failures(), 0u);
     EXPECT_EQ(arena.taken_blocks(), 0u);

@@ -3,6 +3,8 @@
 #include <zstd.h>
 
 #include <array>
+#include <condition_variable>
+#include <new>
 
 #include "core/page.h"
 
@@ -22,18 +24,11 @@ struct CodecPool::Context {
   std::unique_ptr<ZSTD_DCtx, Free> decompressor{ZSTD_createDCtx()};
 };
 
-// A context for as long as this lives.
-class CodecPool::Lease {
- public:
-  explicit Lease(CodecPool& pool) : pool_(pool), context_(pool.borrow()) {}
-  ~Lease() { pool_.give_back(std::move(context_)); }
-  Lease(const Lease&) = delete;
-  Lease& operator=(const Lease&) = delete;
-  Context* operator->() const { return context_.get(); }
-
- private:
-  CodecPool& pool_;
-  std::unique_ptr<Context> context_;
+// Stands in line for a context, on the stack of its thread.
+struct CodecPool::Waiter {
+  std::unique_ptr<Context> context;
+  std::condition_variable_any arrived;
+  Waiter* next = nullptr;
 };
 
 LevelRange zstd_levels() {
@@ -74,47 +69,64 @@ bool CodecPool::prepare() {
   return true;
 }
 
+std::unique_ptr<CodecPool::Context> CodecPool::wait_for_one(Waiter& waiter) {
+  (last_waiter_ ? last_waiter_->next : first_waiter_) = &waiter;
+  last_waiter_ = &waiter;
+  while (!waiter.context) waiter.arrived.wait(mutex_);
+  return std::move(waiter.context);
+}
+
 std::unique_ptr<CodecPool::Context> CodecPool::borrow() {
-  for (;;) {
-    {
-      MutexLock lock(mutex_);
-      while (idle_.empty() && made_ >= most_) returned_.wait(mutex_);
-      if (!idle_.empty()) {
-        auto context = std::move(idle_.back());
-        idle_.pop_back();
-        return context;
-      }
-      ++made_;
-    }
-    try {
-      if (auto context = make_context()) return context;
-    } catch (const std::bad_alloc&) {
-    }
-    // No memory for another one: there is at least the first to wait for.
+  Waiter waiter;
+  {
     MutexLock lock(mutex_);
-    --made_;
-    while (idle_.empty()) returned_.wait(mutex_);
+    if (!idle_.empty()) {
+      auto context = std::move(idle_.back());
+      idle_.pop_back();
+      return context;
+    }
+    if (made_ == most_) return wait_for_one(waiter);
+    ++made_;
   }
+  try {
+    if (auto context = make_context()) return context;
+  } catch (const std::bad_alloc&) {
+  }
+  // No memory for another one: there is at least the first to wait for.
+  MutexLock lock(mutex_);
+  --made_;
+  if (idle_.empty()) return wait_for_one(waiter);
+  auto context = std::move(idle_.back());
+  idle_.pop_back();
+  return context;
 }
 
 void CodecPool::give_back(std::unique_ptr<Context> context) {
-  {
-    MutexLock lock(mutex_);
+  MutexLock lock(mutex_);
+  if (!first_waiter_) {
     idle_.push_back(std::move(context));
+    return;
   }
-  returned_.notify_one();
+  Waiter* waiter = first_waiter_;
+  first_waiter_ = waiter->next;
+  if (!first_waiter_) last_waiter_ = nullptr;
+  waiter->context = std::move(context);
+  waiter->arrived.notify_one();  // under the mutex: the waiter is gone once it sees the context
 }
 
-size_t CodecPool::compress(std::span<std::byte> out, std::span<const std::byte> page) {
-  Lease lease(*this);
+CodecPool::Lease::Lease(CodecPool& pool) : pool_(pool), context_(pool.borrow()) {}
+CodecPool::Lease::~Lease() {
+  pool_.give_back(std::move(context_));
+}
+
+size_t CodecPool::Lease::compress(std::span<std::byte> out, std::span<const std::byte> page) {
   const size_t length =
-      ZSTD_compress2(lease->compressor.get(), out.data(), out.size(), page.data(), page.size());
+      ZSTD_compress2(context_->compressor.get(), out.data(), out.size(), page.data(), page.size());
   return ZSTD_isError(length) ? 0 : length;
 }
 
-bool CodecPool::decompress(std::span<std::byte> page, std::span<const std::byte> data) {
-  Lease lease(*this);
-  return ZSTD_decompressDCtx(lease->decompressor.get(), page.data(), page.size(), data.data(),
+bool CodecPool::Lease::decompress(std::span<std::byte> page, std::span<const std::byte> data) {
+  return ZSTD_decompressDCtx(context_->decompressor.get(), page.data(), page.size(), data.data(),
                              data.size()) == page.size();
 }
 

@@ -39,7 +39,7 @@ void Epoch::leave(std::atomic<uint32_t>& cell) noexcept {
 
 // A read-modify-write, not a load: the step that follows reads from it, so what was unlinked
 // before this call is seen as unlinked by everyone who pins a later epoch.
-size_t Epoch::retire_epoch() noexcept {
+size_t Epoch::retire_list() noexcept {
   const size_t index = epoch_.fetch_add(0, std::memory_order_seq_cst) % kEpochs;
   garbage_.fetch_or(1u << index, std::memory_order_seq_cst);
   return index;
@@ -58,15 +58,20 @@ bool Epoch::step() noexcept {
   return true;
 }
 
-// Whoever finds the mutex taken leaves a note, and the holder looks for it after unlocking:
-// garbage is never left behind because two threads let go at once.
+// Whoever finds a collector at work leaves a note, and the collector looks for it when it has
+// stopped, so garbage is not left behind because two threads let go at once. The rounds are
+// bounded: a request must not work for the others for as long as they keep coming. (All accesses
+// are sequentially consistent: stop, then look for a note, against note, then look for a
+// collector.)
 void Epoch::collect() noexcept {
+  constexpr int kRounds = 16;
   again_.store(true, std::memory_order_seq_cst);
-  while (again_.load(std::memory_order_seq_cst) && mutex_.try_lock()) {
+  for (int round = 0; round < kRounds && again_.load(std::memory_order_seq_cst); ++round) {
+    if (busy_.exchange(true, std::memory_order_seq_cst)) return;
     again_.store(false, std::memory_order_seq_cst);
     while (garbage_.load(std::memory_order_seq_cst) != 0 && step()) {
     }
-    mutex_.unlock();
+    busy_.store(false, std::memory_order_seq_cst);
   }
 }
 

@@ -13,7 +13,7 @@
 //   3. Hence at any time garbage of at most three epochs exists, and reclaimers keep it in three
 //      lists, indexed by epoch % kEpochs.
 //
-// Thread contract: pin, retire_epoch and collect from any thread; add_reclaimer before the others.
+// Thread contract: Guard, retire_list and collect from any thread; add_reclaimer before the others.
 
 #ifndef RAMDISK_CORE_EPOCH_H
 #define RAMDISK_CORE_EPOCH_H
@@ -23,8 +23,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <vector>
-
-#include "core/mutex.h"
 
 namespace ramdisk {
 
@@ -39,8 +37,7 @@ class Epoch {
     virtual void reclaim(size_t index) noexcept = 0;
   };
 
-  // While it lives, nothing that the thread can reach is freed. May nest. Ends on the thread that
-  // made it.
+  // While it lives, nothing that the thread can reach is freed. May nest.
   class Guard {
    public:
     explicit Guard(Epoch& epoch) : epoch_(epoch), cell_(epoch.enter()) {}
@@ -55,9 +52,9 @@ class Epoch {
 
   void add_reclaimer(Reclaimer* reclaimer) { reclaimers_.push_back(reclaimer); }
 
-  // The list to retire into, for blocks that the caller has unlinked. Call it while pinned, after
-  // unlinking, and put them into the list before the pin ends.
-  size_t retire_epoch() noexcept;
+  // The number of the list to retire into, for blocks that the caller has unlinked. Call it while
+  // pinned, after unlinking, and put them into the list before the pin ends.
+  size_t retire_list() noexcept;
 
   // Frees what can be freed now. Called by itself when a pin ends and there is garbage.
   void collect() noexcept;
@@ -70,13 +67,13 @@ class Epoch {
 
   std::atomic<uint32_t>& enter() noexcept;
   void leave(std::atomic<uint32_t>& cell) noexcept;
-  bool step() noexcept REQUIRES(mutex_);
+  bool step() noexcept;
 
   std::array<Stripe, kStripes> stripes_;
   alignas(64) std::atomic<uint64_t> epoch_{kEpochs};
   std::atomic<uint32_t> garbage_{0};  // bit i: list i may hold something
-  std::atomic<bool> again_{false};    // someone let go while collect() was at work
-  Mutex mutex_;                       // makes steps one at a time
+  std::atomic<bool> again_{false};    // someone let go while a collector was at work
+  std::atomic<bool> busy_{false};     // there is a collector; makes steps one at a time
   std::vector<Reclaimer*> reclaimers_;
 };
 

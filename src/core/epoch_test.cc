@@ -30,7 +30,7 @@ class Numbers final : public Epoch::Reclaimer {
 
   // The caller is pinned.
   void retire(int number) {
-    const size_t list = epoch_.retire_epoch();
+    const size_t list = epoch_.retire_list();
     ASSERT_LT(list, Epoch::kEpochs);
     const std::lock_guard lock(mutex_);
     retired_[list].push_back(number);

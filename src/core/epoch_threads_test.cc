@@ -49,7 +49,7 @@ class Pool final : public Epoch::Reclaimer {
   }
 
   void retire(Node* node) {
-    const size_t list = epoch_.retire_epoch();
+    const size_t list = epoch_.retire_list();
     const std::lock_guard lock(mutex_);
     retired_[list].push_back(node);
   }

@@ -1,10 +1,12 @@
 #include "core/memory_lock.h"
 
+#include <algorithm>
 #include <string>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #define RAMDISK_HAVE_MLOCK 1
 #endif
 
@@ -35,21 +37,25 @@ bool memory_lock_supported() {
   return true;
 }
 
-Status try_lock_memory(void* base, size_t bytes) {
-#ifdef MLOCK_ONFAULT
-  if (mlock2(base, bytes, MLOCK_ONFAULT) != 0) {
-    return errno == ENOSYS ? Status() : lock_error(errno, bytes);
+Status promise_lock(void* base, size_t bytes) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < bytes) {
+    const rlimit raised{bytes, std::max<rlim_t>(bytes, limit.rlim_max)};
+    setrlimit(RLIMIT_MEMLOCK, &raised);  // a privilege; without it mlock2 tells
   }
-  munlock(base, bytes);
-#else
-  (void)base;
-  (void)bytes;
+#ifdef MLOCK_ONFAULT
+  if (mlock2(base, bytes, MLOCK_ONFAULT) == 0) return {};
+  if (errno != ENOSYS) return lock_error(errno, bytes);
 #endif
-  return {};
+  return lock_memory(base, bytes);
 }
 
 Status lock_memory(void* base, size_t bytes) {
   return mlock(base, bytes) == 0 ? Status() : lock_error(errno, bytes);
+}
+
+int64_t this_process() {
+  return getpid();
 }
 
 #else
@@ -57,7 +63,10 @@ Status lock_memory(void* base, size_t bytes) {
 bool memory_lock_supported() {
   return false;
 }
-Status try_lock_memory(void*, size_t) {
+int64_t this_process() {
+  return 0;
+}
+Status promise_lock(void*, size_t) {
   return lock_memory(nullptr, 0);
 }
 Status lock_memory(void*, size_t) {

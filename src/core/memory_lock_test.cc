@@ -71,15 +71,31 @@ TEST(MemoryLock, ThisSystemHasIt) {
   EXPECT_TRUE(memory_lock_supported());
 }
 
-TEST(MemoryLock, TryingLeavesNothingLockedAndNothingPresent) {
+// Each page is locked as soon as it is there, and none is made.
+TEST(MemoryLock, PromiseMakesNothingPresent) {
   if (!may_lock(kBytes)) GTEST_SKIP() << "SKIP: RLIMIT_MEMLOCK is too small";
-  const Mapping mapping(kBytes);
   const size_t before = locked_bytes();
-  const Status status = try_lock_memory(mapping.base(), kBytes);
-  EXPECT_TRUE(status.ok()) << status.message();
-  EXPECT_EQ(mapping.resident_pages(), 0u);
-  if (!mlock_is_real()) GTEST_SKIP() << "SKIP: munlock has no effect here (a sanitizer?)";
+  {
+    const Mapping mapping(kBytes);
+    const Status status = promise_lock(mapping.base(), kBytes);
+    ASSERT_TRUE(status.ok()) << status.message();
+    if (mapping.resident_pages() > 0) GTEST_SKIP() << "SKIP: this kernel cannot lock on fault";
+    EXPECT_EQ(locked_bytes(), before + kBytes);
+    *static_cast<volatile char*>(mapping.base()) = 1;
+    EXPECT_EQ(mapping.resident_pages(), 1u);
+  }
   EXPECT_EQ(locked_bytes(), before);
+}
+
+TEST(MemoryLock, PromiseAndThenLock) {
+  if (!may_lock(kBytes)) GTEST_SKIP() << "SKIP: RLIMIT_MEMLOCK is too small";
+  if (!mlock_is_real()) GTEST_SKIP() << "SKIP: mlock has no effect here (a sanitizer?)";
+  const size_t before = locked_bytes();
+  const Mapping mapping(kBytes);
+  ASSERT_TRUE(promise_lock(mapping.base(), kBytes).ok());
+  ASSERT_TRUE(lock_memory(mapping.base(), kBytes).ok());
+  EXPECT_EQ(locked_bytes(), before + kBytes) << "counted once";
+  EXPECT_EQ(mapping.resident_pages(), kBytes / 4096);
 }
 
 TEST(MemoryLock, LocksUntilUnmapped) {
@@ -96,18 +112,20 @@ TEST(MemoryLock, LocksUntilUnmapped) {
   EXPECT_EQ(locked_bytes(), before);
 }
 
-// Runs `check` in a child that is not root and may lock `limit` bytes; what it returns is empty or
-// what was wrong. The child of a program without threads may do as it likes.
-void in_limited_child(size_t limit, const std::function<std::string()>& check) {
+enum class User { same, nobody };
+
+// Runs `check` in a child that has these limits; what it returns is empty or what was wrong. The
+// child of a program without threads may do as it likes.
+void in_child(rlimit limit, User user, const std::function<std::string()>& check) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    const rlimit lower{limit, limit};
     std::string answer;
-    if (setrlimit(RLIMIT_MEMLOCK, &lower) != 0 || (geteuid() == 0 && setuid(65534) != 0)) {
-      answer = "SKIP: cannot become somebody with limits";
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+        (user == User::nobody && geteuid() == 0 && setuid(65534) != 0)) {
+      answer = "SKIP: cannot become somebody with such limits";
     } else {
       answer = check();
     }
@@ -147,24 +165,58 @@ std::string fault_in(const Status& status, size_t bytes, size_t limit) {
 TEST(MemoryLock, BeyondTheLimitNamesIt) {
   for (const size_t limit : {size_t{0}, kBytes, 2 * kBytes - 4096}) {
     SCOPED_TRACE("limit of " + std::to_string(limit));
-    in_limited_child(limit, [&] {
+    in_child({limit, limit}, User::nobody, [&] {
       const Mapping mapping(2 * kBytes);
-      return fault_in(try_lock_memory(mapping.base(), 2 * kBytes), 2 * kBytes, limit);
+      return fault_in(promise_lock(mapping.base(), 2 * kBytes), 2 * kBytes, limit);
     });
     if (!mlock_is_real()) continue;
-    in_limited_child(limit, [&] {
+    in_child({limit, limit}, User::nobody, [&] {
       const Mapping mapping(2 * kBytes);
       return fault_in(lock_memory(mapping.base(), 2 * kBytes), 2 * kBytes, limit);
     });
   }
 }
 
+std::string promise_and_lock() {
+  const Mapping mapping(2 * kBytes);
+  Status status = promise_lock(mapping.base(), 2 * kBytes);
+  if (status.ok()) status = lock_memory(mapping.base(), 2 * kBytes);
+  return status.message();
+}
+
 TEST(MemoryLock, WithinTheLimitWorks) {
-  in_limited_child(2 * kBytes, [] {
+  in_child({2 * kBytes, 2 * kBytes}, User::nobody, promise_and_lock);
+}
+
+// Everybody may raise the one limit up to the other.
+TEST(MemoryLock, PromiseRaisesTheSoftLimit) {
+  in_child({kBytes, 2 * kBytes}, User::nobody, promise_and_lock);
+}
+
+// Root may raise both, and what it has become by then may lock all the same.
+TEST(MemoryLock, PromiseOfRootHoldsForOthers) {
+  if (geteuid() != 0) GTEST_SKIP() << "SKIP: not root";
+  in_child({kBytes, kBytes}, User::same, [] {
+    {
+      const Mapping mapping(2 * kBytes);
+      const Status status = promise_lock(mapping.base(), 2 * kBytes);
+      rlimit limit{};
+      getrlimit(RLIMIT_MEMLOCK, &limit);
+      if (!status.ok() || limit.rlim_cur < 2 * kBytes) {
+        return std::string("SKIP: root here may not raise limits");
+      }
+    }
+    if (setuid(65534) != 0) return std::string("SKIP: cannot become nobody");
     const Mapping mapping(2 * kBytes);
-    Status status = try_lock_memory(mapping.base(), 2 * kBytes);
-    if (status.ok()) status = lock_memory(mapping.base(), 2 * kBytes);
-    return std::string(status.message());
+    return std::string(lock_memory(mapping.base(), 2 * kBytes).message());
+  });
+}
+
+TEST(MemoryLock, ProcessesAreToldApart) {
+  const int64_t parent = this_process();
+  EXPECT_EQ(this_process(), parent);
+  in_child({kBytes, kBytes}, User::same, [=] {
+    return std::string(this_process() == parent ? "the child says that it is its parent" : "");
   });
 }
 
@@ -176,7 +228,7 @@ TEST(MemoryLock, MemoryThatIsNotThere) {
     const Mapping mapping(kBytes);
     base = mapping.base();
   }
-  const Status status = try_lock_memory(base, kBytes);
+  const Status status = promise_lock(base, kBytes);
   EXPECT_EQ(status.errnum(), ENOMEM);
   EXPECT_NE(std::string(status.message()).find(std::strerror(ENOMEM)), std::string::npos);
   EXPECT_EQ(std::string(status.message()).find("ulimit"), std::string::npos);
@@ -189,7 +241,7 @@ TEST(MemoryLock, MemoryThatIsNotThere) {
 
 TEST(MemoryLock, AnswersWithoutTheCalls) {
   if (ramdisk::memory_lock_supported()) GTEST_SKIP() << "SKIP: not a system that we can look into";
-  EXPECT_EQ(ramdisk::try_lock_memory(nullptr, 1).errnum(), ENOTSUP);
+  EXPECT_EQ(ramdisk::promise_lock(nullptr, 1).errnum(), ENOTSUP);
   EXPECT_EQ(ramdisk::lock_memory(nullptr, 1).errnum(), ENOTSUP);
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace ramdisk {
 
@@ -22,7 +23,7 @@ void ObjectStore::list(Segment* segment) {
   segment->next = head;
   if (head) head->previous = segment;
   head = segment;
-  segment->listed = true;
+  segment->state = State::listed;
 }
 
 void ObjectStore::unlist(Segment* segment) {
@@ -32,7 +33,6 @@ void ObjectStore::unlist(Segment* segment) {
   } else {
     buckets_[segment->bucket] = segment->next;
   }
-  segment->listed = false;
 }
 
 // ---- adding
@@ -50,7 +50,25 @@ StoredObject* ObjectStore::reserve(uint64_t page, size_t bytes) {
   return new (at) StoredObject(page, bytes);
 }
 
+// What comes free fills the reserve first: if writers took it, the cleaner could make no more room.
+std::byte* ObjectStore::take_segment(bool use_reserve) {
+  if (!use_reserve) refill_reserve();
+  std::byte* fresh = segments_.take(1).base;
+  if (fresh || !use_reserve) return fresh;
+  MutexLock lock(mutex_);
+  return std::exchange(reserve_, nullptr);
+}
+
 StoredObject* ObjectStore::add(uint64_t page, std::span<const std::byte> data) {
+  return add_to_segment(page, data, false);
+}
+
+StoredObject* ObjectStore::add_moved(uint64_t page, std::span<const std::byte> data) {
+  return add_to_segment(page, data, true);
+}
+
+StoredObject* ObjectStore::add_to_segment(uint64_t page, std::span<const std::byte> data,
+                                          bool use_reserve) {
   StoredObject* object = nullptr;
   std::byte* fresh = nullptr;
   Segment* empty = nullptr;
@@ -67,10 +85,10 @@ StoredObject* ObjectStore::add(uint64_t page, std::span<const std::byte> data) {
       }
     }
     if (object) break;
-    fresh = segments_.take(1).base;
+    fresh = take_segment(use_reserve);
     if (!fresh) return nullptr;
   }
-  if (fresh) segments_.give_back(fresh, 1);  // another thread was first
+  if (fresh) segments_.give_back({fresh, 1, false});  // another thread was first
   if (empty) retire(empty);
   std::memcpy(object + 1, data.data(), data.size());
   return object;
@@ -81,7 +99,7 @@ StoredObject* ObjectStore::add(uint64_t page, std::span<const std::byte> data) {
 // Puts a segment that is neither open nor being cleaned where its live bytes say. Returns it if it
 // is empty: the caller retires it when the mutex is released.
 ObjectStore::Segment* ObjectStore::settle(Segment* segment) {
-  if (segment->listed) unlist(segment);
+  if (segment->state == State::listed) unlist(segment);
   if (segment->live > 0) {
     list(segment);
     return nullptr;
@@ -105,39 +123,55 @@ void ObjectStore::drop(const StoredObject* object) {
     segment->live -= footprint;
     dead_ += footprint;
     --objects_;
-    if (segment->listed) empty = settle(segment);
+    const bool full = segment->state == State::listed || segment->state == State::aside;
+    if (full) empty = settle(segment);
   }
   if (empty) retire(empty);
 }
 
 // ---- cleaning
 
-bool ObjectStore::too_many_gaps() const {
-  return dead_ > kDeadFloor + used_ / kDeadPart;
+void ObjectStore::refill_reserve() {
+  {
+    MutexLock lock(mutex_);
+    if (reserve_ || used_ < kReserveFrom) return;
+  }
+  std::byte* fresh = segments_.take(1).base;
+  {
+    MutexLock lock(mutex_);
+    if (!reserve_) std::swap(reserve_, fresh);
+  }
+  if (fresh) segments_.give_back({fresh, 1, false});
 }
 
-bool ObjectStore::wants_cleaning() const {
+// One cleaner at a time: others would find the gaps that it is about to fill.
+ObjectStore::Segment* ObjectStore::begin_cleaning(bool eager) {
+  refill_reserve();
   MutexLock lock(mutex_);
-  return too_many_gaps();
-}
-
-// Several threads may clean at once, each its own victim.
-ObjectStore::Segment* ObjectStore::begin_cleaning() {
-  MutexLock lock(mutex_);
-  if (!too_many_gaps()) return nullptr;
+  const uint64_t allowed = eager ? 0 : kDeadFloor + used_ / kDeadPart;
+  if (cleaner_at_work_ || dead_ <= allowed) return nullptr;
   for (Segment* segment : buckets_) {
     if (!segment) continue;
+    const uint32_t gaps = segment->end - kFirstObject - segment->live;
+    if (gaps < kSegmentBytes / 16) break;
     unlist(segment);
+    segment->state = State::cleaning;
+    cleaner_at_work_ = true;
     return segment;
   }
   return nullptr;
 }
 
-void ObjectStore::end_cleaning(Segment* segment) {
+void ObjectStore::end_cleaning(Segment* segment, bool moved_all) {
   Segment* empty = nullptr;
   {
     MutexLock lock(mutex_);
-    empty = settle(segment);
+    cleaner_at_work_ = false;
+    if (segment->live > 0 && moved_all) {
+      segment->state = State::aside;
+    } else {
+      empty = settle(segment);
+    }
   }
   if (empty) retire(empty);
 }

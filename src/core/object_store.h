@@ -17,8 +17,10 @@
 //      which is when no pinned thread can know it any more.
 //   2. live is the sum of the objects added and not dropped, published or not; a segment is retired
 //      when it is full or a victim and live is 0.
-//   3. Dropped bytes are at most kDeadFloor + 1/kDeadPart of all, if clean() is called while
-//      wants_cleaning().
+//   3. Dropped bytes are at most kDeadFloor + 1/kDeadPart of all, but for what clean() could not
+//      move, if it is called as long as it returns true.
+//   4. One segment is kept in reserve for the cleaner once there are several, so that it can work,
+//      and gaps become memory again, when there is none left.
 //
 // Thread contract: everything from any pinned thread. The mutex is held for O(1) steps.
 
@@ -65,16 +67,20 @@ class ObjectStore {
   // Stores a copy of `data` (1 to kMaxBytes bytes) for `page`. nullptr when there is no memory.
   StoredObject* add(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_);
 
+  // The same for the cleaner's move(), which may use the reserve.
+  StoredObject* add_moved(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_);
+
   // `object` is no longer referred to by any shared structure.
   void drop(const StoredObject* object) EXCLUDES(mutex_);
 
-  bool wants_cleaning() const EXCLUDES(mutex_);
-
-  // Cleans the segment with the most gaps: calls move(object) for each object in it that may be
-  // alive. move() returns false to end this early; it moves the object by add(), replacing the
-  // reference, drop(), or leaves it if nothing refers to it or someone is at work on the page.
+  // Cleans the segment with the most gaps, if there are too many or, with `eager`, if it has any
+  // worth mentioning: calls move(object) for each object in it that may be alive. move() returns
+  // false when there is no memory; else it has moved the object, by add_moved(), replacing the
+  // reference and drop(), or left it, because nothing refers to it or someone is at work on the
+  // page. False: there was nothing to clean, another thread is cleaning, or memory ran out. The
+  // caller is pinned; what is freed comes back when it is not.
   template <typename Move>
-  void clean(Move move);
+  bool clean(bool eager, Move move);
 
   uint64_t objects() const EXCLUDES(mutex_);
   uint64_t held_bytes() const { return segments_.held_bytes(); }
@@ -85,6 +91,11 @@ class ObjectStore {
   static constexpr uint64_t kDeadFloor = kSegmentBytes;
   static constexpr uint64_t kDeadPart = 10;
   static constexpr size_t kBuckets = 32;
+  static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // a small disk has no reserve
+
+  // open: objects may be added. listed: full, in a bucket. cleaning: the cleaner's. aside: cleaned,
+  // but for objects that could not be moved; not tried again before one of them is dropped.
+  enum class State : uint32_t { open, listed, cleaning, aside };
 
   struct Segment {
     Segment* previous = nullptr;
@@ -92,7 +103,7 @@ class ObjectStore {
     uint32_t end = 0;   // where the next object goes, in bytes from the segment's start
     uint32_t live = 0;  // bytes of objects that are not dropped
     uint32_t bucket = 0;
-    bool listed = false;  // full, and not being cleaned: it is in a bucket
+    State state = State::open;
   };
   static constexpr uint32_t kFirstObject = (sizeof(Segment) + 63) / 64 * 64;
 
@@ -104,9 +115,11 @@ class ObjectStore {
   void unlist(Segment* segment) REQUIRES(mutex_);
   Segment* settle(Segment* segment) REQUIRES(mutex_);
   void retire(Segment* segment);
-  Segment* begin_cleaning() EXCLUDES(mutex_);
-  void end_cleaning(Segment* segment) EXCLUDES(mutex_);
-  bool too_many_gaps() const REQUIRES(mutex_);
+  StoredObject* add_to_segment(uint64_t page, std::span<const std::byte> data, bool use_reserve);
+  std::byte* take_segment(bool use_reserve) EXCLUDES(mutex_);
+  void refill_reserve() EXCLUDES(mutex_);
+  Segment* begin_cleaning(bool eager) EXCLUDES(mutex_);
+  void end_cleaning(Segment* segment, bool moved_all) EXCLUDES(mutex_);
 
   Arena segments_;
   mutable Mutex mutex_;
@@ -115,19 +128,23 @@ class ObjectStore {
   uint64_t used_ GUARDED_BY(mutex_) = 0;  // bytes of objects in all segments, dropped or not
   uint64_t dead_ GUARDED_BY(mutex_) = 0;  // of those, bytes of dropped ones
   uint64_t objects_ GUARDED_BY(mutex_) = 0;
+  std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
+  bool cleaner_at_work_ GUARDED_BY(mutex_) = false;
 };
 
 template <typename Move>
-void ObjectStore::clean(Move move) {
-  Segment* segment = begin_cleaning();
-  if (!segment) return;
+bool ObjectStore::clean(bool eager, Move move) {
+  Segment* segment = begin_cleaning(eager);
+  if (!segment) return false;
   std::byte* base = reinterpret_cast<std::byte*>(segment);
-  for (size_t at = kFirstObject; at < segment->end;) {
+  bool memory = true;
+  for (size_t at = kFirstObject; at < segment->end && memory;) {
     const auto* object = reinterpret_cast<const StoredObject*>(base + at);
     at += StoredObject::footprint(object->size());
-    if (!move(object)) break;
+    memory = move(object);
   }
-  end_cleaning(segment);
+  end_cleaning(segment, memory);
+  return memory;
 }
 
 }  // namespace ramdisk

@@ -24,13 +24,24 @@ struct PagePart {
   bool whole() const { return length == kPageBytes; }
 };
 
+// The part of page `page` that the request of `count` bytes at `offset` covers; it covers some.
+inline PagePart part_of_page(uint64_t page, uint64_t offset, uint64_t count) {
+  const uint64_t start = page << kPageShift;
+  const uint64_t first = std::max(offset, start);
+  const uint64_t last = std::min(offset + count, start + kPageBytes);
+  return {page, static_cast<size_t>(first - start), static_cast<size_t>(last - first),
+          static_cast<size_t>(first - offset)};
+}
+
+// One past the last page that the request of `count` >= 1 bytes at `offset` touches.
+inline uint64_t end_page(uint64_t offset, uint64_t count) {
+  return ((offset + count - 1) >> kPageShift) + 1;
+}
+
 // The part of the request (`count` bytes at the disk's byte `offset`) that begins `position` bytes
 // into it. position < count.
 inline PagePart page_part(uint64_t offset, uint64_t count, uint64_t position) {
-  const uint64_t at = offset + position;
-  const size_t within = at & (kPageBytes - 1);
-  const uint64_t length = std::min<uint64_t>(kPageBytes - within, count - position);
-  return {at >> kPageShift, within, static_cast<size_t>(length), static_cast<size_t>(position)};
+  return part_of_page((offset + position) >> kPageShift, offset, count);
 }
 
 }  // namespace ramdisk

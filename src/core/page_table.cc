@@ -1,7 +1,6 @@
 #include "core/page_table.h"
 
 #include <new>
-#include <thread>
 
 namespace ramdisk {
 
@@ -60,9 +59,10 @@ PageTable::Slot PageTable::Cursor::lock(uint64_t page) {
     if (!directory_) directory_ = table_.find_or_create(key);
     if (!directory_) return {};
     if (lock_word(directory_->words[page % kDirectoryPages])) return {directory_, page};
-    // Dead: whoever removes the directory holds the mutex that find_or_create() waits for.
-    directory_ = table_.find_or_create(key);
-    if (!directory_) return {};
+    // Dead: look again when whoever is removing the directory has finished, or thought better of
+    // it.
+    MutexLock wait(table_.structure_);
+    directory_ = nullptr;
   }
 }
 
@@ -92,7 +92,7 @@ PageTable::Directory* PageTable::find_or_create(uint64_t key) {
   if (present == directory) {
     trace("made", key);
   } else {
-    directories_.give_back(run.base, 1);
+    directories_.give_back({run.base, 1, false});
   }
   return static_cast<Directory*>(present);
 }
@@ -121,6 +121,13 @@ void PageTable::remove_if_empty(Directory* directory) {
   std::byte* block = reinterpret_cast<std::byte*>(directory);
   directories_.retire({&block, 1});
   trace("freed", key);
+}
+
+void PageTable::prune(uint64_t page) {
+  Directory* directory = find(page >> kDirectoryShift);
+  if (directory && directory->used.load(std::memory_order_relaxed) == 0) {
+    remove_if_empty(directory);
+  }
 }
 
 void PageTable::trace(const char* what, uint64_t key) const {

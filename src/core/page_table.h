@@ -65,6 +65,9 @@ class PageTable {
   template <typename Change>
   Status change(uint64_t first, uint64_t end, Change change);
 
+  // Removes the directory of `page` if nothing is in it: for a write that made it and then failed.
+  void prune(uint64_t page);
+
   uint64_t held_bytes() const { return directories_.held_bytes() + nodes_.held_bytes(); }
 
  private:

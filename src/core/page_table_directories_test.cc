@@ -54,6 +54,28 @@ TEST(PageTableDirectories, PageUnderLockKeepsItsDirectory) {
   EXPECT_EQ(found, 511u * 1000 + 48);
 }
 
+// After a write that made a directory and then found no memory for the page.
+TEST(PageTableDirectories, PruneRemovesOnlyWhatIsEmpty) {
+  TableModel table(kLargestDisk);
+  ASSERT_TRUE(table.set(1000, 8));
+  const Epoch::Guard guard(table.epoch());
+  PageTable::Cursor cursor(table.table());
+  table.table().prune(5);  // there is none
+  table.table().prune(1001);
+  table.check_directories();
+  {
+    const PageTable::Slot hole = cursor.lock(5);
+    EXPECT_EQ(table.directories(), (std::set<uint64_t>{0, 3}));
+    table.table().prune(6);
+    EXPECT_EQ(table.directories(), (std::set<uint64_t>{0, 3})) << "a page of it is locked";
+  }
+  table.table().prune(6);
+  table.check_directories();
+  ASSERT_TRUE(table.set(cursor, 5, 16)) << "the cursor finds the new one";
+  table.check();
+  table.check_directories();
+}
+
 TEST(PageTableDirectories, TraceSpeaksForPeople) {
   const auto memory = make_system_memory();
   Epoch epoch;

@@ -29,17 +29,39 @@ void check_request(uint64_t offset, uint64_t count) {
   }
 }
 
+// The same parts, asked for by page; and the pages end where the last part lies.
+void check_pages(uint64_t offset, uint64_t count) {
+  SCOPED_TRACE(std::to_string(count) + " bytes at " + std::to_string(offset));
+  uint64_t position = 0;
+  uint64_t page = offset / kPageBytes;
+  for (; position < count; ++page) {
+    const PagePart expected = page_part(offset, count, position);
+    const PagePart part = part_of_page(page, offset, count);
+    ASSERT_EQ(part.page, page);
+    ASSERT_EQ(part.position, position);
+    ASSERT_EQ(part.offset, expected.offset);
+    ASSERT_EQ(part.length, expected.length);
+    position += part.length;
+  }
+  ASSERT_EQ(end_page(offset, count), page);
+}
+
+void check(uint64_t offset, uint64_t count) {
+  check_request(offset, count);
+  check_pages(offset, count);
+}
+
 TEST(PagePart, EveryEdgeOfAPage) {
   for (const uint64_t offset : {0, 1, 4095, 4096, 4097, 8191, 8192}) {
     for (const uint64_t count : {1, 2, 4094, 4095, 4096, 4097, 8191, 8192, 8193, 20000}) {
-      check_request(offset, count);
+      check(offset, count);
     }
   }
 }
 
 TEST(PagePart, EndOfTheLargestDisk) {
   for (const uint64_t count : {1, 4095, 4096, 4097, 10000}) {
-    check_request(kLargestDisk - count, count);
+    check(kLargestDisk - count, count);
   }
   const PagePart last = page_part(kLargestDisk - 1, 1, 0);
   EXPECT_EQ(last.page, (uint64_t{1} << 51) - 1);
@@ -48,11 +70,12 @@ TEST(PagePart, EndOfTheLargestDisk) {
 
 TEST(PagePart, RequestLongerThan32Bits) {
   const uint64_t count = (uint64_t{1} << 32) + 5;
-  const PagePart part = page_part(3, count, count - 1);
+  const PagePart part = page_part(3, count, count - 8);
   EXPECT_EQ(part.page, (uint64_t{1} << 20));
-  EXPECT_EQ(part.offset, 7u);
-  EXPECT_EQ(part.length, 1u);
-  EXPECT_EQ(part.position, count - 1);
+  EXPECT_EQ(part.offset, 0u);
+  EXPECT_EQ(part.length, 8u);
+  EXPECT_EQ(part.position, count - 8);
+  EXPECT_EQ(end_page(3, count), (uint64_t{1} << 20) + 1);
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ class Tree {
     for (size_t i = 0; i < count; ++i) free_hostage();
   }
   void free_hostage() {
-    nodes_.give_back(hostages_.back(), 1);
+    nodes_.give_back({hostages_.back(), 1, false});
     hostages_.pop_back();
   }
   void allow() { memory_.allow(); }

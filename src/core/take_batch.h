@@ -20,7 +20,7 @@ class TakeBatch {
   };
 
   explicit TakeBatch(Arena& arena) : arena_(arena) {}
-  ~TakeBatch() { arena_.give_back(run_.base, run_.count); }
+  ~TakeBatch() { arena_.give_back(run_); }
   TakeBatch(const TakeBatch&) = delete;
   TakeBatch& operator=(const TakeBatch&) = delete;
 

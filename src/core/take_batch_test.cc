@@ -70,6 +70,19 @@ TEST_F(TakeBatchTest, BlocksOfOneRequestAreNeighbours) {
   }
 }
 
+TEST_F(TakeBatchTest, UnusedBlocksStayClean) {
+  fill_first_slab();
+  std::byte* used = nullptr;
+  {
+    TakeBatch batch(arena_);
+    used = batch.take(64).base;
+  }
+  const Arena::Run rest = arena_.take(63);
+  EXPECT_EQ(rest.base, used + kBlock);
+  EXPECT_EQ(rest.count, 63u);
+  EXPECT_TRUE(rest.clean);
+}
+
 TEST_F(TakeBatchTest, BlocksAreDistinctAndCleanWhenTheySaySo) {
   std::set<std::byte*> blocks;
   for (int request = 0; request < 20; ++request) {
@@ -85,7 +98,7 @@ TEST_F(TakeBatchTest, BlocksAreDistinctAndCleanWhenTheySaySo) {
     }
     // Some go back full of old data, to be taken again.
     for (size_t i = 0; i < 20; ++i) {
-      arena_.give_back(*blocks.begin(), 1);
+      arena_.give_back({*blocks.begin(), 1, false});
       blocks.erase(blocks.begin());
     }
   }

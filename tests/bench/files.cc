@@ -38,6 +38,8 @@ class Rewriter {
     for (uint32_t i = 0; i < content_.size(); ++i) content_[i] = i;
   }
 
+  size_t pages() const { return content_.size(); }
+
   // Rewrites every page once, in random order.
   void pass(unsigned threads, Random& random) {
     const auto pages = static_cast<uint32_t>(content_.size());
@@ -161,10 +163,10 @@ void run_files_churn(const Options& options, Report& report) {
 
   Random random(1);
   Rewriter rewriter(disk, corpus);
+  const auto pages = static_cast<double>(rewriter.pages());
   const double begin = now();
   for (int pass = 0; pass < 2; ++pass) rewriter.pass(threads, random);
-  report.line("churn-rewrite", kPage, threads, "rate",
-              2.0 * static_cast<double>(options.size / kPage) / (now() - begin), "ops/s");
+  report.line("churn-rewrite", kPage, threads, "rate", 2.0 * pages / (now() - begin), "ops/s");
   report_ratio(report, "churn-rewritten", kPage, threads, options.size);
   sleep_seconds(options.idle);
   report_ratio(report, "churn-rewritten-idle", kPage, threads, options.size);

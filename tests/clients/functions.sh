@@ -16,7 +16,7 @@ plugin=${NBDKIT_MEMORY_PLUGIN:-${RAMDISK_PLUGIN:-}}
 echo "plugin: $plugin"
 
 # Not in /tmp: that is often memory itself, and some files here are large.
-dir=$(mktemp -d "${TMPDIR:-/var/tmp}/memory-clients.XXXXXX")
+dir=$(mktemp -d --tmpdir="${TMPDIR:-/var/tmp}")
 cleanups=()
 
 cleanup() {
@@ -72,7 +72,7 @@ requires_old_plugin() {
 nbdkit_options=()
 start_nbdkit() {
   local tries
-  socket=$(mktemp -u "$dir/socket.XXXXXX")
+  socket=$(fresh_socket)
   uri="nbd+unix:///?socket=$socket"
   rm -f "$dir/pid"
   nbdkit -f --exit-with-parent -U "$socket" -P "$dir/pid" "${nbdkit_options[@]}" "$plugin" "$@" &
@@ -108,11 +108,14 @@ expect_lines() {
   done
 }
 
+# For command lines that nbdkit may refuse: with -U - it would then leave a directory behind.
+fresh_socket() { mktemp -u --tmpdir="$dir" --suffix=.socket; }
+
 # errors_of ARGUMENT...: what nbdkit prints when it refuses these; fails if it does not refuse.
 errors_of() {
   local errors
-  if errors=$(nbdkit -U - "$plugin" "$@" --run true 2>&1); then
-    fail "nbdkit accepts: $*" 
+  if errors=$(nbdkit -U "$(fresh_socket)" "$plugin" "$@" --run true 2>&1); then
+    fail "nbdkit accepts: $*"
   fi
   echo "$errors"
 }

@@ -55,7 +55,7 @@ same map 1T allocator=sparse
 # result ARGUMENT...: what nbdkit prints and how it ends.
 result() {
   local status=0
-  nbdkit -U - "$plugin" "$@" --run 'nbdinfo --size "$uri"' 2>&1 || status=$?
+  nbdkit -U "$(fresh_socket)" "$plugin" "$@" --run 'nbdinfo --size "$uri"' 2>&1 || status=$?
   echo "exit status $status"
 }
 sizes=(0 1 511 1M 1m 1s 2S 7E 9223372036854775807 9223372036854775808 8E 16E -1 -0 +5 '' ' ' ' 1M'

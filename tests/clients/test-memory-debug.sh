@@ -7,19 +7,22 @@ requires nbdsh
 directories() {
   nbdkit -U - "$@" --run 'nbdsh -u "$uri" -c "
 h.pwrite(b\"x\", 0)
-h.pwrite(b\"x\", 900 << 20)
-h.trim(1 << 30, 0)
+h.pwrite(b\"x\", h.get_size() - 1)
+h.trim(h.get_size(), 0)
 "' 2>&1 | grep -cE 'memory.*(directory|L[12])' || :
 }
 
-allocators=$(allocators)
-for allocator in ${allocators/malloc/}; do
+for allocator in $(allocators); do
   words=("$plugin" 1G "allocator=$allocator")
   # Two are made, if not more.
+  least=2
+  if [ "$allocator" = malloc ]; then # has no directories, and need not be so large
+    words[1]=4M
+    least=0
+  fi
   count=$(directories -v -D memory.dir=1 "${words[@]}")
-  [ "$count" -ge 2 ] || fail "allocator=$allocator prints $count directory operations"
+  [ "$count" -ge "$least" ] || fail "allocator=$allocator prints $count directory operations"
   expect_same "lines with the flag off" 0 "$(directories -v -D memory.dir=0 "${words[@]}")"
   expect_same "lines without the flag" 0 "$(directories -v "${words[@]}")"
   expect_same "lines without -v" 0 "$(directories -D memory.dir=1 "${words[@]}")"
 done
-directories -v -D memory.dir=1 "$plugin" 1G allocator=malloc >/dev/null

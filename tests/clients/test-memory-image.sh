@@ -4,7 +4,7 @@
 . "$(dirname "$0")/functions.sh"
 requires nbdcopy mkfs.ext4 e2fsck
 
-make_files "$dir/files" 500
+make_files "$dir/files" 400
 truncate -s 1G "$dir/disk.img"
 mkfs.ext4 -q -F -d "$dir/files" "$dir/disk.img"
 rm -rf "$dir/files"

@@ -5,7 +5,7 @@
 requires setpriv nbdinfo
 requires_root # to become somebody who is not
 
-chmod 755 "$dir"
+chmod 777 "$dir"
 cp "$plugin" "$dir/nbdkit-memory-plugin.so"
 chmod 755 "$dir/nbdkit-memory-plugin.so"
 
@@ -17,7 +17,7 @@ as_nobody() {
     cd "$dir"
     ulimit -l "$limit"
     setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all \
-      env TMPDIR=/tmp nbdkit -U - ./nbdkit-memory-plugin.so "$@" --run 'nbdinfo --size "$uri"' 2>&1
+      nbdkit -U "$(fresh_socket)" ./nbdkit-memory-plugin.so "$@" --run 'nbdinfo --size "$uri"' 2>&1
   )
 }
 

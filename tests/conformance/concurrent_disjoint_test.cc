@@ -96,6 +96,35 @@ TEST_P(ConcurrentDisjoint, OneHotPage) {
   run(disk, plan, 5 * kPage, {.stamps = false});
 }
 
+// The shortest way to the moment in which a page is found all zero and freed while somebody writes
+// to another part of it: few threads that do nothing else.
+TEST_P(ConcurrentDisjoint, TugOfWarOverOnePage) {
+  Disk disk(GetParam(), kDisk);
+  ASSERT_TRUE(disk.works());
+  const auto pull = [&](int thread, uint64_t bytes) -> std::string {
+    const uint64_t offset = 9 * kPage + thread * bytes;
+    const Bytes data(bytes, static_cast<std::byte>(thread + 1));
+    Bytes got(bytes);
+    const int rounds = GetParam() == AllocatorType::zstd ? 10000 : bytes > 8 ? 20000 : 60000;
+    for (int n = scaled(rounds); n > 0; --n) {
+      for (const bool write : {true, false}) {
+        const Status status = write ? disk->write(data, offset) : disk->zero(bytes, offset);
+        if (!status.ok() || !disk->read(got, offset).ok()) return "a request failed";
+        if (got[0] != (write ? data[0] : std::byte{0}) || got.back() != got[0]) {
+          return std::string(write ? "written" : "zeroed") + " bytes are " +
+                 std::to_string(static_cast<int>(got[0])) + " with " + std::to_string(n) +
+                 " rounds to go";
+        }
+      }
+    }
+    return "";
+  };
+  for (const uint64_t bytes : {uint64_t{1}, uint64_t{8}, kPage / 2}) {
+    EXPECT_EQ(run_threads(2, [&](int i) { return pull(i, bytes); }), "") << bytes;
+  }
+  EXPECT_EQ(run_threads(4, [&](int i) { return pull(i, kPage / 4); }), "");
+}
+
 // Requests fail now and then, and nobody's bytes suffer: not those of the request, not those of
 // the neighbours.
 TEST_P(ConcurrentDisjoint, WhileMemoryFails) {
@@ -104,8 +133,8 @@ TEST_P(ConcurrentDisjoint, WhileMemoryFails) {
     Disk disk(GetParam(), kDisk, memory);
     ASSERT_TRUE(disk.works());
     memory.fail_one_in(2);
-    for (const Plan& plan : {Plan{1, 509, 64, 1000}, Plan{8, 6007, 1000, 1000},
-                             Plan{4, 40000, 1000, 300}}) {
+    for (const Plan& plan :
+         {Plan{1, 509, 64, 1000}, Plan{8, 6007, 1000, 1000}, Plan{4, 40000, 1000, 300}}) {
       run(disk, plan, (2 << 20) - 5000, {.may_fail = true});
       ASSERT_FALSE(HasFailure());
       memory.fail_one_in(3);

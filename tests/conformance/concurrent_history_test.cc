@@ -48,19 +48,24 @@ class ConcurrentHistory : public testing::TestWithParam<AllocatorType> {
   }
 };
 
-TEST_P(ConcurrentHistory, OneThread) { run(1, (1 << 20) - 9000, 20000, 2000); }
+TEST_P(ConcurrentHistory, OneThread) {
+  run(1, (1 << 20) - 9000, 20000, 2000);
+}
 
 TEST_P(ConcurrentHistory, FourThreadsOverADirectoryEdge) {
   run(4, (1 << 20) - 9000, 20000, 4000);
   run(4, (128 << 20) - 9000, 20000, 4000);
 }
 
-TEST_P(ConcurrentHistory, EightThreads) { run(8, (2 << 20) - 12000, 24000, 4000); }
+TEST_P(ConcurrentHistory, EightThreads) {
+  run(8, (2 << 20) - 12000, 24000, 4000);
+}
 
-TEST_P(ConcurrentHistory, SixteenThreadsOnOnePage) { run(16, 8192, 4096, 8000); }
+TEST_P(ConcurrentHistory, SixteenThreadsOnOnePage) {
+  run(16, 8192, 4096, 8000);
+}
 
-INSTANTIATE_TEST_SUITE_P(All, ConcurrentHistory, testing::ValuesIn(all_allocators()),
-                         name_of_type);
+INSTANTIATE_TEST_SUITE_P(All, ConcurrentHistory, testing::ValuesIn(all_allocators()), name_of_type);
 
 // The judge itself: it has to let through what may be and to notice what may not.
 class HistoryJudge : public testing::Test {
@@ -71,7 +76,9 @@ class HistoryJudge : public testing::Test {
   static Request write(uint64_t id, uint64_t begin, uint64_t end) {
     return {Kind::write, begin, end, 0, 1, id, {}};
   }
-  static Request zero(uint64_t begin, uint64_t end) { return {Kind::zero, begin, end, 0, 1, 0, {}}; }
+  static Request zero(uint64_t begin, uint64_t end) {
+    return {Kind::zero, begin, end, 0, 1, 0, {}};
+  }
   static Request read(std::byte seen, uint64_t begin, uint64_t end) {
     return {Kind::read, begin, end, 0, 1, 0, {seen}};
   }
@@ -84,8 +91,8 @@ class HistoryJudge : public testing::Test {
 TEST_F(HistoryJudge, LetsThroughWhatMayBe) {
   EXPECT_TRUE(fine({read(kZero, 1, 2)}));
   EXPECT_TRUE(fine({write(1, 1, 2), read(one_, 3, 4)}));
-  EXPECT_TRUE(fine({write(1, 1, 4), read(one_, 2, 3)}));   // being written
-  EXPECT_TRUE(fine({write(1, 1, 4), read(kZero, 2, 3)}));  // not yet
+  EXPECT_TRUE(fine({write(1, 1, 4), read(one_, 2, 3)}));                  // being written
+  EXPECT_TRUE(fine({write(1, 1, 4), read(kZero, 2, 3)}));                 // not yet
   EXPECT_TRUE(fine({write(1, 1, 3), write(2, 2, 4), read(one_, 5, 6)}));  // either may be last
   EXPECT_TRUE(fine({write(1, 1, 3), write(2, 2, 4), read(two_, 5, 6)}));
   EXPECT_TRUE(fine({write(1, 1, 2), write(2, 4, 5), read(one_, 3, 6)}));  // began before
@@ -94,10 +101,10 @@ TEST_F(HistoryJudge, LetsThroughWhatMayBe) {
 TEST_F(HistoryJudge, NoticesWhatMayNot) {
   ASSERT_NE(one_, two_);
   EXPECT_FALSE(fine({read(one_, 1, 2)}));
-  EXPECT_FALSE(fine({write(1, 1, 2), read(kZero, 3, 4)}));                  // lost
-  EXPECT_FALSE(fine({write(1, 1, 2), write(2, 3, 4), read(one_, 5, 6)}));   // old
-  EXPECT_FALSE(fine({write(1, 1, 2), zero(3, 4), read(one_, 5, 6)}));       // came back
-  EXPECT_FALSE(fine({read(one_, 1, 2), write(1, 3, 4)}));                   // too early
+  EXPECT_FALSE(fine({write(1, 1, 2), read(kZero, 3, 4)}));                 // lost
+  EXPECT_FALSE(fine({write(1, 1, 2), write(2, 3, 4), read(one_, 5, 6)}));  // old
+  EXPECT_FALSE(fine({write(1, 1, 2), zero(3, 4), read(one_, 5, 6)}));      // came back
+  EXPECT_FALSE(fine({read(one_, 1, 2), write(1, 3, 4)}));                  // too early
 }
 
 }  // namespace

@@ -73,8 +73,7 @@ TEST_P(ConcurrentWhole, ZeroOfTheWholeDisk) {
   ASSERT_TRUE(disk_->zero(kDisk, 0).ok());
   if (has_holes(GetParam())) {
     EXPECT_EQ(disk_->usage().stored_bytes, 0u);
-    EXPECT_EQ(extents_of(*disk_, kDisk, 0),
-              (std::vector<Extent>{{0, kDisk, ExtentKind::hole}}));
+    EXPECT_EQ(extents_of(*disk_, kDisk, 0), (std::vector<Extent>{{0, kDisk, ExtentKind::hole}}));
   }
 }
 
@@ -127,7 +126,8 @@ TEST_P(ConcurrentWhole, ZeroFromManyThreads) {
     ASSERT_TRUE(disk_->write(data, kHot - (1 << 19)).ok());
     EXPECT_EQ(run_threads(4,
                           [&](int i) -> std::string {
-                            const Status status = disk_->zero((1 << 20) + 100 * i, kHot - (1 << 19));
+                            const Status status =
+                                disk_->zero((1 << 20) + 100 * i, kHot - (1 << 19));
                             return status.ok() ? "" : status.message();
                           }),
               "");

@@ -51,7 +51,7 @@ void fill_random(std::span<std::byte> bytes, Rng& rng) {
 
 void fill_text(std::span<std::byte> bytes, Rng& rng) {
   static constexpr std::array<std::string_view, 12> kWords = {
-      "disk ", "a ",     "memory ", "page\n",   "of the ", "directory/",
+      "disk ", "a ",     "memory ", "page\n",    "of the ", "directory/",
       "42 ",   "server", ", ",      "reads as ", "key=",    "\tindented "};
   for (size_t i = 0; i < bytes.size();) {
     const std::string_view word = rng.pick(kWords);
@@ -77,7 +77,13 @@ uint64_t run_seed() {
   return seed;
 }
 
-int scaled(int plain) { return std::max(1, plain / kSlowness); }
+int scaled(int plain) {
+  return std::max(1, plain / kSlowness);
+}
+
+bool slow_build() {
+  return kSlowness > 1;
+}
 
 void fill(std::span<std::byte> bytes, Data kind, Rng& rng) {
   switch (kind) {

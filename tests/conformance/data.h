@@ -21,6 +21,7 @@ uint64_t run_seed();
 
 // `plain`, or less in a build whose sanitizer makes each step many times slower.
 int scaled(int plain);
+bool slow_build();
 
 class Rng {
  public:

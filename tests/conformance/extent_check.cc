@@ -7,7 +7,7 @@
 namespace ramdisk::conformance {
 
 std::string to_string(const Extent& extent) {
-  const char* kind = extent.kind == ExtentKind::data ? "data"
+  const char* kind = extent.kind == ExtentKind::data   ? "data"
                      : extent.kind == ExtentKind::zero ? "zero"
                                                        : "hole";
   return std::to_string(extent.offset) + "+" + std::to_string(extent.length) + " " + kind;

@@ -11,9 +11,7 @@ constexpr uint64_t kDisk = (5 << 20) + 123;
 
 class Extents : public testing::TestWithParam<AllocatorType> {
  protected:
-  Extents() : disk_(GetParam(), kDisk) {
-    EXPECT_TRUE(disk_.works()) << disk_.status().message();
-  }
+  Extents() : disk_(GetParam(), kDisk) { EXPECT_TRUE(disk_.works()) << disk_.status().message(); }
 
   Disk disk_;
   Rng rng_{6};
@@ -68,8 +66,7 @@ TEST_P(Extents, NeighboursAreMerged) {
     session.write(make_data(128 << 10, Data::random, rng_), edge - (64 << 10));
     session.check_extents_only(kLong, 0);
     const auto list = extents_of(*disk, 100 << 10, edge - (50 << 10));
-    EXPECT_EQ(list, (std::vector<Extent>{
-                        {edge - (50u << 10), 100 << 10, ExtentKind::data}}));
+    EXPECT_EQ(list, (std::vector<Extent>{{edge - (50u << 10), 100 << 10, ExtentKind::data}}));
   }
 }
 
@@ -117,7 +114,8 @@ TEST_P(Extents, LargestCountOfTheProtocol) {
   Disk disk(GetParam(), kLargestDisk);
   ASSERT_TRUE(disk.works());
   Session session(disk, GetParam(), kLargestDisk);
-  for (const uint64_t offset : {uint64_t{0}, uint64_t{1}, uint64_t{1} << 62, kLargestDisk - kCount}) {
+  for (const uint64_t offset :
+       {uint64_t{0}, uint64_t{1}, uint64_t{1} << 62, kLargestDisk - kCount}) {
     EXPECT_EQ(extents_of(*disk, kCount, offset),
               (std::vector<Extent>{{offset, kCount, ExtentKind::hole}}));
     session.write(make_data(10, Data::random, rng_), offset + kCount - 10);
@@ -136,8 +134,7 @@ TEST_P(Extents, WrittenZeroesReadAsZeroes) {
   session.write(Bytes(100000), 300000);
   session.check_everything();
   if (!has_holes(GetParam())) return;
-  EXPECT_EQ(extents_of(*disk_, 200000, 0),
-            (std::vector<Extent>{{0, 200000, ExtentKind::hole}}));
+  EXPECT_EQ(extents_of(*disk_, 200000, 0), (std::vector<Extent>{{0, 200000, ExtentKind::hole}}));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Extents, testing::ValuesIn(all_allocators()), name_of_type);

@@ -40,7 +40,9 @@ Disk::Disk(AllocatorType type, uint64_t bytes, std::unique_ptr<MemorySource> mem
   start(type, bytes, *owned_memory_);
 }
 
-Disk::Disk(AllocatorType type, uint64_t bytes, MemorySource& memory) { start(type, bytes, memory); }
+Disk::Disk(AllocatorType type, uint64_t bytes, MemorySource& memory) {
+  start(type, bytes, memory);
+}
 
 void Disk::start(AllocatorType type, uint64_t bytes, MemorySource& memory) {
   AllocatorOptions options;

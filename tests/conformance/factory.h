@@ -23,7 +23,9 @@ inline constexpr uint64_t kLargestDisk = INT64_MAX;
 // The allocators of this build, and those of them whose disks may be of any size, with holes.
 std::vector<AllocatorType> all_allocators();
 std::vector<AllocatorType> sparse_allocators();
-inline bool has_holes(AllocatorType type) { return type != AllocatorType::malloc; }
+inline bool has_holes(AllocatorType type) {
+  return type != AllocatorType::malloc;
+}
 
 enum class Memory { system, small_pages, portable };
 std::unique_ptr<MemorySource> make_memory(Memory memory);

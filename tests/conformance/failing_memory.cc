@@ -16,7 +16,9 @@ size_t page_bytes() {
   return bytes;
 }
 
-uintptr_t address(const void* base) { return reinterpret_cast<uintptr_t>(base); }
+uintptr_t address(const void* base) {
+  return reinterpret_cast<uintptr_t>(base);
+}
 
 bool whole_pages(uintptr_t at, size_t bytes) {
   return bytes > 0 && at % page_bytes() == 0 && bytes % page_bytes() == 0;
@@ -168,7 +170,8 @@ std::string FailingMemory::misuse() const {
 bool FailingMemory::should_fail(size_t more_bytes) {
   const uint64_t call = calls_++;
   // The multiplication scatters the calls that fail without a second source of randomness.
-  const bool told = (mode_ == Mode::once && call == nth_) || (mode_ == Mode::from && call >= nth_) ||
+  const bool told = (mode_ == Mode::once && call == nth_) ||
+                    (mode_ == Mode::from && call >= nth_) ||
                     (mode_ == Mode::one_in && (call * 0x9e3779b97f4a7c15u >> 32) % nth_ == 0);
   const bool fail = told || more_bytes > limit_ || mapped_ - discarded_ > limit_ - more_bytes;
   failures_ += fail;

@@ -144,7 +144,8 @@ std::string judge(const std::vector<Request>& requests, uint64_t region_bytes) {
     events.push_back({request.begin, &request, false});
     events.push_back({request.end, &request, true});
   }
-  std::sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.at < b.at; });
+  std::sort(events.begin(), events.end(),
+            [](const Event& a, const Event& b) { return a.at < b.at; });
   Judge judge(region_bytes);
   for (const Event& event : events) {
     if (!event.end) {

@@ -40,7 +40,11 @@ std::byte written_byte(uint64_t id, uint64_t offset);
 class Log {
  public:
   Log(Allocator& disk, uint64_t base, uint64_t region_bytes, Clock& clock, int thread)
-      : disk_(disk), base_(base), bytes_(region_bytes), clock_(clock), thread_(thread),
+      : disk_(disk),
+        base_(base),
+        bytes_(region_bytes),
+        clock_(clock),
+        thread_(thread),
         rng_(2000 + thread) {}
 
   // One request. Returns what is wrong with its status, or an empty text.

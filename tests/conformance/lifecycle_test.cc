@@ -2,7 +2,6 @@
 // without requests in between, and ends that come early.
 
 #include <gtest/gtest.h>
-
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,12 +31,11 @@ class LifeCycle : public testing::TestWithParam<AllocatorType> {
 };
 
 TEST_P(LifeCycle, EverySize) {
-  std::vector<uint64_t> sizes = {0,    1,       511,           512,     4095,
-                                 4096, 4097,    (1 << 20) - 1, 1 << 20, (1 << 20) + 1,
-                                 (5 << 20) + 123};
+  std::vector<uint64_t> sizes = {
+      0, 1, 511, 512, 4095, 4096, 4097, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 123};
   if (has_holes(GetParam())) {
-    for (const uint64_t size : {uint64_t{1} << 32, uint64_t{1} << 62, kLargestDisk - 1,
-                                kLargestDisk}) {
+    for (const uint64_t size :
+         {uint64_t{1} << 32, uint64_t{1} << 62, kLargestDisk - 1, kLargestDisk}) {
       sizes.push_back(size);
     }
   }

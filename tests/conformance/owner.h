@@ -38,9 +38,9 @@ struct Slices {
 class Owner {
  public:
   struct Habits {
-    bool stamps = true;          // bytes say who wrote them, so that neighbours can be checked too
-    bool may_fail = false;       // requests may fail for lack of memory
-    bool others_zero = false;    // someone else zeroes these slices now and then
+    bool stamps = true;        // bytes say who wrote them, so that neighbours can be checked too
+    bool may_fail = false;     // requests may fail for lack of memory
+    bool others_zero = false;  // someone else zeroes these slices now and then
   };
 
   Owner(Allocator& disk, const Slices& slices, int id, Habits habits);

@@ -8,8 +8,8 @@ namespace ramdisk::conformance {
 
 Places::Places(uint64_t disk_bytes) : disk_(disk_bytes) {
   // Pages of 4 and 32 KiB; directories that cover 1, 2 and 128 MiB; slabs of 2 MiB.
-  for (const uint64_t edge : {0u, 4096u, 8192u, 32768u, 65536u, 1u << 20, 2u << 20, 4u << 20,
-                              128u << 20, 256u << 20}) {
+  for (const uint64_t edge :
+       {0u, 4096u, 8192u, 32768u, 65536u, 1u << 20, 2u << 20, 4u << 20, 128u << 20, 256u << 20}) {
     edges_.push_back(edge);
   }
   for (const int bit : {30, 32, 40, 48, 52, 56, 62}) edges_.push_back(uint64_t{1} << bit);
@@ -29,8 +29,9 @@ uint64_t Places::near_edge(Rng& rng) const {
 
 Range Places::next(uint64_t most, Rng& rng) const {
   static constexpr std::array<uint64_t, 24> kCounts = {
-      0,    1,     2,     7,     8,     511,   512,    513,    3000,   4095,    4096,    4097,
-      8192, 12288, 20000, 32767, 32768, 32769, 65536, 100000, 131072, 262144, 1 << 20, (2 << 20) + 1};
+      0,     1,     2,     7,      8,      511,    512,     513,
+      3000,  4095,  4096,  4097,   8192,   12288,  20000,   32767,
+      32768, 32769, 65536, 100000, 131072, 262144, 1 << 20, (2 << 20) + 1};
   uint64_t count = rng.chance(30) ? rng.below(10000) : rng.pick(kCounts);
   count = std::min({count, most, disk_});
   uint64_t offset = near_edge(rng);

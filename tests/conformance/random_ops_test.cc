@@ -32,13 +32,19 @@ TEST_P(RandomOps, DisksOfAboutOneMebibyte) {
   for (const uint64_t bytes : {(1 << 20) - 1, 1 << 20, (1 << 20) + 1}) run(bytes, 200, 1 << 20);
 }
 
-TEST_P(RandomOps, DiskWithOddEnd) { run((5 << 20) + 123, 500, 2 << 20); }
+TEST_P(RandomOps, DiskWithOddEnd) {
+  run((5 << 20) + 123, 500, 2 << 20);
+}
 
-TEST_P(RandomOps, DiskAcrossA128MebibyteEdge) { run((129 << 20) + 77, 300, 1 << 20); }
+TEST_P(RandomOps, DiskAcrossA128MebibyteEdge) {
+  run((129 << 20) + 77, 300, 1 << 20);
+}
 
 // Small requests keep coming back to the same pages, so pages change kind often: empty, plain,
 // packed, full of zeroes.
-TEST_P(RandomOps, FewPagesOften) { run(70000, 3000, 9000); }
+TEST_P(RandomOps, FewPagesOften) {
+  run(70000, 3000, 9000);
+}
 
 INSTANTIATE_TEST_SUITE_P(All, RandomOps, testing::ValuesIn(all_kinds()), name_of_kind);
 
@@ -51,11 +57,13 @@ TEST_P(LargeRequests, UpTo64Mebibytes) {
   Disk disk(GetParam(), kDisk);
   ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kDisk);
-  for (const uint64_t count : {64 << 20, (64 << 20) - 1, 33 << 20, (8 << 20) + 4097, 1}) {
+  std::vector<uint64_t> counts = {64 << 20, (8 << 20) + 4097, 1};
+  if (!slow_build()) counts.insert(counts.end(), {(64 << 20) - 1, 33 << 20});
+  for (const uint64_t count : counts) {
     const uint64_t offset = rng.below(kDisk - count + 1);
     session.write(make_data(count, rng.pick(kAllData), rng), offset);
-    EXPECT_EQ(first_difference(read_back(*disk, count, offset),
-                               session.model().read(count, offset), offset),
+    EXPECT_EQ(first_difference(read_back(*disk, count, offset), session.model().read(count, offset),
+                               offset),
               "");
     session.check_around(1, offset);
     session.check_around(1, offset + count - 1);

@@ -42,8 +42,8 @@ TEST(Registry, BooleanWords) {
 }
 
 TEST(Registry, BadBooleans) {
-  for (const std::string word :
-       {"", " ", "2", "-1", "01", "tru", "truee", "true ", " true", "yess", "onn", "of", "enable"}) {
+  for (const std::string word : {"", " ", "2", "-1", "01", "tru", "truee", "true ", " true", "yess",
+                                 "onn", "of", "enable"}) {
     SCOPED_TRACE(word);
     expect_refused(parse_bool("some-key", word).status(), {"some-key", word, "true", "false"});
   }
@@ -81,10 +81,14 @@ TEST(Registry, OnlyExactNames) {
 
 TEST(Registry, Mlock) {
   const std::pair<const char*, bool> values[] = {
-      {"malloc,mlock=true", true},   {"malloc,mlock=1", true},
-      {"malloc,mlock=ON", true},     {"malloc,mlock", true},
-      {"malloc,mlock=false", false}, {"malloc,mlock=0", false},
-      {"malloc", false},             {"malloc,mlock=true,mlock=false", false},
+      {"malloc,mlock=true", true},
+      {"malloc,mlock=1", true},
+      {"malloc,mlock=ON", true},
+      {"malloc,mlock", true},
+      {"malloc,mlock=false", false},
+      {"malloc,mlock=0", false},
+      {"malloc", false},
+      {"malloc,mlock=true,mlock=false", false},
       {"malloc,mlock=no,mlock", true},
   };
   for (const auto& [value, locked] : values) {
@@ -126,8 +130,12 @@ TEST(Registry, BadKeysAndValues) {
 
 TEST(Registry, Levels) {
   const std::pair<const char*, int> values[] = {
-      {"zstd", 3},           {"zstd,level=1", 1},   {"zstd,level=22", 22},
-      {"zstd,level=-5", -5}, {"zstd,level=03", 3},  {"zstd,level=1,level=7", 7},
+      {"zstd", 3},
+      {"zstd,level=1", 1},
+      {"zstd,level=22", 22},
+      {"zstd,level=-5", -5},
+      {"zstd,level=03", 3},
+      {"zstd,level=1,level=7", 7},
       {"zstd,level=-131072", -131072},
   };
   for (const auto& [value, level] : values) {
@@ -150,7 +158,9 @@ TEST(Registry, BadLevels) {
   expect_refused(verdict("zstd,levels=3"), {"zstd", "levels", "level="});
 }
 
-TEST(Registry, ZstdIsThere) { EXPECT_TRUE(verdict("zstd").ok()); }
+TEST(Registry, ZstdIsThere) {
+  EXPECT_TRUE(verdict("zstd").ok());
+}
 
 #else
 

@@ -92,7 +92,7 @@ bool have_filter(const std::string& name) {
 
 TempDir::TempDir() {
   const char* parent = getenv("TMPDIR");
-  path_ = std::string(parent && *parent ? parent : "/tmp") + "/memory-wire.XXXXXX";
+  path_ = std::string(parent && *parent ? parent : "/tmp") + "/memory-wire." + std::string(6, 'X');
   if (!mkdtemp(path_.data())) throw std::runtime_error("cannot make a temporary directory");
 }
 
@@ -183,7 +183,7 @@ int Server::wait() {
 
 Outcome try_parameters(const Words& parameters) {
   const TempDir directory;
-  Words words = {"nbdkit", "-U", "-", plugin_path()};
+  Words words = {"nbdkit", "-U", directory.path() + "/socket", plugin_path()};
   words.insert(words.end(), parameters.begin(), parameters.end());
   words.insert(words.end(), {"--run", "true"});
   const std::string log = directory.path() + "/log";

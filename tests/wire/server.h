@@ -82,7 +82,7 @@ struct Outcome {
   std::string errors;  // standard error
 };
 
-// Runs nbdkit -U - PLUGIN [parameters] --run true.
+// Runs nbdkit PLUGIN [parameters] --run true.
 Outcome try_parameters(const Words& parameters);
 
 }  // namespace wire
