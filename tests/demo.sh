@@ -32,7 +32,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 # Not in /tmp: that is often memory itself.
-work=$(mktemp -d /var/tmp/memory-demo.XXXXXX)
+work=$(mktemp -d -p /var/tmp)
 
 step "Setting up: what the demo needs"
 sh tests/setup.sh demo

@@ -103,8 +103,6 @@ uint64_t Arena::held_bytes() const {
   return held_;
 }
 
-// ---- lists
-
 void Arena::push(Slab* slab, List list) {
   Slab* head = heads_[list];
   slab->links[list] = {nullptr, head};
@@ -196,8 +194,6 @@ void Arena::unmap_chain(Slab* slab) noexcept {
     slab = next;
   }
 }
-
-// ---- taking
 
 Arena::Run Arena::take(size_t most) {
   for (;;) {

@@ -61,7 +61,7 @@ int guarded(Body body) noexcept {
 
 void memory_load() noexcept {
   guarded([] {
-    plugin = new Plugin;
+    plugin = std::make_unique<Plugin>().release();
     return Status();
   });
 }

@@ -37,18 +37,19 @@ Disk::Disk(AllocatorType type, uint64_t bytes) : Disk(type, bytes, make_memory(M
 
 Disk::Disk(AllocatorType type, uint64_t bytes, std::unique_ptr<MemorySource> memory)
     : owned_memory_(std::move(memory)) {
-  start(type, bytes, *owned_memory_);
+  start(type, bytes, *owned_memory_, {});
 }
 
-Disk::Disk(AllocatorType type, uint64_t bytes, MemorySource& memory) {
-  start(type, bytes, memory);
+Disk::Disk(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace) {
+  start(type, bytes, memory, std::move(trace));
 }
 
-void Disk::start(AllocatorType type, uint64_t bytes, MemorySource& memory) {
+void Disk::start(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace) {
   AllocatorOptions options;
   options.type = type;
   Environment environment;
   environment.memory = &memory;
+  environment.trace_directories = std::move(trace);
   auto made = make_allocator(options, bytes, environment);
   status_ = made.status();
   if (!status_.ok()) return;

@@ -9,7 +9,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,9 +36,11 @@ std::unique_ptr<MemorySource> make_memory(Memory memory);
 // make_memory(Memory::system).
 class Disk {
  public:
+  using Trace = std::function<void(const std::string&)>;  // of directories
+
   Disk(AllocatorType type, uint64_t bytes);
   Disk(AllocatorType type, uint64_t bytes, std::unique_ptr<MemorySource> memory);
-  Disk(AllocatorType type, uint64_t bytes, MemorySource& memory);
+  Disk(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace = {});
   ~Disk() { stop(); }
   Disk(const Disk&) = delete;
   Disk& operator=(const Disk&) = delete;
@@ -49,7 +53,7 @@ class Disk {
   void stop();  // and destroys the allocator
 
  private:
-  void start(AllocatorType type, uint64_t bytes, MemorySource& memory);
+  void start(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace);
 
   std::unique_ptr<MemorySource> owned_memory_;
   std::unique_ptr<Allocator> allocator_;

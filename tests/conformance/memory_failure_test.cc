@@ -130,6 +130,28 @@ TEST_P(MemoryFailure, AFullDiskWorksAgainAfterATrim) {
   }
 }
 
+// Little is trimmed, here and there, so that no piece of memory larger than a page is free.
+TEST_P(MemoryFailure, AFullDiskWorksAgainAfterAScatteredTrim) {
+  if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes all its memory at the start";
+  constexpr uint64_t kLarge = 32 << 20;
+  constexpr uint64_t kPage = 4096;
+  Disk disk(GetParam(), kLarge, memory_);
+  ASSERT_TRUE(disk.works());
+  Session session(disk, GetParam(), kLarge);
+  memory_.limit(memory_.held_bytes() + (14 << 20));
+  uint64_t full = 0;
+  while (full < kLarge && session.try_write(make_data(kPage, Data::random, rng_), full)) {
+    full += kPage;
+  }
+  ASSERT_LT(full, kLarge) << "the limit was never reached";
+  uint64_t trimmed = 0;
+  for (uint64_t at = 0; at < full; at += 10 * kPage, trimmed += kPage) session.zero(kPage, at);
+  for (uint64_t at = 0; at < trimmed / 4; at += kPage) {
+    session.write(make_data(kPage, Data::random, rng_), at * 10);
+  }
+  session.check_everything();
+}
+
 // A page that comes without having been asked for is one that the system may kill the server for.
 TEST_P(MemoryFailure, WhatIsRefusedIsNotTakenAnotherWay) {
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes all its memory at the start";
@@ -154,25 +176,49 @@ TEST_P(MemoryFailure, WhatIsRefusedIsNotTakenAnotherWay) {
   session.check_everything();
 }
 
+// A write far from all others that finds memory for its directory but none for its page takes the
+// directory back.
+TEST_P(MemoryFailure, FailedWritesLeaveNoDirectories) {
+  if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator has no directories";
+  int lines = 0;
+  Disk disk(GetParam(), kLargestDisk, memory_, [&](const std::string&) { ++lines; });
+  ASSERT_TRUE(disk.works());
+  Session session(disk, GetParam(), kLargestDisk);
+  session.write(make_data(4096, Data::random, rng_), 0);
+  memory_.fail_from(0);
+  uint64_t full = 4096;
+  while (full < (1 << 20) && session.try_write(make_data(4096, Data::random, rng_), full)) {
+    full += 4096;
+  }
+  ASSERT_EQ(lines, 1) << "all this is in one directory";
+  for (uint64_t i = 1; i < 31; ++i) {
+    EXPECT_FALSE(session.try_write(make_data(4095, Data::random, rng_), i << 58));
+  }
+  EXPECT_GT(lines, 1) << "no directory was ever made";
+  EXPECT_EQ(lines % 2, 1) << "one made first; later as many freed as made";
+  EXPECT_EQ(disk->usage().stored_bytes, full);
+  session.check_everything();
+}
+
 // Where memory cannot be given back its content is rubbish, and pages that use it again must not
 // show any of it.
 TEST_P(MemoryFailure, DiscardThatIsRefused) {
   memory_.refuse_discard(true);
-  constexpr uint64_t kLarge = (12 << 20) + 5;
+  constexpr uint64_t kLarge = (24 << 20) + 5;
   Disk disk(GetParam(), kLarge, memory_);
   ASSERT_TRUE(disk.works());
   Session session(disk, GetParam(), kLarge);
   const Places places(kLarge);
-  for (int round = 0; round < (slow_build() ? 1 : 3) && !HasFailure(); ++round) {
+  for (int round = 0; round < (slow_build() ? 1 : 2) && !HasFailure(); ++round) {
     session.write(make_data(kLarge, Data::random, rng_), 0);
+    // Pages here and there: enough for an attempt to give them back, and not what empties a slab.
     for (uint64_t at = 0; at + 5000 < kLarge; at += 12288) session.zero(5000, at);
-    session.check_everything();
-    session.zero(kLarge, 0);
-    random_steps(session, places, scaled(100), 1 << 20, rng_);
-    for (uint64_t at = 0; at + 5000 < kLarge; at += 40000) {
+    for (uint64_t at = 0; at + 5000 < kLarge; at += 12288) {
       session.write(make_data(1 + rng_.below(100), Data::text, rng_), at);
     }
     session.check_everything();
+    session.zero(kLarge, 0);
+    random_steps(session, places, scaled(100), 1 << 20, rng_);
   }
 }
 

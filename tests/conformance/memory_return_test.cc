@@ -119,6 +119,22 @@ TEST_P(MemoryReturn, EveryOtherPageTrimmedAtOnce) {
   expect_half();
 }
 
+// Pages of every length when packed, replaced in any order, may not leave gaps behind for good.
+TEST_P(MemoryReturn, OverwritingDoesNotFragment) {
+  constexpr uint64_t kPages = 4096;
+  const auto write_page = [&](uint64_t page) {
+    Bytes data = make_data(4096, Data::text, rng_);
+    fill(std::span(data).first(rng_.below(4096)), Data::random, rng_);
+    ASSERT_TRUE(disk_->write(data, page * 4096).ok());
+  };
+  for (uint64_t page = 0; page < kPages; ++page) write_page(page);
+  const uint64_t at_first = disk_->usage().memory_bytes;
+  for (uint64_t i = 0; i < 4 * kPages; ++i) write_page(rng_.below(kPages));
+  EXPECT_EQ(disk_->usage().stored_bytes, kPages * 4096);
+  EXPECT_LE(disk_->usage().memory_bytes, at_first * 13 / 10 + (4 << 20));
+  EXPECT_LE(memory_.resident_bytes(), at_first * 13 / 10 + (4 << 20));
+}
+
 TEST_P(MemoryReturn, AllIsUnmappedAtTheEnd) {
   fill_disk(Data::mixed);
   disk_.stop();

@@ -180,23 +180,17 @@ TEST(Registry, TraceOfDirectories) {
   for (const AllocatorType type : sparse_allocators()) {
     std::vector<std::string> lines;
     const auto memory = make_system_memory();
-    AllocatorOptions options;
-    options.type = type;
-    Environment environment{memory.get(), [&](const std::string& line) { lines.push_back(line); }};
-    auto made = make_allocator(options, kLargestDisk, environment);
-    ASSERT_TRUE(made.ok());
-    Allocator& disk = *made.value();
-    ASSERT_TRUE(disk.get_ready().ok() && disk.after_fork().ok());
-    ASSERT_TRUE(disk.write(std::vector<std::byte>(1, std::byte{1}), 0).ok());
-    ASSERT_TRUE(disk.write(std::vector<std::byte>(1, std::byte{1}), kLargestDisk - 1).ok());
+    Disk disk(type, kLargestDisk, *memory, [&](const std::string& line) { lines.push_back(line); });
+    ASSERT_TRUE(disk.works());
+    ASSERT_TRUE(disk->write(std::vector<std::byte>(1, std::byte{1}), 0).ok());
+    ASSERT_TRUE(disk->write(std::vector<std::byte>(1, std::byte{1}), kLargestDisk - 1).ok());
     EXPECT_EQ(lines.size(), 2u);
-    ASSERT_TRUE(disk.zero(kLargestDisk, 0).ok());
+    ASSERT_TRUE(disk->zero(kLargestDisk, 0).ok());
     EXPECT_EQ(lines.size(), 4u);
     for (const std::string& line : lines) {
       EXPECT_FALSE(line.empty());
       EXPECT_EQ(line.find('\n'), std::string::npos) << line;
     }
-    disk.stop();
   }
 }
 
