@@ -67,7 +67,7 @@ class ConcurrentDisjoint : public testing::TestWithParam<AllocatorType> {
 
 TEST_P(ConcurrentDisjoint, BytesOfOthersStay) {
   Disk disk(GetParam(), kDisk);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   // The pages lie on both sides of where directories end.
   for (const uint64_t base : {(2u << 20) - 2 * 4096 - 100, (128u << 20) - 4096}) {
     run_all(disk, base, {});
@@ -76,21 +76,21 @@ TEST_P(ConcurrentDisjoint, BytesOfOthersStay) {
 
 TEST_P(ConcurrentDisjoint, AnyKindOfData) {
   Disk disk(GetParam(), kDisk);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   run_all(disk, 4096, {.stamps = false});
 }
 
 TEST_P(ConcurrentDisjoint, AtTheEndOfTheLargestDisk) {
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes the memory of the whole disk";
   Disk disk(GetParam(), kLargestDisk);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   const Plan plan{8, 509, 4, 2000};
   run(disk, plan, kLargestDisk - 4 * kPage - 123, {});
 }
 
 TEST_P(ConcurrentDisjoint, OneHotPage) {
   Disk disk(GetParam(), kDisk);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   const Plan plan{15, kPage / 15, 1, 2000};
   run(disk, plan, 5 * kPage, {});
   run(disk, plan, 5 * kPage, {.stamps = false});
@@ -100,7 +100,7 @@ TEST_P(ConcurrentDisjoint, OneHotPage) {
 // to another part of it: few threads that do nothing else.
 TEST_P(ConcurrentDisjoint, TugOfWarOverOnePage) {
   Disk disk(GetParam(), kDisk);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   // Writes, checks and zeroes `data`, whose last byte is not zero, over and over.
   const auto pull = [&](const Bytes& data, uint64_t offset) -> std::string {
     Bytes got(data.size());
@@ -146,7 +146,7 @@ TEST_P(ConcurrentDisjoint, WhileMemoryFails) {
   FailingMemory memory;
   {
     Disk disk(GetParam(), kDisk, memory);
-    ASSERT_TRUE(disk.works());
+    ASSERT_TRUE(disk.works()) << disk.status().message();
     memory.fail_one_in(2);
     for (const Plan& plan :
          {Plan{1, 509, 64, 1000}, Plan{8, 6007, 1000, 1000}, Plan{4, 40000, 1000, 300}}) {
@@ -164,7 +164,7 @@ TEST_P(ConcurrentDisjoint, WhileDiscardIsRefused) {
   FailingMemory memory;
   memory.refuse_discard(true);
   Disk disk(GetParam(), kDisk, memory);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   run(disk, Plan{4, 40000, 3000, 600}, 4096, {});
   run(disk, Plan{8, 509, 300, 1000}, 0, {});
 }

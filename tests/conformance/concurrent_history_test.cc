@@ -19,7 +19,7 @@ class ConcurrentHistory : public testing::TestWithParam<AllocatorType> {
   void run(int threads, uint64_t base, uint64_t bytes, int steps) {
     SCOPED_TRACE(std::to_string(threads) + " threads at " + std::to_string(base));
     Disk disk(GetParam(), kDisk);
-    ASSERT_TRUE(disk.works());
+    ASSERT_TRUE(disk.works()) << disk.status().message();
     Clock clock{0};
     std::vector<std::unique_ptr<Log>> logs;
     for (int i = 0; i < threads; ++i) {

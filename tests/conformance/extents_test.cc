@@ -20,7 +20,7 @@ class Extents : public testing::TestWithParam<AllocatorType> {
 TEST_P(Extents, UntouchedDiskIsOneExtent) {
   for (const uint64_t bytes : {1, 511, 4096, 4097, (1 << 20) + 1, 5 << 20}) {
     Disk disk(GetParam(), bytes);
-    ASSERT_TRUE(disk.works());
+    ASSERT_TRUE(disk.works()) << disk.status().message();
     const auto list = extents_of(*disk, bytes, 0);
     ASSERT_EQ(list.size(), 1u) << bytes;
     EXPECT_EQ(list[0].offset, 0u);
@@ -60,7 +60,7 @@ TEST_P(Extents, EveryOtherPage) {
 TEST_P(Extents, NeighboursAreMerged) {
   constexpr uint64_t kLong = 130 << 20;
   Disk disk(GetParam(), kLong);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kLong);
   for (const uint64_t edge : {1 << 20, 2 << 20, 128 << 20}) {
     session.write(make_data(128 << 10, Data::random, rng_), edge - (64 << 10));
@@ -112,7 +112,7 @@ TEST_P(Extents, LargestCountOfTheProtocol) {
   constexpr uint64_t kCount = UINT32_MAX;
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes the memory of the whole disk";
   Disk disk(GetParam(), kLargestDisk);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kLargestDisk);
   for (const uint64_t offset :
        {uint64_t{0}, uint64_t{1}, uint64_t{1} << 62, kLargestDisk - kCount}) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
 namespace ramdisk::conformance {
 
@@ -58,6 +59,12 @@ void Disk::start(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace
   if (status_.ok()) status_ = allocator_->after_fork();
 }
 
+Allocator& Disk::operator*() const {
+  if (!works()) throw std::runtime_error(std::string("no disk: ") + status_.message());
+  if (!allocator_) throw std::logic_error("the disk was stopped");
+  return *allocator_;
+}
+
 void Disk::stop() {
   if (allocator_ && status_.ok()) allocator_->stop();
   allocator_.reset();
@@ -77,11 +84,15 @@ std::string name_of_type(const testing::TestParamInfo<AllocatorType>& info) {
   return allocator_name(info.param);
 }
 
+void PrintTo(const Kind& kind, std::ostream* out) {
+  const char* memory = kind.memory == Memory::system        ? "system"
+                       : kind.memory == Memory::small_pages ? "small_pages"
+                                                            : "portable";
+  *out << allocator_name(kind.type) << "_" << memory;
+}
+
 std::string name_of_kind(const testing::TestParamInfo<Kind>& info) {
-  const char* memory = info.param.memory == Memory::system        ? "system"
-                       : info.param.memory == Memory::small_pages ? "small_pages"
-                                                                  : "portable";
-  return std::string(allocator_name(info.param.type)) + "_" + memory;
+  return testing::PrintToString(info.param);
 }
 
 std::vector<std::byte> read_back(Allocator& disk, uint64_t count, uint64_t offset) {

@@ -11,12 +11,22 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "alloc/registry.h"
 #include "failing_memory.h"
+
+namespace ramdisk {
+
+// For the names of tests: found by the framework because it stands beside the type.
+inline void PrintTo(AllocatorType type, std::ostream* out) {
+  *out << allocator_name(type);
+}
+
+}  // namespace ramdisk
 
 namespace ramdisk::conformance {
 
@@ -45,11 +55,11 @@ class Disk {
   Disk(const Disk&) = delete;
   Disk& operator=(const Disk&) = delete;
 
-  // False when making it failed; then nothing else may be called.
+  // False when making it failed. Any use of the allocator then throws, which fails the test.
   bool works() const { return status_.ok(); }
   const Status& status() const { return status_; }
-  Allocator& operator*() const { return *allocator_; }
-  Allocator* operator->() const { return allocator_.get(); }
+  Allocator& operator*() const;
+  Allocator* operator->() const { return &**this; }
   void stop();  // and destroys the allocator
 
  private:
@@ -65,6 +75,7 @@ struct Kind {
   AllocatorType type;
   Memory memory;
 };
+void PrintTo(const Kind& kind, std::ostream* out);
 std::vector<Kind> all_kinds();
 std::string name_of_type(const testing::TestParamInfo<AllocatorType>& info);
 std::string name_of_kind(const testing::TestParamInfo<Kind>& info);

@@ -75,7 +75,7 @@ TEST_P(LifeCycle, EndsEarly) {
 TEST_P(LifeCycle, RequestsOfNoBytes) {
   for (const uint64_t bytes : {0, 4096}) {
     Disk disk(GetParam(), bytes, memory_);
-    ASSERT_TRUE(disk.works());
+    ASSERT_TRUE(disk.works()) << disk.status().message();
     for (const uint64_t offset : {uint64_t{0}, bytes}) {
       EXPECT_TRUE(disk->read({}, offset).ok());
       EXPECT_TRUE(disk->write({}, offset).ok());

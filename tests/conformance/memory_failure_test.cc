@@ -63,7 +63,7 @@ TEST_P(MemoryFailure, EveryCallFromTheNthOn) {
   for (const uint64_t nth : {0, 1, 3, 8, 21}) {
     SCOPED_TRACE("calls from " + std::to_string(nth) + " on fail");
     Disk disk(GetParam(), kDisk, memory_);
-    ASSERT_TRUE(disk.works());
+    ASSERT_TRUE(disk.works()) << disk.status().message();
     Session session(disk, GetParam(), kDisk);
     memory_.fail_from(nth);
     short_life(session, rng_);
@@ -86,7 +86,7 @@ TEST_P(MemoryFailure, EveryCallFromTheNthOn) {
 
 TEST_P(MemoryFailure, AtRandomAllTheTime) {
   Disk disk(GetParam(), kDisk, memory_);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kDisk);
   const Places places(kDisk);
   for (int step = 0; step < scaled(600) && !HasFailure(); ++step) {
@@ -110,7 +110,7 @@ TEST_P(MemoryFailure, AFullDiskWorksAgainAfterATrim) {
   constexpr uint64_t kLarge = 32 << 20;
   constexpr uint64_t kPiece = 256 << 10;
   Disk disk(GetParam(), kLarge, memory_);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kLarge);
   memory_.limit(memory_.held_bytes() + (14 << 20));
   for (int round = 0; round < (slow_build() ? 2 : 3); ++round) {
@@ -136,7 +136,7 @@ TEST_P(MemoryFailure, AFullDiskWorksAgainAfterAScatteredTrim) {
   constexpr uint64_t kLarge = 32 << 20;
   constexpr uint64_t kPage = 4096;
   Disk disk(GetParam(), kLarge, memory_);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kLarge);
   memory_.limit(memory_.held_bytes() + (14 << 20));
   uint64_t full = 0;
@@ -158,7 +158,7 @@ TEST_P(MemoryFailure, WhatIsRefusedIsNotTakenAnotherWay) {
   constexpr uint64_t kLarge = 24 << 20;
   constexpr uint64_t kPiece = 256 << 10;
   Disk disk(GetParam(), kLarge, memory_);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kLarge);
   session.write(make_data(kLarge, Data::random, rng_), 0);
   // A page stays here and there, so that memory goes back in small pieces.
@@ -182,7 +182,7 @@ TEST_P(MemoryFailure, FailedWritesLeaveNoDirectories) {
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator has no directories";
   int lines = 0;
   Disk disk(GetParam(), kLargestDisk, memory_, [&](const std::string&) { ++lines; });
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kLargestDisk);
   session.write(make_data(4096, Data::random, rng_), 0);
   memory_.fail_from(0);
@@ -206,7 +206,7 @@ TEST_P(MemoryFailure, DiscardThatIsRefused) {
   memory_.refuse_discard(true);
   constexpr uint64_t kLarge = (24 << 20) + 5;
   Disk disk(GetParam(), kLarge, memory_);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kLarge);
   const Places places(kLarge);
   for (int round = 0; round < (slow_build() ? 1 : 2) && !HasFailure(); ++round) {
@@ -227,7 +227,7 @@ TEST_P(MemoryFailure, PortableMemoryIsAllGivenBack) {
   FailingMemory portable(make_portable_memory());
   {
     Disk disk(GetParam(), kDisk, portable);
-    ASSERT_TRUE(disk.works());
+    ASSERT_TRUE(disk.works()) << disk.status().message();
     Session session(disk, GetParam(), kDisk);
     random_steps(session, Places(kDisk), scaled(200), 1 << 20, rng_);
   }

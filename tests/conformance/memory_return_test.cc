@@ -178,7 +178,7 @@ INSTANTIATE_TEST_SUITE_P(All, MemoryReturn, testing::ValuesIn(sparse_allocators(
 TEST(ZstdMemory, TextTakesLessThanItsBytes) {
   FailingMemory memory;
   Disk disk(AllocatorType::zstd, kFill, memory);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Rng rng(10);
   for (uint64_t at = 0; at < kFill / 2; at += 1 << 20) {
     ASSERT_TRUE(disk->write(make_data(1 << 20, Data::text, rng), at).ok());

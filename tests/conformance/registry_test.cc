@@ -181,7 +181,7 @@ TEST(Registry, TraceOfDirectories) {
     std::vector<std::string> lines;
     const auto memory = make_system_memory();
     Disk disk(type, kLargestDisk, *memory, [&](const std::string& line) { lines.push_back(line); });
-    ASSERT_TRUE(disk.works());
+    ASSERT_TRUE(disk.works()) << disk.status().message();
     ASSERT_TRUE(disk->write(std::vector<std::byte>(1, std::byte{1}), 0).ok());
     ASSERT_TRUE(disk->write(std::vector<std::byte>(1, std::byte{1}), kLargestDisk - 1).ok());
     EXPECT_EQ(lines.size(), 2u);

@@ -118,7 +118,7 @@ TEST_P(Regression, FailedWriteKeepsTheOldData) {
   FailingMemory memory;
   constexpr uint64_t kSmall = 4 << 20;
   Disk disk(GetParam(), kSmall, memory);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kSmall);
   session.write(make_data(kSmall, Data::text, rng_), 0);
   memory.fail_from(0);
@@ -134,7 +134,7 @@ TEST_P(Regression, FailedWriteKeepsTheOldData) {
 TEST_P(Regression, TrimOfAHugeNearlyEmptyDisk) {
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes the memory of the whole disk";
   Disk disk(GetParam(), kLargestDisk);
-  ASSERT_TRUE(disk.works());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kLargestDisk);
   for (int i = 0; i < 1000; ++i) {
     session.write(make_data(10, Data::text, rng_), uint64_t{1} << 62);
