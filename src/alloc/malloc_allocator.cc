@@ -2,6 +2,7 @@
 
 #include "core/available_memory.h"
 #include "core/memory_lock.h"
+#include "core/populate.h"
 #include "core/shared_bytes.h"
 
 namespace ramdisk {
@@ -49,7 +50,7 @@ Status MallocAllocator::after_fork() {
   // Without a fork the lock holds already, and may be more than this process could get now: nbdkit
   // may have changed its user (-u) in between.
   if (lock_ && process_ != this_process()) return lock_memory(base_, mapped_bytes_);
-  if (memory_.populate(base_, mapped_bytes_)) return {};
+  if (populate_in_parallel(memory_, base_, mapped_bytes_)) return {};
   return Status::error(ENOMEM, "allocator=malloc: memory ran out while " +
                                    std::to_string(disk_bytes_) + " bytes were being taken");
 }

@@ -1,0 +1,39 @@
+#include "core/populate.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <thread>
+#include <vector>
+
+namespace ramdisk {
+
+bool populate_in_parallel(MemorySource& memory, std::byte* base, size_t bytes) {
+  constexpr size_t kPiece = size_t{64} << 20;  // whole huge pages
+  const size_t pieces = bytes / kPiece + (bytes % kPiece != 0);
+  // Relaxed: joining orders everything else.
+  std::atomic<size_t> next{0};
+  std::atomic<bool> good{true};
+  const auto work = [&] {
+    for (;;) {
+      const size_t piece = next.fetch_add(1, std::memory_order_relaxed);
+      if (piece >= pieces || !good.load(std::memory_order_relaxed)) return;
+      const size_t at = piece * kPiece;
+      if (!memory.populate(base + at, std::min(kPiece, bytes - at))) {
+        good.store(false, std::memory_order_relaxed);
+      }
+    }
+  };
+  std::vector<std::jthread> helpers;
+  try {
+    const size_t threads = std::min<size_t>(pieces, std::thread::hardware_concurrency());
+    while (helpers.size() + 1 < threads) helpers.emplace_back(work);
+  } catch (const std::exception&) {
+    // The pieces are done all the same, only later.
+  }
+  work();
+  helpers.clear();
+  return good.load(std::memory_order_relaxed);
+}
+
+}  // namespace ramdisk
