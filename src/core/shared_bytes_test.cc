@@ -50,6 +50,28 @@ TEST(SharedBytes, CopiesExactlyTheLength) {
   }
 }
 
+// Copies are cut into pieces depending on where source and target lie.
+TEST(SharedBytes, CopiesRightAtEveryAlignment) {
+  Rng rng(2);
+  const conformance::Bytes data = make_data(2 * kPageBytes, conformance::Data::random, rng);
+  alignas(kPageBytes) static std::array<std::byte, 4 * kPageBytes> source;
+  alignas(kPageBytes) static std::array<std::byte, 4 * kPageBytes> target;
+  for (const size_t length : {255, 256, 257, 511, 512, 513, 4096, 5000}) {
+    for (const size_t from : {0, 1, 16, 32, 48, 63, 64}) {
+      for (const size_t to : {24, 32, 33, 48, 64, 95, 96, 97, 127, 128, 4096}) {
+        std::copy_n(data.begin(), length, source.begin() + from);
+        target.fill(kGuard);
+        copy_to_shared(target.data() + to, source.data() + from, length);
+        const std::vector<std::byte> got(target.begin() + to - kMargin,
+                                         target.begin() + to + length + kMargin);
+        ASSERT_TRUE(std::equal(data.begin(), data.begin() + length, got.begin() + kMargin))
+            << length << " from " << from << " to " << to;
+        ASSERT_TRUE(margins_untouched(got, length)) << length << " from " << from << " to " << to;
+      }
+    }
+  }
+}
+
 TEST(SharedBytes, ZeroesExactlyTheLength) {
   for (const size_t length : lengths()) {
     std::vector<std::byte> to(length + 2 * kMargin, kGuard);
