@@ -66,6 +66,13 @@ PageTable::Slot PageTable::Cursor::lock(uint64_t page) {
   }
 }
 
+uint64_t PageTable::Cursor::peek(uint64_t page) {
+  const uint64_t key = page >> kDirectoryShift;
+  if (!directory_ || directory_->key != key) directory_ = table_.find(key);
+  if (!directory_) return 0;
+  return payload_of(directory_->words[page % kDirectoryPages].load(std::memory_order_relaxed));
+}
+
 PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {
   const uint64_t key = page >> kDirectoryShift;
   if (!directory_ || directory_->key != key) directory_ = table_.find(key);

@@ -155,6 +155,9 @@ class PageTable::Cursor {
   // for that.
   Slot lock(uint64_t page);
 
+  // The payload that `page` has now, without its lock; 0: hole.
+  uint64_t peek(uint64_t page);
+
   // Locks `page` if it has this payload and nobody holds its lock; never waits.
   Slot try_lock(uint64_t page, uint64_t payload);
 

@@ -140,6 +140,19 @@ TEST(PageTable, SlotThatIsLetGoLeavesThePage) {
   table.check();
 }
 
+TEST(PageTable, PeekTakesNoLockAndMakesNothing) {
+  TableModel table(kLargestDisk);
+  ASSERT_TRUE(table.set(700, 64));
+  const Epoch::Guard guard(table.epoch());
+  PageTable::Cursor cursor(table.table());
+  EXPECT_EQ(cursor.peek(700), 64u);
+  EXPECT_EQ(cursor.peek(701), 0u);
+  EXPECT_EQ(cursor.peek(table.pages() - 1), 0u) << "there is no directory";
+  EXPECT_EQ(table.directories().size(), 1u);
+  const PageTable::Slot slot = cursor.lock(700);
+  EXPECT_EQ(cursor.peek(700), 64u) << "the lock is no part of it";
+}
+
 // ---- try_lock
 
 TEST(PageTable, TryLockWantsTheVeryPayload) {
