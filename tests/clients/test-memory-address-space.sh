@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Proves that a disk which runs out of address space (ulimit -v) in the middle of a fill says so, keeps
+# what it holds, and takes data again after a trim; and that allocator=malloc does not even start.
+. "$(dirname "$0")/functions.sh"
+requires nbdsh
+
+ulimit -v $((600 * 1024)) # nbdkit itself takes about 200 MiB
+nbdkit_options=(--threads 2)
+
+cat >"$dir/script.py" <<'PYTHON'
+import errno, random
+block = 1 << 18
+noise = random.Random(1).randbytes(2 * block)
+def data(i):
+    return noise[i:i + block]
+def fill():
+    for i in range(h.get_size() // block):
+        try:
+            h.pwrite(data(i), i * block)
+        except nbd.Error as error:
+            assert error.errnum in (errno.ENOMEM, errno.ENOSPC), error
+            return i
+    assert False, "the whole disk fits"
+
+written = fill()
+assert written * block > 100 << 20, written
+for i in range(written):
+    assert h.pread(block, i * block) == data(i), i
+# Each page of the request that failed is old or new.
+got = h.pread(block, written * block)
+for at in range(0, block, 4096):
+    assert got[at:at + 4096] in (bytes(4096), data(written)[at:at + 4096]), at
+
+# A part that is trimmed makes room for as much elsewhere; what is left is untouched.
+half = written // 2
+h.trim(half * block, 0)
+assert h.pread(block, 0) == bytes(block)
+for i in range(half * 9 // 10):
+    h.pwrite(data(i + 7), (written + 1 + i) * block)
+for i in range(half * 9 // 10):
+    assert h.pread(block, (written + 1 + i) * block) == data(i + 7), i
+for i in range(half, written):
+    assert h.pread(block, i * block) == data(i), i
+
+h.trim(h.get_size(), 0)
+again = fill()
+assert again > written * 9 // 10, (written, again)
+PYTHON
+
+for allocator in $(allocators); do
+  [ "$allocator" != malloc ] || continue
+  start_nbdkit 1G "allocator=$allocator"
+  nbdsh -u "$uri" -c - <"$dir/script.py" || fail "allocator=$allocator"
+  # A client that comes after that is served, too.
+  nbdsh -u "$uri" -c 'h.trim(h.get_size(), 0)' -c 'assert h.pread(4096, 0) == bytes(4096)'
+  stop_nbdkit
+done
+
+expect_lines "malloc" "$(errors_of 1G allocator=malloc)" 'allocator=malloc.* 1073741824 .*ulimit -v'
