@@ -76,7 +76,7 @@ Status MallocAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& 
 }
 
 std::string MallocAllocator::describe() const {
-  return lock_ ? "one block of memory, locked" : "one block of memory";
+  return lock_ ? "malloc, one block of memory, locked" : "malloc, one block of memory";
 }
 
 }  // namespace ramdisk

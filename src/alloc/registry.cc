@@ -28,7 +28,7 @@ struct Type {
 constexpr std::array<Type, 3> kTypes{{
     {AllocatorType::sparse, "sparse", "none", false},
     {AllocatorType::malloc, "malloc", "mlock=true|false", true},
-    {AllocatorType::zstd, "zstd", "level=N", false},
+    {AllocatorType::zstd, "zstd", "level=N, cache=SIZE, recompress=true|false", false},
 }};
 
 const Type& type_of(AllocatorType type) {
@@ -78,6 +78,26 @@ Result<int> parse_level([[maybe_unused]] std::string_view value) {
 #endif
 }
 
+// A number of bytes with a suffix K, M, G, T, P or E, or none.
+Result<uint64_t> parse_bytes(const std::string& what, std::string_view value) {
+  constexpr std::string_view kSuffixes = "KMGTPE";
+  uint64_t bytes = 0;
+  const char* const end = value.data() + value.size();
+  auto [rest, error] = std::from_chars(value.data(), end, bytes);
+  if (error == std::errc() && rest + 1 == end) {
+    const size_t power = kSuffixes.find(static_cast<char>(std::toupper(*rest)));
+    const unsigned shift =
+        power == std::string_view::npos ? 64 : 10 * (static_cast<unsigned>(power) + 1);
+    if (shift < 64 && bytes <= UINT64_MAX >> shift) {
+      bytes <<= shift;
+      rest = end;
+    }
+  }
+  if (error == std::errc() && rest == end && bytes <= INT64_MAX) return bytes;
+  return invalid(what + "=" + std::string(value) +
+                 ": must be a number of bytes, or one with a suffix K, M, G, T, P or E");
+}
+
 // `value` is empty when the key stands alone, which means true.
 Status apply_key(AllocatorOptions& options, std::string_view key,
                  std::optional<std::string_view> value) {
@@ -92,6 +112,16 @@ Status apply_key(AllocatorOptions& options, std::string_view key,
     Result<int> level = parse_level(value.value_or("true"));
     options.level = level.value();
     return level.status();
+  }
+  if (key == "cache" && options.type == AllocatorType::zstd) {
+    Result<uint64_t> bytes = parse_bytes(prefix + "cache", value.value_or("true"));
+    options.cache = bytes.value();
+    return bytes.status();
+  }
+  if (key == "recompress" && options.type == AllocatorType::zstd) {
+    Result<bool> on = parse_bool(prefix + "recompress", value.value_or("true"));
+    options.recompress = on.value();
+    return on.status();
   }
   return invalid(prefix + "unknown key \"" + std::string(key) +
                  "\" (known keys: " + std::string(type.keys) + ")");
@@ -173,7 +203,7 @@ Result<std::unique_ptr<Allocator>> make_allocator(const AllocatorOptions& option
       return {std::make_unique<MallocAllocator>(environment, disk_bytes, options.mlock)};
     case AllocatorType::zstd:
 #ifdef RAMDISK_HAVE_ZSTD
-      return {std::make_unique<ZstdAllocator>(environment, disk_bytes, options.level)};
+      return {std::make_unique<ZstdAllocator>(environment, disk_bytes, options)};
 #else
       break;
 #endif

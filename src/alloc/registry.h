@@ -5,9 +5,11 @@
 #ifndef RAMDISK_ALLOC_REGISTRY_H
 #define RAMDISK_ALLOC_REGISTRY_H
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,14 +24,25 @@ enum class AllocatorType { sparse, malloc, zstd };
 struct AllocatorOptions {
   AllocatorType type = AllocatorType::sparse;
   bool mlock = false;
-  int level = 3;  // zstd's compression level
+  // zstd's own:
+  int level = 3;                    // of compression
+  std::optional<uint64_t> cache{};  // bytes that may wait uncompressed; else by what is stored
+  bool recompress = true;           // cold pages, harder
+};
+
+// How fast an allocator's background work goes about what can wait. Tests make it faster.
+struct Pace {
+  std::chrono::milliseconds tick{1000};  // what waits to be compressed waits for one or two
+  uint32_t cold_ticks = 10;              // a page that was left alone for so many is cold
+  uint64_t training_growth = 64;         // a better dictionary after so many times as many pages
 };
 
 // What an allocator needs from around it. Must outlive the allocator.
 struct Environment {
   MemorySource* memory = nullptr;
+  Pace pace{};
   // Called with one line for each directory made or freed; empty: nobody wants to know.
-  std::function<void(const std::string&)> trace_directories;
+  std::function<void(const std::string&)> trace_directories{};
 };
 
 const char* allocator_name(AllocatorType type);

@@ -1,61 +1,93 @@
 #include "alloc/zstd_allocator.h"
 
-#include <array>
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
 #include <climits>
 #include <cstring>
 #include <thread>
 
 #include "alloc/extent_merger.h"
 #include "alloc/zero_run.h"
+#include "core/memory_lock.h"
 #include "core/shared_bytes.h"
 
 namespace ramdisk {
 
-namespace {
-
-using Buffer = std::array<std::byte, kPageBytes>;
-
-size_t cpus() {
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
-}  // namespace
-
-ZstdAllocator::ZstdAllocator(const Environment& environment, uint64_t disk_bytes, int level)
-    : level_(level),
-      codecs_(level, cpus()),
-      store_(*environment.memory, epoch_),
+ZstdAllocator::ZstdAllocator(const Environment& environment, uint64_t disk_bytes,
+                             const AllocatorOptions& options)
+    : options_(options),
+      pace_(environment.pace),
+      pages_(*environment.memory, epoch_, options.level),
       table_(*environment.memory, epoch_, disk_bytes, environment.trace_directories) {}
 
+ZstdAllocator::~ZstdAllocator() {
+  stop();
+}
+
 Status ZstdAllocator::get_ready() {
-  return codecs_.prepare() ? Status() : Status::no_memory();
+  return pages_.prepare() ? Status() : Status::no_memory();
 }
 
-Status ZstdAllocator::load(const StoredObject& object, Page page, Codec& codec) {
-  if (object.size() == kPageBytes) {
-    std::memcpy(page.data(), object.bytes().data(), kPageBytes);
-    return {};
+// Without threads there is nobody to empty the queue, so nothing may enter it. A process that has
+// locked all its memory (nbdkit --swap) is under memory that waits for this disk: it gets neither
+// threads nor their stacks.
+Status ZstdAllocator::after_fork() {
+  if (process_memory_is_locked()) return {};
+#ifdef M_MMAP_THRESHOLD
+  // Training takes some megabytes for a moment. glibc would learn from that to keep them.
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
+  const size_t cpus = std::max(1u, std::thread::hardware_concurrency());
+  if (workers_.start(cpus, [this](size_t worker) { return work(worker); }) == 0) return {};
+  limit_queue();
+  return {};
+}
+
+void ZstdAllocator::stop() {
+  workers_.stop();
+}
+
+// Publishes `word` in place of what the slot holds, and unlocks it.
+void ZstdAllocator::swap(Slot& slot, PageWord word) {
+  const PageWord old(slot.payload());
+  slot.unlock(word.bits());
+  const bool was_hole = old == PageWord();
+  const bool is_hole = word == PageWord();
+  if (was_hole != is_hole) stored_pages_.fetch_add(was_hole ? 1 : -1, std::memory_order_relaxed);
+  pages_.drop(old);
+}
+
+// The same with a copy of `page` that is to be compressed later. False if that cannot be had.
+bool ZstdAllocator::swap_queued(Slot& slot, Data page) {
+  if (!queue_.admit()) return false;
+  std::byte* copy = pages_.take_page();
+  if (!copy) {
+    queue_.leave();
+    return false;
   }
-  if (codec.decompress(page, object.bytes())) return {};
-  return Status::error(EIO, "allocator=zstd: a compressed page is damaged in memory");
+  copy_to_shared(copy, page.data(), kPageBytes);
+  const uint64_t number = slot.page();
+  swap(slot, PageWord::plain(copy).as_queued());
+  if (queue_.push(number)) workers_.wake();
+  return true;
 }
 
-// What is to be stored for `page`: its compressed form, put into `buffer`, or the page itself.
-std::span<const std::byte> ZstdAllocator::pack(Data page, Page buffer, Codec& codec) {
-  const size_t length = codec.compress(buffer.first(kPageBytes - 1), page);
-  return length ? buffer.first(length) : std::span<const std::byte>(page);
+// There is something for the first worker to look at some time, should it rest. Said after the
+// change, or it might look in vain and rest again.
+void ZstdAllocator::note_work() {
+  if (quiet_.load(std::memory_order_relaxed) && quiet_.exchange(false)) workers_.wake();
 }
 
-// Publishes `object` (nullptr: a hole) in place of what the slot holds, and unlocks it.
-void ZstdAllocator::swap(PageTable::Slot& slot, StoredObject* object) {
-  const StoredObject* old = object_at(slot.payload());
-  slot.unlock(payload_for(object));
-  if (old) store_.drop(old);
+void ZstdAllocator::note_compressed(uint64_t number) {
+  recent_.add(number);
+  if (recent_.added() == kFirstTraining) workers_.wake();
 }
 
 // ---- reading
 
-// In pieces, so that a long request neither keeps a codec nor holds up the epoch.
+// In pieces, so that a long request neither keeps a decompressor nor holds up the epoch.
 Status ZstdAllocator::read(std::span<std::byte> buffer, uint64_t offset) {
   constexpr size_t kPiece = 8 * kPageBytes;
   while (!buffer.empty()) {
@@ -68,32 +100,43 @@ Status ZstdAllocator::read(std::span<std::byte> buffer, uint64_t offset) {
 }
 
 Status ZstdAllocator::read_some(std::span<std::byte> buffer, uint64_t offset) {
-  Codec codec(codecs_);
   const Epoch::Guard guard(epoch_);
+  Reader reader(pages_);
   Status status;
   size_t done = 0;
   table_.scan(offset >> kPageShift, end_page(offset, buffer.size()),
-              [&](uint64_t page, uint64_t payload) {
-                const PagePart part = part_of_page(page, offset, buffer.size());
+              [&](uint64_t number, uint64_t payload) {
+                const PagePart part = part_of_page(number, offset, buffer.size());
+                const PageWord word(payload);
                 std::byte* to = buffer.data() + part.position;
                 std::memset(buffer.data() + done, 0, part.position - done);
-                if (part.whole()) {
-                  status = load(*object_at(payload), Page(to, kPageBytes), codec);
+                if (word.kind() == PageKind::plain) {
+                  copy_from_shared(to, word.page() + part.offset, part.length);
+                } else if (part.whole()) {
+                  status = reader.load(word, Page(to, kPageBytes));
                 } else {
                   Buffer whole;
-                  status = load(*object_at(payload), whole, codec);
+                  status = reader.load(word, whole);
                   std::memcpy(to, whole.data() + part.offset, part.length);
                 }
                 done = part.position + part.length;
                 return status.ok();
               });
-  if (status.ok()) std::memset(buffer.data() + done, 0, buffer.size() - done);
-  return status;
+  if (!status.ok()) return status;
+  std::memset(buffer.data() + done, 0, buffer.size() - done);
+  if (reader.hot_page()) unpack(*reader.hot_page(), reader);
+  return {};
 }
 
 // ---- writing
 
 Status ZstdAllocator::write(std::span<const std::byte> data, uint64_t offset) {
+  Status status = write_pages(data, offset);
+  note_work();
+  return status;
+}
+
+Status ZstdAllocator::write_pages(std::span<const std::byte> data, uint64_t offset) {
   for (size_t position = 0; position < data.size();) {
     if (const size_t zeroes = zero_run(data, offset, position)) {
       if (Status status = zero(zeroes, offset + position); !status.ok()) return status;
@@ -114,45 +157,87 @@ Status ZstdAllocator::write(std::span<const std::byte> data, uint64_t offset) {
 }
 
 Status ZstdAllocator::write_page(const PagePart& part, const std::byte* data) {
-  if (!part.whole()) return write_part(part, data);
-  return write_whole(part.page, Data(data, kPageBytes)) ? Status() : Status::no_memory();
+  return part.whole() ? write_whole(part.page, Data(data, kPageBytes)) : write_part(part, data);
 }
 
-// Compresses before it pins the epoch and locks the page. False: no memory.
-bool ZstdAllocator::write_whole(uint64_t number, Data page) {
-  Buffer buffer;
-  const std::span<const std::byte> packed = [&] {
-    Codec codec(codecs_);
-    return pack(page, buffer, codec);
-  }();
-  const Epoch::Guard guard(epoch_);
-  StoredObject* object = store_.add(number, packed);
-  if (!object) return false;
-  PageTable::Slot slot = PageTable::Cursor(table_).lock(number);
-  if (!slot) {
-    store_.drop(object);
-    return false;
+// Compresses, if that cannot wait, before it pins the epoch and locks the page.
+Status ZstdAllocator::write_whole(uint64_t number, Data page) {
+  if (const auto pattern = PackedPages::pattern_of(page)) {
+    return write_word(number, PageWord::filled(*pattern));
   }
-  swap(slot, object);
+  const bool incompressible = pages_.looks_incompressible(page);
+  if (incompressible || queue_.has_room()) {
+    const Epoch::Guard guard(epoch_);
+    Slot slot = Cursor(table_).lock(number);
+    if (!slot) return Status::no_memory();
+    if (write_plain(slot, page, incompressible)) return {};
+    if (incompressible) return Status::no_memory();
+  }
+  Buffer buffer;
+  const PackedPages::Packed packed = pages_.compress(page, buffer);
+  note_compressed(number);
+  const Epoch::Guard guard(epoch_);
+  return write_word(number, pages_.store(number, packed));
+}
+
+// Puts `word` into the table; a hole stands for no memory.
+Status ZstdAllocator::write_word(uint64_t number, PageWord word) {
+  if (word == PageWord()) return Status::no_memory();
+  const Epoch::Guard guard(epoch_);
+  Slot slot = Cursor(table_).lock(number);
+  if (!slot) {
+    pages_.drop(word);
+    return Status::no_memory();
+  }
+  swap(slot, word);
+  return {};
+}
+
+// Keeps the page as it is, for now or for good, and unlocks the slot. False: no room or no memory.
+bool ZstdAllocator::write_plain(Slot& slot, Data page, bool incompressible) {
+  const PageWord old(slot.payload());
+  if (old.kind() == PageKind::plain && (incompressible || old.queued())) {
+    copy_to_shared(old.page(), page.data(), kPageBytes);
+    slot.unlock((old.queued() ? old.as_touched() : old).bits());
+    return true;
+  }
+  if (!incompressible) return swap_queued(slot, page);
+  std::byte* copy = pages_.take_page();
+  if (!copy) return false;
+  copy_to_shared(copy, page.data(), kPageBytes);
+  swap(slot, PageWord::plain(copy));
   return true;
 }
 
 // Holds the page's lock from the read of the old bytes to the swap, or another write to the same
 // page would be lost.
 Status ZstdAllocator::write_part(const PagePart& part, const std::byte* data) {
-  Codec codec(codecs_);
   const Epoch::Guard guard(epoch_);
-  PageTable::Slot slot = PageTable::Cursor(table_).lock(part.page);
+  Slot slot = Cursor(table_).lock(part.page);
   if (!slot) return Status::no_memory();
-  Buffer page{};
-  if (slot.payload()) {
-    if (Status status = load(*object_at(slot.payload()), page, codec); !status.ok()) return status;
+  const PageWord old(slot.payload());
+  if (old.kind() == PageKind::plain) {
+    copy_to_shared(old.page() + part.offset, data, part.length);
+    const bool wait = !old.queued() && queue_.admit();  // it may compress by now
+    slot.unlock((wait ? old.as_queued() : old.queued() ? old.as_touched() : old).bits());
+    if (wait && queue_.push(part.page)) workers_.wake();
+    return {};
   }
+  Buffer page;
+  Reader reader(pages_);
+  if (Status status = reader.load(old, page); !status.ok()) return status;
   std::memcpy(page.data() + part.offset, data, part.length);
+  return store_locked(slot, page);
+}
+
+// Stores what has become of the slot's page, and unlocks it.
+Status ZstdAllocator::store_locked(Slot& slot, Data page) {
+  if (swap_queued(slot, page)) return {};
   Buffer buffer;
-  StoredObject* object = store_.add(part.page, pack(page, buffer, codec));
-  if (!object) return Status::no_memory();
-  swap(slot, object);
+  const PageWord word = pages_.store(slot.page(), pages_.compress(page, buffer));
+  if (word == PageWord()) return Status::no_memory();
+  note_compressed(slot.page());
+  swap(slot, word);
   return {};
 }
 
@@ -161,6 +246,7 @@ Status ZstdAllocator::write_part(const PagePart& part, const std::byte* data) {
 Status ZstdAllocator::zero(uint64_t count, uint64_t offset) {
   Status status = with_memory([&] { return zero_pages(count, offset); });
   clean(INT_MAX);
+  note_work();
   return status;
 }
 
@@ -178,51 +264,34 @@ Status ZstdAllocator::zero_pages(uint64_t count, uint64_t offset) {
 
 Status ZstdAllocator::zero_whole(uint64_t first, uint64_t end) {
   const Epoch::Guard guard(epoch_);
-  return table_.change(first, end, [&](PageTable::Slot& slot) {
-    swap(slot, nullptr);
+  return table_.change(first, end, [&](Slot& slot) {
+    swap(slot, PageWord());
     return Status();
   });
 }
 
 Status ZstdAllocator::zero_part(const PagePart& part) {
-  Codec codec(codecs_);
   const Epoch::Guard guard(epoch_);
-  return table_.change(part.page, part.page + 1, [&](PageTable::Slot& slot) -> Status {
+  return table_.change(part.page, part.page + 1, [&](Slot& slot) -> Status {
+    const PageWord old(slot.payload());
+    if (old.kind() == PageKind::plain) {
+      zero_shared(old.page() + part.offset, part.length);
+      if (is_zero_shared(old.page(), kPageBytes)) {
+        swap(slot, PageWord());
+      } else {
+        slot.unlock((old.queued() ? old.as_touched() : old).bits());
+      }
+      return {};
+    }
     Buffer page;
-    if (Status status = load(*object_at(slot.payload()), page, codec); !status.ok()) return status;
+    Reader reader(pages_);
+    if (Status status = reader.load(old, page); !status.ok()) return status;
     if (is_zero_shared(page.data() + part.offset, part.length)) return {};
     std::memset(page.data() + part.offset, 0, part.length);
-    StoredObject* object = nullptr;
-    if (!is_zero_shared(page.data(), kPageBytes)) {
-      Buffer buffer;
-      object = store_.add(part.page, pack(page, buffer, codec));
-      if (!object) return Status::no_memory();
-    }
-    swap(slot, object);
+    if (!is_zero_shared(page.data(), kPageBytes)) return store_locked(slot, page);
+    swap(slot, PageWord());
     return {};
   });
-}
-
-// ---- memory
-
-// False when there was nothing to clean, or no memory to clean with. A page that someone is at work
-// on is left where it is.
-bool ZstdAllocator::clean_segment(bool eager) {
-  const Epoch::Guard guard(epoch_);
-  PageTable::Cursor cursor(table_);
-  return store_.clean(eager, [&](const StoredObject* object) {
-    PageTable::Slot slot = cursor.try_lock(object->page(), payload_for(object));
-    if (!slot) return true;
-    StoredObject* copy = store_.add_moved(object->page(), object->bytes());
-    if (copy) swap(slot, copy);
-    return copy != nullptr;
-  });
-}
-
-// At most so many segments; each with a pin of its own, so that they come back one by one.
-void ZstdAllocator::clean(int segments) {
-  while (segments-- > 0 && clean_segment(false)) {
-  }
 }
 
 // Runs `request`, and again as long as it fails for lack of memory and gaps can be made into some.
@@ -235,6 +304,8 @@ Status ZstdAllocator::with_memory(Request request) {
   }
   return status;
 }
+
+// ---- figures
 
 Status ZstdAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) {
   if (count == 0) return {};
@@ -250,11 +321,12 @@ Status ZstdAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& vi
 }
 
 Usage ZstdAllocator::usage() const {
-  return {store_.objects() * kPageBytes, store_.held_bytes() + table_.held_bytes()};
+  return {stored_pages_.load(std::memory_order_relaxed) * kPageBytes,
+          pages_.memory_bytes() + table_.held_bytes()};
 }
 
 std::string ZstdAllocator::describe() const {
-  return "zstd, level " + std::to_string(level_) + ", pages of 4096 bytes";
+  return "zstd, level " + std::to_string(options_.level) + ", pages of 4096 bytes";
 }
 
 }  // namespace ramdisk

@@ -1,27 +1,44 @@
-// allocator=zstd: each page compressed by itself, packed into an ObjectStore.
+// allocator=zstd: pages compressed with zstd, each by itself or, when cold, with its neighbours.
 //
-// A word of the page table is the address of a StoredObject. Objects never change, so readers need
-// no lock: a write makes a new object and swaps the word. An object as long as a page holds the
-// page as it is, because it did not compress.
+// A word of the page table is a PageWord. What it refers to never changes, but for plain pages, so
+// readers need no lock: a write makes something new and swaps the word. What is written waits as a
+// plain page in a short queue, the tier of uncompressed pages, until a background thread compresses
+// it; when the queue is full, or there are no such threads, the writer compresses.
+//
+// A plain page in the queue that is being compressed is claimed: by one thread, which alone takes
+// that mark away again. A write to it goes on as if it were not, and marks it as touched, so that
+// the result is thrown away. (Comparing words would not do: a page may be freed, and taken again
+// for the same page of the disk, but not while the thread that compresses it is pinned.)
 
 #ifndef RAMDISK_ALLOC_ZSTD_ALLOCATOR_H
 #define RAMDISK_ALLOC_ZSTD_ALLOCATOR_H
 
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "alloc/packed_pages.h"
+#include "alloc/recent_pages.h"
 #include "alloc/registry.h"
-#include "core/codec.h"
+#include "alloc/write_queue.h"
 #include "core/epoch.h"
-#include "core/object_store.h"
 #include "core/page_table.h"
+#include "core/workers.h"
 #include "ramdisk/allocator.h"
 
 namespace ramdisk {
 
 class ZstdAllocator final : public Allocator {
  public:
-  // `disk_bytes`: 0 to 2^63-1. `level` is within zstd_levels().
-  ZstdAllocator(const Environment& environment, uint64_t disk_bytes, int level);
+  // `disk_bytes`: 0 to 2^63-1. The options are those of zstd, checked.
+  ZstdAllocator(const Environment& environment, uint64_t disk_bytes,
+                const AllocatorOptions& options);
+  ~ZstdAllocator() override;
 
   Status get_ready() override;
+  Status after_fork() override;
+  void stop() override;
   // EIO if a stored page is damaged.
   Status read(std::span<std::byte> buffer, uint64_t offset) override;
   Status write(std::span<const std::byte> data, uint64_t offset) override;
@@ -31,42 +48,108 @@ class ZstdAllocator final : public Allocator {
   Usage usage() const override;
   std::string describe() const override;
 
+  // How many pages have been compressed, and into how many bytes.
+  PackedPages::Totals totals() const { return pages_.totals(); }
+
  private:
-  using Page = std::span<std::byte, kPageBytes>;
+  using Page = PackedPages::Page;
+  using Data = PackedPages::Data;
+  using Buffer = PackedPages::Buffer;
+  using Reader = PackedPages::Reader;
+  using Slot = PageTable::Slot;
+  using Cursor = PageTable::Cursor;
 
-  static StoredObject* object_at(uint64_t payload) {
-    return reinterpret_cast<StoredObject*>(static_cast<uintptr_t>(payload));
-  }
-  static uint64_t payload_for(const StoredObject* object) {
-    return reinterpret_cast<uintptr_t>(object);
-  }
+  // ---- requests (zstd_allocator.cc)
 
-  using Data = std::span<const std::byte, kPageBytes>;
-  using Codec = CodecPool::Lease;
-
-  static Status load(const StoredObject& object, Page page, Codec& codec);
-  static std::span<const std::byte> pack(Data page, Page buffer, Codec& codec);
-  void swap(PageTable::Slot& slot, StoredObject* object);
+  void swap(Slot& slot, PageWord word);
+  bool swap_queued(Slot& slot, Data page);
+  void note_work();
+  void note_compressed(uint64_t number);
 
   Status read_some(std::span<std::byte> buffer, uint64_t offset);
-  bool write_whole(uint64_t number, Data page);
-  Status write_part(const PagePart& part, const std::byte* data);
+  Status write_pages(std::span<const std::byte> data, uint64_t offset);
   Status write_page(const PagePart& part, const std::byte* data);
+  Status write_whole(uint64_t number, Data page);
+  bool write_plain(Slot& slot, Data page, bool incompressible);
+  Status write_word(uint64_t number, PageWord word);
+  Status write_part(const PagePart& part, const std::byte* data);
   Status zero_whole(uint64_t first, uint64_t end);
   Status zero_part(const PagePart& part);
   Status zero_pages(uint64_t count, uint64_t offset);
-
-  bool clean_segment(bool eager);
-  void clean(int segments);
+  Status store_locked(Slot& slot, Data page);
   template <typename Request>
   Status with_memory(Request request);
 
-  const int level_;
+  // ---- work in the background (zstd_background.cc)
+
+  Workers::Rest work(size_t worker);
+  Workers::Rest do_work(size_t worker);
+  Workers::Rest maintain();
+  Workers::Rest tidy_up();
+  bool tick_if_due();
+  void tick();
+  void limit_queue();
+  bool compress_queued();
+  void end_claim(uint64_t number, PageWord claimed, Cursor& cursor);
+
+  bool clean_segment(bool eager);
+  void clean(int segments);
+  bool move_object(const StoredObject& object, Cursor& cursor);
+  bool move_group(const StoredObject& group, Cursor& cursor);
+  void unpack(uint64_t number, Reader& reader);
+  bool unpack_page(uint64_t number, PageWord word, Reader& reader, Cursor& cursor,
+                   bool for_cleaner);
+
+  bool train_if_due();
+  void train(bool quickly);
+
+  Workers::Rest regroup_some();
+  PageTable::Settled find_settled();
+  bool begin_regrouping();
+  void end_regrouping();
+  void regroup(uint64_t first);
+  bool make_group(uint64_t first, Reader& reader, Cursor& cursor);
+
+  // Dictionaries are made when so many pages have been compressed.
+  static constexpr uint64_t kFirstTraining = RecentPages::kMost;
+  static constexpr uint64_t kSecondTraining = 8192;
+
+  const AllocatorOptions options_;
+  const Pace pace_;
   // In the order of their lives: the epoch outlives what retires into it.
   Epoch epoch_;
-  CodecPool codecs_;
-  ObjectStore store_;
+  PackedPages pages_;
   PageTable table_;
+  WriteQueue queue_;
+  RecentPages recent_;
+  std::atomic<uint64_t> stored_pages_{0};  // of the disk, that are not holes
+  std::atomic<size_t> second_chances_{0};  // given in a row
+  std::atomic<bool> quiet_{true};          // the first worker rests until it is woken
+
+  // Of the first worker alone.
+  struct Maintenance {
+    std::chrono::steady_clock::time_point last_tick;
+    uint32_t time = 0;         // in ticks
+    uint64_t tick_pages = 0;   // that had been compressed at the last tick
+    uint64_t tick_stored = 0;  // pages that there were then
+    uint64_t tick_memory = 0;  // bytes that they took
+    bool idle = false;         // none has changed between the last two
+    bool tidy = true;          // tidy_up() has nothing to do
+    // Training: after so many compressed pages; what a page took when the dictionary was new.
+    uint64_t next_training = kFirstTraining;
+    uint32_t last_training = 0;  // a time
+    PackedPages::Totals last_totals{0, 0};
+    double usual_bytes = 0;
+    bool data_changed = false;
+    // Regrouping: where the walk over the disk is, and what it needs while it is under way.
+    uint64_t next_page = 0;
+    bool walked = true;           // to the end since the last tick
+    bool something_warm = false;  // that a later walk will find cold: there is to be a tick
+    std::unique_ptr<Compressor> compressor;
+    unsigned generation = 0;
+  };
+  Maintenance maintenance_;
+  Workers workers_;  // ended first
 };
 
 }  // namespace ramdisk

@@ -52,13 +52,15 @@ Part part_of_range(size_t first, size_t end) {
 
 }  // namespace
 
-Arena::Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes)
+Arena::Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes, Keep keep, Growth growth)
     : memory_(memory),
       epoch_(epoch),
       block_bytes_(block_bytes),
       blocks_((kSlabBytes - kHeaderBytes) / block_bytes),
       words_((blocks_ + 63) / 64),
-      can_discard_(block_bytes % 4096 == 0) {
+      can_discard_(block_bytes % 4096 == 0),
+      growth_(growth),
+      keep_(keep) {
   static_assert(sizeof(Slab) <= kHeaderBytes);
   assert(block_bytes >= kMinBlockBytes && block_bytes % 64 == 0 && blocks_ > 0);
   epoch_.add_reclaimer(this);
@@ -178,13 +180,17 @@ Arena::Slab* Arena::drop_if_empty(Slab* slab, Slab* dropped) {
     spare_ = slab;
     return dropped;
   }
+  unlink(slab);
+  slab->next_dropped = dropped;
+  return slab;
+}
+
+void Arena::unlink(Slab* slab) {
   held_ -= slab->ready_bytes - slab->absent_count * block_bytes_;
   dirty_ -= slab->dirty_count;
   if (slab->dirty_count > 0) remove(slab, kDirty);
   remove(slab, kUsable);
   remove(slab, kAll);
-  slab->next_dropped = dropped;
-  return slab;
 }
 
 void Arena::unmap_chain(Slab* slab) noexcept {
@@ -202,7 +208,9 @@ Arena::Run Arena::take(size_t most) {
     {
       MutexLock lock(mutex_);
       const uint64_t before = held_;
-      if (Slab* slab = heads_[kUsable]) run = take_from(slab, most);
+      // Memory that is there first, or it would be given back while absent blocks are populated.
+      Slab* slab = heads_[kDirty] ? heads_[kDirty] : heads_[kUsable];
+      if (slab) run = take_from(slab, most);
       absent = held_ != before;
     }
     if (run.count == 0) {
@@ -212,20 +220,27 @@ Arena::Run Arena::take(size_t most) {
       put_back(run, run.clean);
       return {};
     } else {
+      if (run.count > most) {
+        put_back({run.base + most * block_bytes_, run.count - most, run.clean}, false);
+        run.count = most;
+      }
       return run;
     }
   }
 }
 
+// More than `most` if they are absent, since making several present at once costs little more.
 Arena::Run Arena::take_from(Slab* slab, size_t most) {
+  const bool dirty = slab->dirty_count > 0;
+  const Bitmap& wanted = dirty ? slab->dirty : slab->free;
   size_t word = 0;
-  while (slab->free[word] == 0) ++word;
-  const size_t first = word * 64 + static_cast<size_t>(std::countr_zero(slab->free[word]));
-  const bool dirty = test(slab->dirty, first);
+  while (wanted[word] == 0) ++word;
+  const size_t first = word * 64 + static_cast<size_t>(std::countr_zero(wanted[word]));
   const bool absent = test(slab->absent, first);
   const auto alike = [&](size_t i) {
     return test(slab->free, i) && test(slab->dirty, i) == dirty && test(slab->absent, i) == absent;
   };
+  if (absent) most = std::max(most, kPopulateBytes / block_bytes_);
   size_t count = 1;
   while (count < most && first + count < blocks_ && alike(first + count)) ++count;
   for (size_t i = first; i < first + count;) {
@@ -237,10 +252,10 @@ Arena::Run Arena::take_from(Slab* slab, size_t most) {
   return {address_of(slab, first), count, !dirty};
 }
 
-Arena::Slab* Arena::map_slab(bool huge) {
+// With so many bytes of it present.
+Arena::Slab* Arena::map_slab(bool huge, size_t ready) {
   void* base = memory_.map(kSlabBytes, kSlabBytes, huge);
   if (!base) return nullptr;
-  const size_t ready = huge ? kSlabBytes : kFirstSlabStep;
   if (!memory_.populate(base, ready)) {
     memory_.unmap(base, kSlabBytes);
     return nullptr;
@@ -257,7 +272,7 @@ bool Arena::grow_first_slab() {
     first_->ready_bytes += kFirstSlabStep;
     held_ += kFirstSlabStep;
   } else {
-    first_ = map_slab(false);
+    first_ = map_slab(false, kFirstSlabStep);
     if (!first_) return false;
     push(first_, kAll);
     held_ += first_->ready_bytes;
@@ -272,17 +287,24 @@ bool Arena::grow_first_slab() {
 // Several threads may be here at once, each with a slab of its own; what one of them does not need
 // serves the next request.
 bool Arena::grow() {
-  {
+  const bool whole = growth_ == Growth::slab;
+  if (whole) {
     MutexLock lock(mutex_);
     if (!first_ || first_->ready_bytes < kSlabBytes) return grow_first_slab();
   }
-  Slab* slab = map_slab(true);
+  Slab* slab = map_slab(whole, whole ? kSlabBytes : kHeaderBytes);
   if (!slab) return false;
+  slab->ready_bytes = kSlabBytes;
   slab->ready_blocks = static_cast<uint32_t>(blocks_);
   MutexLock lock(mutex_);
   push(slab, kAll);
   held_ += kSlabBytes;
   set_free_range(slab, 0, blocks_, false);
+  for (size_t i = 0; !whole && i < blocks_;) {
+    const Part part = part_of_range(i, blocks_);
+    set_absent(slab, part.word, part.mask);
+    i += part.count;
+  }
   return true;
 }
 
@@ -341,30 +363,31 @@ void Arena::reclaim(size_t index) noexcept {
       dropped = drop_if_empty(slab, dropped);
       slab = next;
     }
-    purge_now = too_dirty(1);
+    purge_now = can_purge() && dirty_ * block_bytes_ > dirty_limit();
   }
   unmap_chain(dropped);
-  if (purge_now) purge();
+  if (purge_now) purge(false);
 }
 
 // ---- dirty memory
 
-// More than 1/`part` of what invariant 3 allows.
-bool Arena::too_dirty(unsigned part) const {
-  const uint64_t limit = kDirtyFloor + taken_ * block_bytes_ / 32;
-  return can_discard_ && discard_works_ && dirty_ * block_bytes_ > limit / part;
+// What invariant 3 allows, in bytes.
+uint64_t Arena::dirty_limit() const {
+  return keep_.bytes + taken_ * block_bytes_ / keep_.part;
 }
 
-// Gives dirty blocks back to the system, slab by slab, until half of the allowance is free again.
-// The blocks are out of the bitmaps meanwhile, so the slab cannot become empty and vanish.
-void Arena::purge() noexcept {
+// Gives dirty blocks back to the system, slab by slab, until half of the allowance is free again,
+// or there is none left. The blocks are out of the bitmaps meanwhile, so the slab cannot become
+// empty and vanish.
+void Arena::purge(bool all) noexcept {
   for (;;) {
     Slab* slab = nullptr;
     Bitmap blocks;
     {
       MutexLock lock(mutex_);
       slab = heads_[kDirty];
-      if (!slab || !too_dirty(2)) return;
+      if (!slab || !can_purge()) return;
+      if (!all && dirty_ * block_bytes_ <= dirty_limit() / 2) return;
       blocks = slab->dirty;
       for (size_t w = 0; w < words_; ++w) clear_free(slab, w, blocks[w]);
     }
@@ -380,6 +403,41 @@ void Arena::purge() noexcept {
       dropped = drop_if_empty(slab, nullptr);
     }
     unmap_chain(dropped);
+  }
+}
+
+void Arena::set_keep(Keep keep) {
+  MutexLock lock(mutex_);
+  keep_ = keep;
+}
+
+void Arena::release_free() noexcept {
+  Slab* dropped = nullptr;
+  {
+    MutexLock lock(mutex_);
+    dropped = std::exchange(spare_, nullptr);
+    if (dropped) {
+      unlink(dropped);
+      dropped->next_dropped = nullptr;
+    }
+    if (can_purge()) make_all_dirty();
+  }
+  unmap_chain(dropped);
+  purge(true);
+}
+
+// Counts what is free and present as dirty, though it is clean, so that it is purged.
+void Arena::make_all_dirty() {
+  for (Slab* slab = heads_[kUsable]; slab; slab = slab->links[kUsable].next) {
+    uint32_t count = 0;
+    for (size_t w = 0; w < words_; ++w) {
+      const uint64_t clean = slab->free[w] & ~slab->dirty[w] & ~slab->absent[w];
+      slab->dirty[w] |= clean;
+      count += count_bits(clean);
+    }
+    if (count > 0 && slab->dirty_count == 0) push(slab, kDirty);
+    slab->dirty_count += count;
+    dirty_ += count;
   }
 }
 

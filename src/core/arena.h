@@ -15,9 +15,8 @@
 //   1. A block is in one of these states: taken; retired (a reader may still see it); free.
 //   2. A free block is clean (reads as zeroes) or dirty (holds old data and takes memory). A Run
 //      says which its blocks are, so nobody sees the bytes of a page that was freed.
-//   3. Dirty free memory is bounded: when it passes kDirtyFloor + 1/32 of what is taken, it is
-//   given
-//      back to the system, if the blocks are whole pages and the system can.
+//   3. Dirty free memory is bounded (see Keep): beyond that it is given back to the system, if the
+//      blocks are whole pages and the system can.
 //   4. A slab with no block taken or retired goes back to the system, but for one.
 //   5. The header's bytes are never given back while the slab is mapped.
 //
@@ -52,9 +51,22 @@ class Arena final : public Epoch::Reclaimer {
     bool clean = false;  // every byte is zero
   };
 
+  // How much dirty free memory is kept for new blocks: so many bytes, and this part of what is
+  // taken.
+  struct Keep {
+    uint64_t bytes;
+    uint64_t part;
+  };
+  static constexpr Keep kKeep{4 << 20, 32};
+
+  // How slabs become present: whole, in huge pages, which is fastest, or block by block, which
+  // takes no memory ahead. The latter is for blocks that are whole pages.
+  enum class Growth { slab, block };
+
   // `block_bytes`: kMinBlockBytes to kSlabBytes - kHeaderBytes, a multiple of 64 (blocks have that
   // alignment; multiples of 4096 have that one). `memory` and `epoch` outlive the arena.
-  Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes);
+  Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes, Keep keep = kKeep,
+        Growth growth = Growth::slab);
   ~Arena() override;  // unmaps everything, taken or not
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -70,6 +82,12 @@ class Arena final : public Epoch::Reclaimer {
   // is pinned.
   void retire(std::span<std::byte* const> blocks) EXCLUDES(mutex_);
 
+  // The same, from now on.
+  void set_keep(Keep keep) EXCLUDES(mutex_);
+
+  // Gives all free memory back to the system now, and the spare slab.
+  void release_free() noexcept EXCLUDES(mutex_);
+
   // The block that `p` points into.
   std::byte* block_of(const void* p) const;
 
@@ -83,7 +101,7 @@ class Arena final : public Epoch::Reclaimer {
   static constexpr size_t kMaxBlocks = (kSlabBytes - kHeaderBytes) / kMinBlockBytes;
   static constexpr size_t kWords = (kMaxBlocks + 63) / 64;
   static constexpr size_t kFirstSlabStep = 64 << 10;
-  static constexpr uint64_t kDirtyFloor = 4 << 20;
+  static constexpr size_t kPopulateBytes = 64 << 10;  // at once, of blocks that are absent
   using Bitmap = std::array<uint64_t, kWords>;
   struct Slab;
   struct Link {
@@ -100,7 +118,7 @@ class Arena final : public Epoch::Reclaimer {
   void put_back(Run run, bool absent) EXCLUDES(mutex_);
   bool grow() EXCLUDES(mutex_);
   bool grow_first_slab() REQUIRES(mutex_);
-  Slab* map_slab(bool huge);
+  Slab* map_slab(bool huge, size_t ready);
 
   // How the bits of free blocks change, one word of the bitmaps at a time; lists and sums follow.
   void set_free(Slab* slab, size_t word, uint64_t blocks, bool dirty) REQUIRES(mutex_);
@@ -108,13 +126,16 @@ class Arena final : public Epoch::Reclaimer {
   void clear_free(Slab* slab, size_t word, uint64_t blocks) REQUIRES(mutex_);
   void set_absent(Slab* slab, size_t word, uint64_t blocks) REQUIRES(mutex_);
   Slab* drop_if_empty(Slab* slab, Slab* dropped) REQUIRES(mutex_);
+  void unlink(Slab* slab) REQUIRES(mutex_);
   void unmap_chain(Slab* slab) noexcept;
 
   void push(Slab* slab, List list) REQUIRES(mutex_);
   void remove(Slab* slab, List list) REQUIRES(mutex_);
 
-  bool too_dirty(unsigned part) const REQUIRES(mutex_);
-  void purge() noexcept EXCLUDES(mutex_);
+  bool can_purge() const REQUIRES(mutex_) { return can_discard_ && discard_works_; }
+  uint64_t dirty_limit() const REQUIRES(mutex_);
+  void purge(bool all) noexcept EXCLUDES(mutex_);
+  void make_all_dirty() REQUIRES(mutex_);
   bool discard_blocks(Slab* slab, const Bitmap& blocks) noexcept;
 
   MemorySource& memory_;
@@ -123,6 +144,7 @@ class Arena final : public Epoch::Reclaimer {
   const size_t blocks_;     // in a slab
   const size_t words_;      // of a bitmap, in use
   const bool can_discard_;  // blocks are whole pages
+  const Growth growth_;
 
   mutable Mutex mutex_;
   std::array<Slab*, kLists> heads_ GUARDED_BY(mutex_){};
@@ -132,6 +154,7 @@ class Arena final : public Epoch::Reclaimer {
   uint64_t taken_ GUARDED_BY(mutex_) = 0;     // blocks
   uint64_t dirty_ GUARDED_BY(mutex_) = 0;     // free dirty blocks
   uint64_t held_ GUARDED_BY(mutex_) = 0;      // bytes
+  Keep keep_ GUARDED_BY(mutex_);
   bool discard_works_ GUARDED_BY(mutex_) = true;
 };
 

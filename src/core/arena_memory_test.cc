@@ -278,7 +278,7 @@ TEST_F(Purge, WhatIsLeftOfARefusedBlockIsNotClean) {
   thin_out(arena, [](size_t i) { return i % 8 == 0; });
   memory_.fail_from(0);
   memory_.refuse_discard(true);
-  for (int i = 0; i < 100; ++i) arena.take(8);
+  for (int i = 0; i < 20000; ++i) arena.take(8);  // the dirty ones first
   ASSERT_GT(memory_.failures(), 0u);
   memory_.allow();
   while (arena.taken_blocks() < 32 * kPerSlab) {
@@ -384,6 +384,51 @@ TEST_F(ArenaMemory, FailureGivesAnEmptyRunAndTakesNothing) {
   EXPECT_EQ(arena.taken_blocks(), 0u);
   EXPECT_EQ(arena.held_bytes(), 0u);
   EXPECT_EQ(memory_.mapped_bytes(), 0u);
+}
+
+// ---- giving back all at once
+
+// What is free goes, used before or not; what is taken stays as it is.
+TEST_F(ArenaMemory, ReleaseFreeLeavesWhatIsTaken) {
+  Arena arena(memory_, epoch_, kBlock);
+  const std::vector<std::byte*> blocks = take_blocks(arena, 3 * kPerSlab + 10);
+  ASSERT_EQ(blocks.size(), 3 * kPerSlab + 10);
+  for (size_t i = 0; i < blocks.size(); ++i) fill_pattern({blocks[i], kBlock}, i + 1);
+  std::vector<std::byte*> some;
+  for (size_t i = 0; i < blocks.size(); i += 2) some.push_back(blocks[i]);
+  retire_all(arena, epoch_, some);
+  arena.release_free();
+  const size_t taken = (blocks.size() - some.size()) * kBlock;
+  EXPECT_LE(memory_.resident_bytes(), taken + 5 * Arena::kHeaderBytes);
+  EXPECT_LE(arena.held_bytes(), taken + 5 * Arena::kHeaderBytes);
+  for (size_t i = 1; i < blocks.size(); i += 2) {
+    ASSERT_TRUE(has_pattern({blocks[i], kBlock}, i + 1)) << i;
+  }
+  // What comes again is clean, as it says.
+  for (size_t n = 0; n < some.size();) {
+    const Arena::Run run = arena.take(64);
+    ASSERT_NE(run.base, nullptr);
+    ASSERT_TRUE(run.clean);
+    for (size_t i = 0; i < run.count * kBlock; ++i) ASSERT_EQ(run.base[i], std::byte{0});
+    n += run.count;
+  }
+}
+
+TEST_F(ArenaMemory, GrowthByBlocksTakesNothingAhead) {
+  constexpr size_t kLarge = size_t{73} * 4096;
+  Arena arena(memory_, epoch_, kLarge, Arena::kKeep, Arena::Growth::block);
+  for (size_t count = 1; count <= 20; ++count) {
+    const Arena::Run run = arena.take(1);
+    ASSERT_NE(run.base, nullptr);
+    EXPECT_TRUE(run.clean);
+    fill_pattern({run.base, kLarge}, count);
+    EXPECT_LE(arena.held_bytes(), count * kLarge + 3 * Arena::kHeaderBytes);
+    EXPECT_LE(memory_.resident_bytes(), count * kLarge + 3 * Arena::kHeaderBytes);
+  }
+  memory_.fail_from(0);
+  EXPECT_EQ(arena.take(1).base, nullptr);
+  memory_.allow();
+  EXPECT_NE(arena.take(1).base, nullptr);
 }
 
 }  // namespace

@@ -1,35 +1,13 @@
 #include "core/codec.h"
 
+#include <zdict.h>
 #include <zstd.h>
 
-#include <array>
-#include <condition_variable>
-#include <new>
+#include <algorithm>
 
 #include "core/page.h"
 
 namespace ramdisk {
-
-namespace {
-
-struct Free {
-  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
-
-}  // namespace
-
-struct CodecPool::Context {
-  std::unique_ptr<ZSTD_CCtx, Free> compressor{ZSTD_createCCtx()};
-  std::unique_ptr<ZSTD_DCtx, Free> decompressor{ZSTD_createDCtx()};
-};
-
-// Stands in line for a context, on the stack of its thread.
-struct CodecPool::Waiter {
-  std::unique_ptr<Context> context;
-  std::condition_variable_any arrived;
-  Waiter* next = nullptr;
-};
 
 LevelRange zstd_levels() {
   return {ZSTD_minCLevel(), ZSTD_maxCLevel()};
@@ -38,96 +16,138 @@ const char* zstd_version() {
   return ZSTD_versionString();
 }
 
-CodecPool::CodecPool(int level, size_t most) : level_(level), most_(most) {
-  idle_.reserve(most);
-}
-CodecPool::~CodecPool() = default;
+// ---- dictionaries
 
-// zstd takes a context's tables on its first use, so it is used here. nullptr: no memory.
-std::unique_ptr<CodecPool::Context> CodecPool::make_context() const {
-  auto context = std::make_unique<Context>();
-  ZSTD_CCtx* compressor = context->compressor.get();
-  if (!compressor || !context->decompressor) return nullptr;
+namespace {
+
+constexpr size_t kDictionaryBytes = 110 << 10;  // what zstd's own tool takes; more gains little
+
+std::vector<size_t> lengths_of(std::span<const std::byte> samples) {
+  return std::vector<size_t>(samples.size() / kPageBytes, kPageBytes);
+}
+
+}  // namespace
+
+std::unique_ptr<Dictionary> Dictionary::train(std::span<const std::byte> samples, int level) {
+  const std::vector<size_t> lengths = lengths_of(samples);
+  std::vector<std::byte> content(kDictionaryBytes);
+  const size_t bytes = ZDICT_trainFromBuffer(content.data(), content.size(), samples.data(),
+                                             lengths.data(), static_cast<unsigned>(lengths.size()));
+  return from(std::move(content), bytes, level);
+}
+
+std::unique_ptr<Dictionary> Dictionary::collect(std::span<const std::byte> samples, int level) {
+  constexpr size_t kPiece = 1024;
+  constexpr size_t kTables = 2048;    // what they take at most
+  constexpr size_t kForTables = 128;  // samples that are looked at for them
+  const std::vector<size_t> lengths = lengths_of(samples);
+  const size_t pieces = std::min((kDictionaryBytes - kTables) / kPiece, samples.size() / kPiece);
+  std::vector<std::byte> collected;
+  collected.reserve(pieces * kPiece);
+  for (size_t i = 0; i < pieces; ++i) {
+    const size_t at = i * (samples.size() / kPiece) / pieces * kPiece;
+    const auto piece = samples.subspan(at, kPiece);
+    collected.insert(collected.end(), piece.begin(), piece.end());
+  }
+  std::vector<std::byte> content(kDictionaryBytes);
+  ZDICT_params_t parameters{};
+  parameters.compressionLevel = level;
+  const size_t bytes = ZDICT_finalizeDictionary(
+      content.data(), content.size(), collected.data(), collected.size(), samples.data(),
+      lengths.data(), static_cast<unsigned>(std::min(kForTables, lengths.size())), parameters);
+  return from(std::move(content), bytes, level);
+}
+
+// `bytes`: how much of the content there is, or zdict's error.
+std::unique_ptr<Dictionary> Dictionary::from(std::vector<std::byte> content, size_t bytes,
+                                             int level) {
+  if (ZDICT_isError(bytes)) return nullptr;
+  std::unique_ptr<Dictionary> made(new Dictionary);
+  made->content_ = std::move(content);
+  made->content_.resize(bytes);
+  made->content_.shrink_to_fit();
+  made->compression_ = ZSTD_createCDict(made->content_.data(), bytes, level);
+  made->decompression_ = ZSTD_createDDict(made->content_.data(), bytes);
+  if (!made->compression_ || !made->decompression_) return nullptr;
+  return made;
+}
+
+Dictionary::~Dictionary() {
+  ZSTD_freeCDict(compression_);
+  ZSTD_freeDDict(decompression_);
+}
+
+size_t Dictionary::memory_bytes() const {
+  return content_.size() + ZSTD_sizeof_CDict(compression_) + ZSTD_sizeof_DDict(decompression_);
+}
+
+// ---- compression
+
+std::unique_ptr<Compressor> Compressor::make(int level, size_t bytes) {
+  std::unique_ptr<Compressor> made(new Compressor);
+  made->context_ = ZSTD_createCCtx();
+  if (!made->context_) return nullptr;
   // The frame need not carry what the page table knows.
-  ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, level_);
-  ZSTD_CCtx_setParameter(compressor, ZSTD_c_contentSizeFlag, 0);
-  ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 0);
-  const std::array<std::byte, kPageBytes> page{};
-  std::array<std::byte, ZSTD_COMPRESSBOUND(kPageBytes)> out;
-  const size_t length =
-      ZSTD_compress2(compressor, out.data(), out.size(), page.data(), page.size());
-  if (ZSTD_isError(length)) return nullptr;
-  return context;
+  ZSTD_CCtx_setParameter(made->context_, ZSTD_c_compressionLevel, level);
+  ZSTD_CCtx_setParameter(made->context_, ZSTD_c_contentSizeFlag, 0);
+  ZSTD_CCtx_setParameter(made->context_, ZSTD_c_checksumFlag, 0);
+  ZSTD_CCtx_setParameter(made->context_, ZSTD_c_dictIDFlag, 0);
+  const std::vector<std::byte> data(bytes);
+  std::vector<std::byte> out(ZSTD_compressBound(bytes));
+  return made->compress(out, data, nullptr) > 0 ? std::move(made) : nullptr;
 }
 
-bool CodecPool::prepare() {
-  auto context = make_context();
-  if (!context) return false;
-  MutexLock lock(mutex_);
-  idle_.push_back(std::move(context));
-  ++made_;
-  return true;
+Compressor::~Compressor() {
+  ZSTD_freeCCtx(context_);
 }
 
-std::unique_ptr<CodecPool::Context> CodecPool::wait_for_one(Waiter& waiter) {
-  (last_waiter_ ? last_waiter_->next : first_waiter_) = &waiter;
-  last_waiter_ = &waiter;
-  while (!waiter.context) waiter.arrived.wait(mutex_);
-  return std::move(waiter.context);
-}
-
-std::unique_ptr<CodecPool::Context> CodecPool::borrow() {
-  Waiter waiter;
-  {
-    MutexLock lock(mutex_);
-    if (!idle_.empty()) {
-      auto context = std::move(idle_.back());
-      idle_.pop_back();
-      return context;
-    }
-    if (made_ == most_) return wait_for_one(waiter);
-    ++made_;
+size_t Compressor::compress(std::span<std::byte> out, std::span<const std::byte> data,
+                            const Dictionary* dictionary) {
+  if (dictionary || refers_) {
+    // After a result that did not fit zstd is still within that page, and takes no other
+    // dictionary.
+    ZSTD_CCtx_reset(context_, ZSTD_reset_session_only);
+    const size_t error =
+        ZSTD_CCtx_refCDict(context_, dictionary ? dictionary->compression_ : nullptr);
+    if (ZSTD_isError(error)) return 0;
+    refers_ = dictionary != nullptr;
   }
-  try {
-    if (auto context = make_context()) return context;
-  } catch (const std::bad_alloc&) {
-  }
-  // No memory for another one: there is at least the first to wait for.
-  MutexLock lock(mutex_);
-  --made_;
-  if (idle_.empty()) return wait_for_one(waiter);
-  auto context = std::move(idle_.back());
-  idle_.pop_back();
-  return context;
-}
-
-void CodecPool::give_back(std::unique_ptr<Context> context) {
-  MutexLock lock(mutex_);
-  if (!first_waiter_) {
-    idle_.push_back(std::move(context));
-    return;
-  }
-  Waiter* waiter = first_waiter_;
-  first_waiter_ = waiter->next;
-  if (!first_waiter_) last_waiter_ = nullptr;
-  waiter->context = std::move(context);
-  waiter->arrived.notify_one();  // under the mutex: the waiter is gone once it sees the context
-}
-
-CodecPool::Lease::Lease(CodecPool& pool) : pool_(pool), context_(pool.borrow()) {}
-CodecPool::Lease::~Lease() {
-  pool_.give_back(std::move(context_));
-}
-
-size_t CodecPool::Lease::compress(std::span<std::byte> out, std::span<const std::byte> page) {
-  const size_t length =
-      ZSTD_compress2(context_->compressor.get(), out.data(), out.size(), page.data(), page.size());
+  const size_t length = ZSTD_compress2(context_, out.data(), out.size(), data.data(), data.size());
   return ZSTD_isError(length) ? 0 : length;
 }
 
-bool CodecPool::Lease::decompress(std::span<std::byte> page, std::span<const std::byte> data) {
-  return ZSTD_decompressDCtx(context_->decompressor.get(), page.data(), page.size(), data.data(),
-                             data.size()) == page.size();
+bool Compressor::adopt(const Dictionary& dictionary) {
+  return !ZSTD_isError(
+      ZSTD_CCtx_loadDictionary(context_, dictionary.content_.data(), dictionary.content_.size()));
+}
+
+size_t Compressor::memory_bytes() const {
+  return ZSTD_sizeof_CCtx(context_);
+}
+
+// ---- decompression
+
+std::unique_ptr<Decompressor> Decompressor::make() {
+  std::unique_ptr<Decompressor> made(new Decompressor);
+  made->context_ = ZSTD_createDCtx();
+  return made->context_ ? std::move(made) : nullptr;
+}
+
+Decompressor::~Decompressor() {
+  ZSTD_freeDCtx(context_);
+}
+
+bool Decompressor::decompress(std::span<std::byte> out, std::span<const std::byte> data,
+                              const Dictionary* dictionary) {
+  const size_t length =
+      dictionary ? ZSTD_decompress_usingDDict(context_, out.data(), out.size(), data.data(),
+                                              data.size(), dictionary->decompression_)
+                 : ZSTD_decompressDCtx(context_, out.data(), out.size(), data.data(), data.size());
+  return length == out.size();
+}
+
+size_t Decompressor::memory_bytes() const {
+  return ZSTD_sizeof_DCtx(context_);
 }
 
 }  // namespace ramdisk

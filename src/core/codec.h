@@ -1,12 +1,10 @@
-// CodecPool: zstd contexts, borrowed for the length of one page.
+// zstd, page by page: compressors, decompressors and the dictionaries that they share.
 //
-// A context costs up to a megabyte and nbdkit starts up to 16 threads a connection, so contexts
-// belong to the pool and not to threads: there are no more than asked for (one a CPU). The first is
-// made and used once at the start, so that requests can finish when memory has run out later.
+// A dictionary is a piece of typical data, made by zstd's own trainer (zdict.h), that compressor
+// and decompressor both know: a page of 4 KiB is too short to find many repetitions in itself.
 //
-// Thread contract: any thread. Whoever finds all contexts lent waits, first come first served. A
-// lease comes before the pin of the epoch and before any lock, or threads that wait for a context
-// would keep others from what they hold.
+// Thread contract: a Compressor or Decompressor is one thread's at a time (see Pool); a Dictionary
+// does not change and may be used by any number of them.
 
 #ifndef RAMDISK_CORE_CODEC_H
 #define RAMDISK_CORE_CODEC_H
@@ -16,7 +14,10 @@
 #include <span>
 #include <vector>
 
-#include "core/mutex.h"
+struct ZSTD_CCtx_s;
+struct ZSTD_DCtx_s;
+struct ZSTD_CDict_s;
+struct ZSTD_DDict_s;
 
 namespace ramdisk {
 
@@ -27,52 +28,69 @@ struct LevelRange {
 LevelRange zstd_levels();
 const char* zstd_version();
 
-class CodecPool {
+class Dictionary {
  public:
-  class Lease;
+  // Trains on `samples`, pages one behind the other, for compression at `level`. nullptr if there
+  // is no memory or the samples have nothing in common.
+  static std::unique_ptr<Dictionary> train(std::span<const std::byte> samples, int level);
 
-  // `level` is within zstd_levels(); `most` >= 1.
-  CodecPool(int level, size_t most);
-  ~CodecPool();
+  // The same in a hundredth of the time, for about half of the gain: pieces of the samples as they
+  // are, with tables of what is frequent.
+  static std::unique_ptr<Dictionary> collect(std::span<const std::byte> samples, int level);
+  ~Dictionary();
 
-  // Makes the first context. False when there is no memory; then nothing else may be called.
-  bool prepare();
+  size_t memory_bytes() const;
 
  private:
-  struct Context;
-  struct Waiter;
+  friend class Compressor;
+  friend class Decompressor;
+  Dictionary() = default;
+  static std::unique_ptr<Dictionary> from(std::vector<std::byte> content, size_t bytes, int level);
 
-  std::unique_ptr<Context> make_context() const;
-  std::unique_ptr<Context> borrow() EXCLUDES(mutex_);
-  std::unique_ptr<Context> wait_for_one(Waiter& waiter) REQUIRES(mutex_);
-  void give_back(std::unique_ptr<Context> context) EXCLUDES(mutex_);
-
-  const int level_;
-  const size_t most_;
-  Mutex mutex_;
-  std::vector<std::unique_ptr<Context>> idle_ GUARDED_BY(mutex_);
-  Waiter* first_waiter_ GUARDED_BY(mutex_) = nullptr;
-  Waiter* last_waiter_ GUARDED_BY(mutex_) = nullptr;
-  size_t made_ GUARDED_BY(mutex_) = 0;
+  std::vector<std::byte> content_;
+  ZSTD_CDict_s* compression_ = nullptr;
+  ZSTD_DDict_s* decompression_ = nullptr;
 };
 
-// A context, for as long as this lives: one thread's, for a few pages.
-class CodecPool::Lease {
+class Compressor {
  public:
-  explicit Lease(CodecPool& pool);
-  ~Lease();
-  Lease(const Lease&) = delete;
-  Lease& operator=(const Lease&) = delete;
+  // `level` is within zstd_levels(). nullptr when there is no memory. zstd takes a context's tables
+  // on its first use, so it is used here, on `bytes` bytes, the most it will be given later.
+  static std::unique_ptr<Compressor> make(int level, size_t bytes);
+  ~Compressor();
 
-  // Compresses `page` into `out`. The length of the result, or 0 if it does not fit.
-  size_t compress(std::span<std::byte> out, std::span<const std::byte> page);
+  // Compresses `data` into `out`, with `dictionary` unless that is nullptr, which was trained for
+  // this level. The length of the result, or 0 if it does not fit.
+  size_t compress(std::span<std::byte> out, std::span<const std::byte> data,
+                  const Dictionary* dictionary);
 
-  // Decompresses `data`, made by compress(), into exactly `page`. False if it is damaged.
-  bool decompress(std::span<std::byte> page, std::span<const std::byte> data);
+  // Takes the tables of `dictionary` for this compressor's own level; compress() with nullptr then
+  // uses them. False when there is no memory.
+  bool adopt(const Dictionary& dictionary);
+
+  size_t memory_bytes() const;
 
  private:
-  CodecPool& pool_;
-  std::unique_ptr<Context> context_;
+  Compressor() = default;
+  ZSTD_CCtx_s* context_ = nullptr;
+  bool refers_ = false;  // to a dictionary, which may be gone by now
+};
+
+class Decompressor {
+ public:
+  static std::unique_ptr<Decompressor> make();  // nullptr when there is no memory
+  ~Decompressor();
+
+  // Decompresses `data`, made by compress() with the same dictionary, into exactly `out`. False if
+  // it is damaged.
+  bool decompress(std::span<std::byte> out, std::span<const std::byte> data,
+                  const Dictionary* dictionary);
+
+  size_t memory_bytes() const;
+
+ private:
+  Decompressor() = default;
+  ZSTD_DCtx_s* context_ = nullptr;
 };
 
 }  // namespace ramdisk

@@ -1,6 +1,7 @@
 #include "core/memory_lock.h"
 
 #include <algorithm>
+#include <fstream>
 #include <string>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -54,6 +55,16 @@ Status lock_memory(void* base, size_t bytes) {
   return mlock(base, bytes) == 0 ? Status() : lock_error(errno, bytes);
 }
 
+// "VmLck:  123 kB"; a system without such a file has no nbdkit --swap either.
+bool process_memory_is_locked() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    uint64_t kilobytes = 0;
+    if (word == "VmLck:" && status >> kilobytes) return kilobytes > 0;
+  }
+  return false;
+}
+
 int64_t this_process() {
   return getpid();
 }
@@ -61,6 +72,9 @@ int64_t this_process() {
 #else
 
 bool memory_lock_supported() {
+  return false;
+}
+bool process_memory_is_locked() {
   return false;
 }
 int64_t this_process() {

@@ -26,6 +26,9 @@ Status promise_lock(void* base, size_t bytes);
 // Makes the memory present and locks it until it is unmapped. Errors as above.
 Status lock_memory(void* base, size_t bytes);
 
+// Whether this process has locked memory, as all of it is after mlockall (nbdkit --swap).
+bool process_memory_is_locked();
+
 // A number that tells processes apart.
 int64_t this_process();
 

@@ -1,17 +1,18 @@
 #include "core/object_store.h"
 
-#include <cstring>
 #include <new>
 #include <utility>
+
+#include "core/shared_bytes.h"
 
 namespace ramdisk {
 
 ObjectStore::ObjectStore(MemorySource& memory, Epoch& epoch)
-    : segments_(memory, epoch, kSegmentBytes) {}
+    : segments_(memory, epoch, kSegmentBytes, {2 << 20, 64}, Arena::Growth::block) {}
 
-uint64_t ObjectStore::objects() const {
+uint64_t ObjectStore::pages() const {
   MutexLock lock(mutex_);
-  return objects_;
+  return pages_;
 }
 
 // ---- buckets
@@ -39,15 +40,15 @@ void ObjectStore::unlist(Segment* segment) {
 
 // Fails if the open segment has no room. The header is written here, under the mutex, because the
 // cleaner walks over it whether the object gets published or not.
-StoredObject* ObjectStore::reserve(uint64_t page, size_t bytes) {
-  const size_t footprint = StoredObject::footprint(bytes);
+StoredObject* ObjectStore::reserve(const StoredObject& header) {
+  const size_t footprint = header.footprint();
   if (!open_ || open_->end + footprint > kSegmentBytes) return nullptr;
   std::byte* at = reinterpret_cast<std::byte*>(open_) + open_->end;
   open_->end += static_cast<uint32_t>(footprint);
   open_->live += static_cast<uint32_t>(footprint);
   used_ += footprint;
-  ++objects_;
-  return new (at) StoredObject(page, bytes);
+  pages_ += header.group() ? StoredObject::kGroupPages : 1;
+  return new (at) StoredObject(header);
 }
 
 // What comes free fills the reserve first: if writers took it, the cleaner could make no more room.
@@ -59,29 +60,21 @@ std::byte* ObjectStore::take_segment(bool use_reserve) {
   return std::exchange(reserve_, nullptr);
 }
 
-StoredObject* ObjectStore::add(uint64_t page, std::span<const std::byte> data) {
-  return add_to_segment(page, data, false);
-}
-
-StoredObject* ObjectStore::add_moved(uint64_t page, std::span<const std::byte> data) {
-  return add_to_segment(page, data, true);
-}
-
-StoredObject* ObjectStore::add_to_segment(uint64_t page, std::span<const std::byte> data,
-                                          bool use_reserve) {
+StoredObject* ObjectStore::add_to_segment(const StoredObject& header,
+                                          std::span<const std::byte> data, bool use_reserve) {
   StoredObject* object = nullptr;
   std::byte* fresh = nullptr;
   Segment* empty = nullptr;
   for (;;) {
     {
       MutexLock lock(mutex_);
-      object = reserve(page, data.size());
+      object = reserve(header);
       if (!object && fresh) {
         if (open_) empty = settle(open_);
         open_ = new (fresh) Segment;
         open_->end = kFirstObject;
         fresh = nullptr;
-        object = reserve(page, data.size());
+        object = reserve(header);
       }
     }
     if (object) break;
@@ -90,7 +83,8 @@ StoredObject* ObjectStore::add_to_segment(uint64_t page, std::span<const std::by
   }
   if (fresh) segments_.give_back({fresh, 1, false});  // another thread was first
   if (empty) retire(empty);
-  std::memcpy(object + 1, data.data(), data.size());
+  // A copy of a group: readers may be noting in the original what they read.
+  copy_from_shared(object->bytes().data(), data.data(), data.size());
   return object;
 }
 
@@ -116,13 +110,14 @@ void ObjectStore::retire(Segment* segment) {
 
 void ObjectStore::drop(const StoredObject* object) {
   Segment* segment = segment_of(object);
-  const auto footprint = static_cast<uint32_t>(StoredObject::footprint(object->size()));
+  const auto share = static_cast<uint32_t>(object->footprint() /
+                                           (object->group() ? StoredObject::kGroupPages : 1));
   Segment* empty = nullptr;
   {
     MutexLock lock(mutex_);
-    segment->live -= footprint;
-    dead_ += footprint;
-    --objects_;
+    segment->live -= share;
+    dead_ += share;
+    --pages_;
     const bool full = segment->state == State::listed || segment->state == State::aside;
     if (full) empty = settle(segment);
   }

@@ -14,7 +14,8 @@
 //
 // Invariants:
 //   1. The bytes of an object do not change from its publication until its segment is reclaimed,
-//      which is when no pinned thread can know it any more.
+//      which is when no pinned thread can know it any more. (The first byte of a group is its
+//      owner's to keep notes in, with atomic accesses.)
 //   2. live is the sum of the objects added and not dropped, published or not; a segment is retired
 //      when it is full or a victim and live is 0.
 //   3. Dropped bytes are at most kDeadFloor + 1/kDeadPart of all, but for what clean() could not
@@ -38,24 +39,44 @@
 
 namespace ramdisk {
 
-// What a page is kept as: its number, for the cleaner to find who refers to it, and its bytes,
-// which follow the header.
+// What a page, or a group of neighbouring pages, is kept as: its number, for the cleaner to find
+// who refers to it, and its bytes, which follow the header.
 class StoredObject {
  public:
+  static constexpr unsigned kGroupPages = 4;  // in a group; its first page is a multiple of this
   static constexpr size_t kMaxBytes = kPageBytes;
+  static constexpr size_t kMaxGroupBytes = kGroupPages * kPageBytes;
 
-  StoredObject(uint64_t page, size_t bytes) : packed_(page << kSizeBits | bytes) {}
-  uint64_t page() const { return packed_ >> kSizeBits; }
-  size_t size() const { return packed_ & ((1u << kSizeBits) - 1); }  // of the bytes
+  StoredObject(uint64_t page, size_t bytes, bool group)
+      : packed_(group ? (page / kGroupPages << kGroupSizeBits | (bytes - 1)) << 1 | 1
+                      : (page << kSizeBits | (bytes - 1)) << 1) {}
+  bool group() const { return packed_ & 1; }
+  uint64_t page() const {  // the first one of a group
+    return group() ? packed_ >> (kGroupSizeBits + 1) << kGroupShift : packed_ >> (kSizeBits + 1);
+  }
+  size_t size() const {  // of the bytes
+    return (packed_ >> 1 & ((1u << (group() ? kGroupSizeBits : kSizeBits)) - 1)) + 1;
+  }
+  std::span<std::byte> bytes() { return {reinterpret_cast<std::byte*>(this + 1), size()}; }
   std::span<const std::byte> bytes() const {
     return {reinterpret_cast<const std::byte*>(this + 1), size()};
   }
-  // In the store, header included.
-  static size_t footprint(size_t bytes) { return (sizeof(StoredObject) + bytes + 7) & ~size_t{7}; }
+
+  // In the store, header included. That of a group can be divided among its pages.
+  size_t footprint() const { return footprint(size(), group()); }
+  static size_t footprint(size_t bytes, bool group = false) {
+    const size_t unit = group ? 8 * kGroupPages : 8;
+    return (sizeof(StoredObject) + bytes + unit - 1) / unit * unit;
+  }
 
  private:
-  static constexpr unsigned kSizeBits = 13;
-  static_assert(63 - kPageShift + kSizeBits <= 64 && kMaxBytes < (1u << kSizeBits));
+  static constexpr unsigned kSizeBits = 12;
+  static constexpr unsigned kGroupSizeBits = 14;
+  static constexpr unsigned kGroupShift = 2;
+  static_assert(kGroupPages == 1u << kGroupShift);
+  static_assert(63 - kPageShift + kSizeBits + 1 <= 64 && kMaxBytes <= 1u << kSizeBits);
+  static_assert(63 - kPageShift - kGroupShift + kGroupSizeBits + 1 <= 64 &&
+                kMaxGroupBytes <= 1u << kGroupSizeBits);
   uint64_t packed_;
 };
 static_assert(sizeof(StoredObject) == 8);
@@ -65,12 +86,26 @@ class ObjectStore {
   ObjectStore(MemorySource& memory, Epoch& epoch);
 
   // Stores a copy of `data` (1 to kMaxBytes bytes) for `page`. nullptr when there is no memory.
-  StoredObject* add(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_);
+  StoredObject* add(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_) {
+    return add_to_segment({page, data.size(), false}, data, false);
+  }
 
-  // The same for the cleaner's move(), which may use the reserve.
-  StoredObject* add_moved(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_);
+  // The same for all pages of the group that begins with `page`: 1 to kMaxGroupBytes bytes.
+  StoredObject* add_group(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_) {
+    return add_to_segment({page, data.size(), true}, data, false);
+  }
 
-  // `object` is no longer referred to by any shared structure.
+  // The same for the cleaner's move(), which may use the reserve: a page, or another copy of a
+  // group.
+  StoredObject* add_moved(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_) {
+    return add_to_segment({page, data.size(), false}, data, true);
+  }
+  StoredObject* add_moved(const StoredObject& object) EXCLUDES(mutex_) {
+    return add_to_segment(object, object.bytes(), true);
+  }
+
+  // `object` is no longer referred to by any shared structure; in the case of a group, by one of
+  // its pages.
   void drop(const StoredObject* object) EXCLUDES(mutex_);
 
   // Cleans the segment with the most gaps, if there are too many or, with `eager`, if it has any
@@ -82,7 +117,10 @@ class ObjectStore {
   template <typename Move>
   bool clean(bool eager, Move move);
 
-  uint64_t objects() const EXCLUDES(mutex_);
+  // Gives memory that is kept for new objects back to the system, but for the reserve.
+  void release_free() noexcept { segments_.release_free(); }
+
+  uint64_t pages() const EXCLUDES(mutex_);  // that objects are kept for
   uint64_t held_bytes() const { return segments_.held_bytes(); }
 
  private:
@@ -110,12 +148,13 @@ class ObjectStore {
   Segment* segment_of(const StoredObject* object) const {
     return reinterpret_cast<Segment*>(segments_.block_of(object));
   }
-  StoredObject* reserve(uint64_t page, size_t bytes) REQUIRES(mutex_);
+  StoredObject* reserve(const StoredObject& header) REQUIRES(mutex_);
   void list(Segment* segment) REQUIRES(mutex_);
   void unlist(Segment* segment) REQUIRES(mutex_);
   Segment* settle(Segment* segment) REQUIRES(mutex_);
   void retire(Segment* segment);
-  StoredObject* add_to_segment(uint64_t page, std::span<const std::byte> data, bool use_reserve);
+  StoredObject* add_to_segment(const StoredObject& header, std::span<const std::byte> data,
+                               bool use_reserve) EXCLUDES(mutex_);
   std::byte* take_segment(bool use_reserve) EXCLUDES(mutex_);
   void refill_reserve() EXCLUDES(mutex_);
   Segment* begin_cleaning(bool eager) EXCLUDES(mutex_);
@@ -127,7 +166,7 @@ class ObjectStore {
   std::array<Segment*, kBuckets> buckets_ GUARDED_BY(mutex_){};  // full ones, by live bytes
   uint64_t used_ GUARDED_BY(mutex_) = 0;  // bytes of objects in all segments, dropped or not
   uint64_t dead_ GUARDED_BY(mutex_) = 0;  // of those, bytes of dropped ones
-  uint64_t objects_ GUARDED_BY(mutex_) = 0;
+  uint64_t pages_ GUARDED_BY(mutex_) = 0;
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
   bool cleaner_at_work_ GUARDED_BY(mutex_) = false;
 };
@@ -140,7 +179,7 @@ bool ObjectStore::clean(bool eager, Move move) {
   bool memory = true;
   for (size_t at = kFirstObject; at < segment->end && memory;) {
     const auto* object = reinterpret_cast<const StoredObject*>(base + at);
-    at += StoredObject::footprint(object->size());
+    at += object->footprint();
     memory = move(object);
   }
   end_cleaning(segment, memory);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <vector>
 
 #include "conformance/data.h"
@@ -25,12 +27,28 @@ TEST(StoredObject, KeepsPageAndSize) {
   const uint64_t last = (uint64_t{1} << 51) - 1;  // of the largest disk
   for (const uint64_t page : {uint64_t{0}, uint64_t{1}, uint64_t{8191}, uint64_t{8192}, last}) {
     for (const size_t bytes : {1, 7, 8, 9, 4095, 4096}) {
-      const StoredObject object(page, bytes);
+      const StoredObject object(page, bytes, false);
+      EXPECT_FALSE(object.group());
       EXPECT_EQ(object.page(), page);
       EXPECT_EQ(object.size(), bytes);
       EXPECT_EQ(StoredObject::footprint(bytes) % 8, 0u);
       EXPECT_GE(StoredObject::footprint(bytes), bytes + 8);
       EXPECT_LT(StoredObject::footprint(bytes), bytes + 16);
+    }
+  }
+}
+
+TEST(StoredObject, GroupKeepsFirstPageAndSize) {
+  const uint64_t last = (uint64_t{1} << 51) - 4;
+  for (const uint64_t page : {uint64_t{0}, uint64_t{4}, uint64_t{8192}, last}) {
+    for (const size_t bytes : {1, 4096, 4097, 16383, 16384}) {
+      const StoredObject object(page, bytes, true);
+      EXPECT_TRUE(object.group());
+      EXPECT_EQ(object.page(), page);
+      EXPECT_EQ(object.size(), bytes);
+      EXPECT_EQ(object.footprint() % 32, 0u) << "each page's share is a multiple of 8";
+      EXPECT_GE(object.footprint(), bytes + 8);
+      EXPECT_LT(object.footprint(), bytes + 8 + 32);
     }
   }
 }
@@ -137,6 +155,50 @@ TEST(ObjectStore, ObjectsArePackedOneBehindTheOther) {
               static_cast<ptrdiff_t>(StoredObject::footprint(last->size())));
     last = object;
   }
+}
+
+// A group is dropped page by page; what is left of one counts as a gap for what is gone.
+TEST(ObjectStore, GroupsAreDroppedInShares) {
+  FailingMemory memory;
+  Epoch epoch;
+  ObjectStore store(memory, epoch);
+  const std::vector<std::byte> data(9000, std::byte{5});
+  std::vector<const StoredObject*> groups;
+  const Epoch::Guard guard(epoch);
+  for (uint64_t i = 0; i < 200; ++i) groups.push_back(store.add_group(4 * i, data));
+  EXPECT_EQ(store.pages(), 800u);
+  EXPECT_FALSE(store.clean(true, [](const StoredObject*) { return true; })) << "there are no gaps";
+  for (const StoredObject* group : groups) {
+    for (int i = 0; i < 3; ++i) store.drop(group);
+  }
+  EXPECT_EQ(store.pages(), 200u);
+  size_t seen = 0;
+  while (store.clean(true, [&](const StoredObject* object) {
+    EXPECT_TRUE(object->group());
+    EXPECT_EQ(object->bytes().size(), data.size());
+    ++seen;
+    store.drop(object);
+    return true;
+  })) {
+  }
+  EXPECT_GT(seen, 150u) << "all but those in the open segment";
+  EXPECT_EQ(store.pages(), 200 - seen);
+}
+
+TEST(ObjectStore, AMovedGroupIsTheSame) {
+  FailingMemory memory;
+  Epoch epoch;
+  ObjectStore store(memory, epoch);
+  std::vector<std::byte> data(12345);
+  for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 7);
+  const Epoch::Guard guard(epoch);
+  const StoredObject* group = store.add_group(400, data);
+  const StoredObject* copy = store.add_moved(*group);
+  ASSERT_NE(copy, group);
+  EXPECT_TRUE(copy->group());
+  EXPECT_EQ(copy->page(), 400u);
+  EXPECT_TRUE(std::equal(data.begin(), data.end(), copy->bytes().begin(), copy->bytes().end()));
+  EXPECT_EQ(store.pages(), 8u);
 }
 
 }  // namespace

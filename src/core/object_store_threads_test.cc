@@ -58,13 +58,13 @@ class Disk {
   }
 
   void finish() {
-    EXPECT_EQ(store_.objects(), count());
+    EXPECT_EQ(store_.pages(), count());
     EXPECT_GT(moved_.load(), 0u) << "nothing was ever cleaned";
     {
       const Epoch::Guard guard(epoch_);
       remove(0, kPages + 8);
     }
-    EXPECT_EQ(store_.objects(), 0u);
+    EXPECT_EQ(store_.pages(), 0u);
     EXPECT_EQ(count(), 0u);
   }
 

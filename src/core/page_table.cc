@@ -53,11 +53,20 @@ void PageTable::wake(Word& word) noexcept {
 }
 
 PageTable::Slot PageTable::Cursor::lock(uint64_t page) {
+  return lock(page, true);
+}
+
+PageTable::Slot PageTable::Cursor::lock_existing(uint64_t page) {
+  return lock(page, false);
+}
+
+PageTable::Slot PageTable::Cursor::lock(uint64_t page, bool create) {
   const uint64_t key = page >> kDirectoryShift;
   for (;;) {
     if (!directory_ || directory_->key != key) directory_ = table_.find(key);
-    if (!directory_) directory_ = table_.find_or_create(key);
+    if (!directory_ && create) directory_ = table_.find_or_create(key);
     if (!directory_) return {};
+    table_.note_use(directory_);
     if (lock_word(directory_->words[page % kDirectoryPages])) return {directory_, page};
     // Dead: look again when whoever is removing the directory has finished, or thought better of
     // it.
@@ -70,7 +79,7 @@ uint64_t PageTable::Cursor::peek(uint64_t page) {
   const uint64_t key = page >> kDirectoryShift;
   if (!directory_ || directory_->key != key) directory_ = table_.find(key);
   if (!directory_) return 0;
-  return payload_of(directory_->words[page % kDirectoryPages].load(std::memory_order_relaxed));
+  return payload_of(directory_->words[page % kDirectoryPages].load(std::memory_order_acquire));
 }
 
 PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {
@@ -135,6 +144,25 @@ void PageTable::prune(uint64_t page) {
   if (directory && directory->used.load(std::memory_order_relaxed) == 0) {
     remove_if_empty(directory);
   }
+}
+
+PageTable::Settled PageTable::next_settled(uint64_t page, uint32_t time, int most) {
+  uint64_t key = page >> kDirectoryShift;
+  bool later = false;
+  for (; most > 0; --most) {
+    Directory* directory = next(key);
+    if (!directory || directory->key < key) return {no_page, no_page, later};
+    key = directory->key + 1;
+    const uint32_t last_use = directory->last_use.load(std::memory_order_relaxed);
+    if (last_use == directory->settled) continue;
+    if (last_use >= time) {
+      later = true;
+      continue;
+    }
+    directory->settled = last_use;
+    return {key << kDirectoryShift, directory->key << kDirectoryShift, later};
+  }
+  return {key << kDirectoryShift, no_page, later};
 }
 
 void PageTable::trace(const char* what, uint64_t key) const {

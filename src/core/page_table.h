@@ -68,6 +68,19 @@ class PageTable {
   // Removes the directory of `page` if nothing is in it: for a write that made it and then failed.
   void prune(uint64_t page);
 
+  // For work on what has been left alone for a while. Time is a number that the caller counts up;
+  // scan(), change() and Cursor::lock() note it in the directories they come to, try_lock() and
+  // peek() do not. next_settled() looks at `most` directories at and after that of `page` for one
+  // that was last used before `time` and has not been returned since. Only one thread calls these.
+  struct Settled {
+    uint64_t next;   // page from which to go on; no_page when there are no more directories
+    uint64_t first;  // first page of the directory found, or no_page
+    bool later;      // some directory was passed over that is to be returned some time later
+  };
+  static constexpr uint64_t no_page = UINT64_MAX;
+  void set_time(uint32_t time) { time_.store(time, std::memory_order_relaxed); }
+  Settled next_settled(uint64_t page, uint32_t time, int most);
+
   uint64_t held_bytes() const { return directories_.held_bytes() + nodes_.held_bytes(); }
 
  private:
@@ -79,6 +92,8 @@ class PageTable {
 
   struct Directory : RadixTree::Entry {
     std::atomic<uint32_t> used{0};  // words with a payload; relaxed, a hint for remove_if_empty()
+    mutable std::atomic<uint32_t> last_use{0};  // a time; relaxed, a hint for next_settled()
+    uint32_t settled = UINT32_MAX;              // the last_use for which it has been returned
     alignas(64) std::array<Word, kDirectoryPages> words{};
   };
   static constexpr size_t kDirectoryBytes = (sizeof(Directory) + 63) / 64 * 64;
@@ -96,6 +111,12 @@ class PageTable {
   Directory* next(uint64_t key) const { return static_cast<Directory*>(tree_.next(key)); }
   Directory* find_or_create(uint64_t key) EXCLUDES(structure_);
   void remove_if_empty(Directory* directory) EXCLUDES(structure_);
+  void note_use(const Directory* directory) const {
+    const uint32_t now = time_.load(std::memory_order_relaxed);
+    if (directory->last_use.load(std::memory_order_relaxed) != now) {
+      directory->last_use.store(now, std::memory_order_relaxed);
+    }
+  }
   static bool kill_words(Directory* directory) noexcept;
   void trace(const char* what, uint64_t key) const;
 
@@ -104,6 +125,7 @@ class PageTable {
   const Trace trace_;
   Mutex structure_;  // held by whoever adds or removes a directory
   RadixTree tree_;   // changed under structure_, read without
+  std::atomic<uint32_t> time_{0};
 };
 
 // One page, locked until it goes or unlock() is called; or empty (false).
@@ -158,10 +180,15 @@ class PageTable::Cursor {
   // The payload that `page` has now, without its lock; 0: hole.
   uint64_t peek(uint64_t page);
 
+  // The same, but for a page without a directory the slot is empty.
+  Slot lock_existing(uint64_t page);
+
   // Locks `page` if it has this payload and nobody holds its lock; never waits.
   Slot try_lock(uint64_t page, uint64_t payload);
 
  private:
+  Slot lock(uint64_t page, bool create);
+
   PageTable& table_;
   Directory* directory_ = nullptr;
 };
@@ -173,6 +200,7 @@ void PageTable::scan(uint64_t first, uint64_t end, Visit visit) const {
     if (!directory) return;
     const uint64_t base = directory->key << kDirectoryShift;
     if (base >= end) return;
+    note_use(directory);
     const uint64_t stop = std::min(end, base + kDirectoryPages);
     for (uint64_t page = std::max(first, base); page < stop; ++page) {
       const uint64_t payload =
@@ -190,6 +218,7 @@ Status PageTable::change(uint64_t first, uint64_t end, Change change) {
     if (!directory) break;
     const uint64_t base = directory->key << kDirectoryShift;
     if (base >= end) break;
+    note_use(directory);
     const uint64_t stop = std::min(end, base + kDirectoryPages);
     for (uint64_t page = std::max(first, base); page < stop; ++page) {
       Word& word = directory->words[page - base];

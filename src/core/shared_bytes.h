@@ -56,8 +56,8 @@ inline bool is_zero_shared(const std::byte* p, size_t count) {
 // memcpy, but for two traps: `rep movsb`, which glibc uses for long copies, is slow on AMD's Zen 3
 // and 4 when the target lies a few bytes ahead of the source modulo 4096, and when the source is
 // not aligned to 32. Pages are aligned and large malloc'ed buffers begin 16 bytes into a page, so a
-// server meets both: 256 KiB are read at 7.9 GB/s and written at 12. In pieces too short for that
-// instruction it is 16 and 16, and 4 KiB go from 9 and 12 to 26 and 23 (EPYC 7003, glibc 2.36,
+// server meets both: 256 KiB are read at 7.6 GB/s and written at 12. In pieces too short for that
+// instruction it is 15 and 16, and 4 KiB go from 12 and 13 to 25 and 24 (AMD EPYC, glibc 2.36,
 // 2026-11-21). A length that the compiler knows it would turn into `rep movsq` here.
 inline void copy_shared(std::byte* to, const std::byte* from, size_t count) {
   const auto source = reinterpret_cast<uintptr_t>(from);

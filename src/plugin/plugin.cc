@@ -159,8 +159,7 @@ const char* memory_export_description(void*) noexcept {
   guarded([&] {
     const ramdisk::Usage usage = plugin->allocator->usage();
     text = nbdkit_printf_intern(
-        "RAM disk (allocator %s: %s); %" PRIu64 " bytes stored in %" PRIu64 " bytes of memory",
-        ramdisk::allocator_name(plugin->config.options().type),
+        "RAM disk (%s); %" PRIu64 " bytes stored in %" PRIu64 " bytes of memory",
         plugin->allocator->describe().c_str(), usage.stored_bytes, usage.memory_bytes);
     return Status();
   });
@@ -231,7 +230,8 @@ nbdkit_plugin make_plugin() {
   p.config_complete = memory_config_complete;
   p.config_help =
       "[size=]<SIZE>  (required) Size of the disk\n"
-      "allocator=sparse|malloc[,mlock=true|false]|zstd[,level=N]\n"
+      "allocator=sparse|malloc[,mlock=true|false]|zstd[,level=N][,cache=SIZE][,recompress=true|"
+      "false]\n"
       "               How the disk is stored (default: sparse)\n"
       "mlock=true     Keep the disk out of swap (allocator=malloc)";
   p.magic_config_key = "size";

@@ -39,9 +39,10 @@ def speed_bars(bars):
                    "ops/s")
     rate("4K mix, 1 thread", 6, "zstd", "files-random-mix", 1)
     rate("4K mix, 2 threads", 12, "zstd", "files-random-mix", 2)
-    speed("sequential 4K write, cache=0", 3.5, codec, "files-fill", SMALL, 1)
-    speed("fill 256K, cache=0, 1 thread", 1.2, codec, "files-fill", BIG, 1)
-    speed("fill 256K, cache=0, 2 threads", 1.6, codec, "files-fill", BIG, 2)
+    # Many times the tier, so it does not matter that there is one.
+    speed("sequential 4K write", 3.5, "zstd", "files-fill", SMALL, 1)
+    speed("fill 256K, 1 thread", 1.2, "zstd", "files-fill", BIG, 1)
+    speed("fill 256K, 2 threads", 1.6, "zstd", "files-fill", BIG, 2)
     speed("read 256K, 1 thread", 0.9, "zstd", "files-read", BIG, 1)
     speed("read 256K, 2 threads", 1.8, "zstd", "files-read", BIG, 2)
     bars.within("burst within the tier", 0.5, ("zstd", "burst", BIG, 1, "speed"),

@@ -91,7 +91,7 @@ def full_zstd_specs(tier_mib, idle, files, tiered):
         spec("zstd", "incompressible", *size),
         spec("zstd", "files-burst", *size, "--part", f"{tier_mib // 2}M", "--idle", "0.5"),
         spec("zstd", "files-random", *size, "--part", f"{2 * tier_mib}M", "--threads", "1"),
-        spec("zstd", "far", "--count", "20000", "--warm", "256M"),
+        spec("zstd", "far", "--warm", "1G", once=True),
         spec("zstd", "files-churn", *size, "--idle", str(idle), "--threads", "1", once=True),
     ]
     for allocator, only in (("zstd", None), (UNTIERED, "ours"))[:1 + tiered]:

@@ -74,6 +74,20 @@ def wire_section(results):
     return "## Over the wire, all figures\n\n" + text if text else ""
 
 
+def zram_section(results):
+    """The kernel's compressed RAM disk works for its own machine only, and needs no wire."""
+    rows = []
+    for key, plugins in results.figures.items():
+        if "zram" not in plugins or key.metric not in ("iops", "ratio", "p99"):
+            continue
+        ours = results.find(key.place, "zstd", *key[2:6]).get("ours")
+        rows.append((key.workload, show_block(key.block), key.threads, key.metric,
+                     show(median(ours), key.unit), show(median(plugins["zram"]), key.unit)))
+    header = ("workload", "block", "connections", "figure", "ours, over the wire",
+              "zram with lz4, local")
+    return "## The kernel's compressed RAM disk\n\n" + table(header, rows) + "\n" if rows else ""
+
+
 def plot_inprocess(results, path, subtitle):
     big, small = 262144, 4096
     wanted = []
@@ -153,7 +167,7 @@ def write(results, out, machine, rounds, quick):
     text += "A quick run: its disks are too small to be held against targets.\n\n" if quick \
         else judged
     text += plots_section(results, out, f"{today}, {machine}")
-    text += inprocess_section(results) + wire_section(results)
+    text += inprocess_section(results) + wire_section(results) + zram_section(results)
     with open(os.path.join(out, "results.md"), "w", encoding="utf-8") as file:
         file.write(text)
     return text

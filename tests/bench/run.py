@@ -43,7 +43,7 @@ def parse_arguments():
     parser.add_argument("--zstd", action="store_true", help="the zstd disk as well")
     parser.add_argument("--only-zstd", action="store_true", help="the zstd disk, nothing else")
     parser.add_argument("--quick", action="store_true", help="a run for CI")
-    parser.add_argument("--tier", type=int, default=32, metavar="MIB")
+    parser.add_argument("--tier", type=int, default=2, metavar="MIB")
     parser.add_argument("--idle", type=int, default=60, metavar="SECONDS",
                         help="how long the zstd disk rests before its ratio is taken again")
     return parser.parse_args()

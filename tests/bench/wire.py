@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import machine
+import zram
 from results import Key
 
 SHM = "/dev/shm"  # where a tmpfs is
@@ -37,7 +38,7 @@ Candidate = collections.namedtuple("Candidate", "name allocator arguments")
 
 def missing():
     """What is not on this machine and has to be, or None."""
-    for tool in ("nbdkit", "fio"):
+    for tool in ("nbdkit", "fio", "nbdinfo"):
         if not shutil.which(tool):
             return tool + " is not installed"
     engines = subprocess.run(["fio", "--enghelp"], capture_output=True, text=True, check=False)
@@ -59,11 +60,20 @@ class Server:
                 self.stop()
                 raise RuntimeError("no server: nbdkit " + " ".join(candidate.arguments))
             time.sleep(0.01)
+        # The socket is there before the server is ready: malloc still takes its memory then.
+        subprocess.run(["nbdinfo", "--size", self.uri], check=True, timeout=120,
+                       stdout=subprocess.DEVNULL)
         self.pause()
 
     @property
     def uri(self):
         return "nbd+unix:///?socket=" + self.socket
+
+    def fio_target(self):
+        return ["--ioengine=nbd", "--uri=" + self.uri]
+
+    def store(self, path):
+        subprocess.run(["nbdcopy", path, self.uri], check=True, timeout=300)
 
     # Those who wait are stopped: work that one server does in the background is not to be found in
     # the figures of another.
@@ -139,6 +149,9 @@ class Session:
         return candidate.name != "null" and not candidate.allocator.startswith("malloc")
 
     def start(self, candidate):
+        if candidate.name == "zram":
+            self.servers.append(zram.Zram(candidate, self.size))
+            return
         if candidate.name == "file":
             with open(self.disk_file, "wb") as new:
                 new.truncate(self.size)
@@ -151,7 +164,11 @@ class Session:
             self.results.note("nbdcopy is absent: the compressed disks hold fio's data, not files")
             return
         server.go_on()
-        subprocess.run(["nbdcopy", self.corpus, server.uri], check=True, timeout=300)
+        server.store(self.corpus)
+        key = Key(self.place, server.candidate.allocator, "stored-files", 0, self.connections,
+                  "ratio", "ratio")
+        self.results.add(self.round_number, server.candidate.name, key,
+                         self.size / max(server.resident(), 1))
         server.pause()
 
     def measure(self, server, job):
@@ -171,7 +188,8 @@ class Session:
         add("speed", figures["bw_bytes"] / 1e6, "MB/s")
         for name, field in PERCENTILES:
             add(name, figures["lat_ns"]["percentile"][field] / 1000, "us")
-        add("cpu", used / figures["total_ios"] * 1e6, "us/request")
+        if used > 0:
+            add("cpu", used / figures["total_ios"] * 1e6, "us/request")
         add("resident", server.resident(), "bytes")
         server.pause()
 
@@ -190,8 +208,8 @@ class Session:
         return jobs[0]["mixed"]
 
     def fio_command(self, server, job):
-        command = ["fio", "--name=bench", "--ioengine=nbd", "--uri=" + server.uri,
-                   "--rw=" + job.rw, f"--bs={job.block}", f"--iodepth={job.depth}",
+        command = ["fio", "--name=bench", *server.fio_target(), "--rw=" + job.rw,
+                   f"--bs={job.block}", f"--iodepth={job.depth}",
                    f"--numjobs={self.connections}", "--thread", "--group_reporting",
                    # From handing a request over to its completion; clat leaves out the sending.
                    "--lat_percentiles=1", "--clat_percentiles=0", "--percentile_list=50:99:99.9",
@@ -212,14 +230,17 @@ class Session:
         return command
 
 
-def make_candidates(plugins, allocators, size):
+def make_candidates(plugins, allocators, size, with_zram):
     """`plugins`: name -> path. With them the ceiling (null) and what a user would take instead."""
     members = [Candidate("null", "", ["null", f"size={size}"])]
     for allocator in allocators:
         for name, path in plugins.items():
             arguments = [path, f"size={size}", "allocator=" + allocator]
             members.append(Candidate(name, allocator, arguments))
-    return members + [Candidate("file", "", ["file", "{file}"])]
+    members.append(Candidate("file", "", ["file", "{file}"]))
+    if with_zram:
+        members.append(Candidate("zram", "", []))
+    return members
 
 
 def run(results, plugins, allocators, rounds, quick, corpus):
@@ -236,9 +257,13 @@ def run(results, plugins, allocators, rounds, quick, corpus):
     if corpus:
         size = os.path.getsize(corpus)
         place = "wire-files"
+    why_not = zram.missing() if corpus else None
+    with_zram = corpus and not quick and not why_not
+    if why_not:
+        results.note("the kernel's compressed RAM disk is left out: " + why_not)
     for round_number in range(rounds):
         for count in connections:
             print(f"wire round {round_number + 1}/{rounds}: {', '.join(allocators)}, "
                   f"{count} connection(s)", flush=True)
             session = Session(results, place, round_number, count, size, seconds, corpus)
-            session.run(make_candidates(plugins, allocators, size), jobs)
+            session.run(make_candidates(plugins, allocators, size, with_zram), jobs)

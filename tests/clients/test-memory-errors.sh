@@ -48,6 +48,12 @@ if has_zstd; then
     refused "allocator=zstd level=$level 22" 1M "allocator=zstd,level=$level"
   done
   refused 'allocator=zstd level= 22' 1M allocator=zstd,level
+  for size in '' -1 x 1X 64MB ' 1' 1.5M 99999999999999999999 16E; do
+    refused "allocator=zstd cache=$size bytes" 1M "allocator=zstd,cache=$size"
+  done
+  refused 'allocator=zstd cache= bytes' 1M allocator=zstd,cache
+  refused 'allocator=zstd recompress=maybe' 1M allocator=zstd,recompress=maybe
+  refused 'allocator=sparse unknown key "cache" none' 1M allocator=sparse,cache=1M
 else
   refused 'allocator=zstd without zstd sparse malloc' 1M allocator=zstd
 fi

@@ -38,19 +38,18 @@ Disk::Disk(AllocatorType type, uint64_t bytes) : Disk(type, bytes, make_memory(M
 
 Disk::Disk(AllocatorType type, uint64_t bytes, std::unique_ptr<MemorySource> memory)
     : owned_memory_(std::move(memory)) {
-  start(type, bytes, *owned_memory_, {});
+  start({.type = type}, bytes, {.memory = owned_memory_.get()});
 }
 
 Disk::Disk(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace) {
-  start(type, bytes, memory, std::move(trace));
+  start({.type = type}, bytes, {.memory = &memory, .trace_directories = std::move(trace)});
 }
 
-void Disk::start(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace) {
-  AllocatorOptions options;
-  options.type = type;
-  Environment environment;
-  environment.memory = &memory;
-  environment.trace_directories = std::move(trace);
+Disk::Disk(const AllocatorOptions& options, uint64_t bytes, MemorySource& memory, Pace pace) {
+  start(options, bytes, {.memory = &memory, .pace = pace});
+}
+
+void Disk::start(const AllocatorOptions& options, uint64_t bytes, const Environment& environment) {
   auto made = make_allocator(options, bytes, environment);
   status_ = made.status();
   if (!status_.ok()) return;

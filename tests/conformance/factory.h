@@ -51,6 +51,7 @@ class Disk {
   Disk(AllocatorType type, uint64_t bytes);
   Disk(AllocatorType type, uint64_t bytes, std::unique_ptr<MemorySource> memory);
   Disk(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace = {});
+  Disk(const AllocatorOptions& options, uint64_t bytes, MemorySource& memory, Pace pace);
   ~Disk() { stop(); }
   Disk(const Disk&) = delete;
   Disk& operator=(const Disk&) = delete;
@@ -63,7 +64,7 @@ class Disk {
   void stop();  // and destroys the allocator
 
  private:
-  void start(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace);
+  void start(const AllocatorOptions& options, uint64_t bytes, const Environment& environment);
 
   std::unique_ptr<MemorySource> owned_memory_;
   std::unique_ptr<Allocator> allocator_;

@@ -99,7 +99,7 @@ class StoreModel {
   }
 
   void check() const {
-    ASSERT_EQ(store_.objects(), owned_.size());
+    ASSERT_EQ(store_.pages(), owned_.size());
     for (const auto& [page, owned] : owned_) check(page);
   }
 
@@ -108,7 +108,7 @@ class StoreModel {
     for (const auto& [page, owned] : owned_) pages.push_back(page);
     for (size_t i = pages.size(); i > 1; --i) std::swap(pages[i - 1], pages[rng.below(i)]);
     for (const uint64_t page : pages) remove(page);
-    ASSERT_EQ(store_.objects(), 0u);
+    ASSERT_EQ(store_.pages(), 0u);
   }
 
   const std::map<uint64_t, Owned>& owned() const { return owned_; }

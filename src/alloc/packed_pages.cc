@@ -1,0 +1,193 @@
+#include "alloc/packed_pages.h"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "core/shared_bytes.h"
+
+namespace ramdisk {
+
+namespace {
+
+// More than CPUs, so that a thread that lost its CPU does not keep the others from theirs.
+size_t contexts() {
+  return size_t{2} * std::max(1u, std::thread::hardware_concurrency());
+}
+
+// A frame that saves less than this is not worth the time to decompress it.
+constexpr size_t kLeastGain = kPageBytes / 32;
+
+// A group's bytes begin with one that has a bit for each page that has been read.
+uint8_t& seen_pages(StoredObject& group) {
+  return reinterpret_cast<uint8_t&>(group.bytes().front());
+}
+
+// Whether all byte values are about equally frequent, by a sample of n bytes at odd distances. For
+// noise the sum of the squares of their counts is n + n(n-1)/256, with a deviation of about n/11;
+// text and code have several times as much.
+bool looks_like_noise(PackedPages::Data page) {
+  constexpr size_t kStep = 15;
+  constexpr uint32_t kSamples = (kPageBytes + kStep - 1) / kStep;
+  constexpr uint32_t kLimit = kSamples + kSamples * (kSamples - 1) / 256 + 6 * (kSamples / 11);
+  std::array<uint8_t, 256> counts{};
+  uint32_t squares = 0;
+  for (size_t i = 0; i < kPageBytes; i += kStep) {
+    // The square grows by 2c + 1 when c becomes c + 1.
+    uint8_t& count = counts[std::to_integer<uint8_t>(page[i])];
+    squares += 2u * count + 1;
+    if (squares > kLimit) return false;
+    ++count;
+  }
+  return true;
+}
+
+}  // namespace
+
+PackedPages::PackedPages(MemorySource& memory, Epoch& epoch, int level)
+    : dictionaries_(epoch),
+      compressors_([level] { return Compressor::make(level, kPageBytes); }, contexts()),
+      decompressors_(&Decompressor::make, contexts()),
+      store_(memory, epoch),
+      plain_(memory, epoch, kPageBytes) {}
+
+bool PackedPages::prepare() {
+  return compressors_.prepare() && decompressors_.prepare();
+}
+
+// ---- compression
+
+PackedPages::Packed PackedPages::compress(Data page, Buffer& buffer) {
+  const unsigned generation = dictionaries_.join();
+  const size_t length = [&] {
+    const Pool<Compressor>::Lease compressor(compressors_);
+    return compressor->compress(std::span(buffer).first(kPageBytes - kLeastGain), page,
+                                dictionaries_.get(generation));
+  }();
+  packed_pages_.fetch_add(1, std::memory_order_relaxed);
+  packed_bytes_.fetch_add(length ? length : kPageBytes, std::memory_order_relaxed);
+  if (length == 0) {
+    failures_.fetch_add(1, std::memory_order_relaxed);
+    dictionaries_.leave(generation);
+    return {page, 0};
+  }
+  failures_.store(0, std::memory_order_relaxed);
+  return {std::span(buffer).first(length), generation};
+}
+
+size_t PackedPages::packed_bytes(Data page, const Dictionary* dictionary) {
+  Buffer buffer;
+  const Pool<Compressor>::Lease compressor(compressors_);
+  const size_t length =
+      compressor->compress(std::span(buffer).first(kPageBytes - kLeastGain), page, dictionary);
+  return length ? length : kPageBytes;
+}
+
+PageWord PackedPages::store(uint64_t number, const Packed& packed, bool moved) {
+  if (packed.plain()) {
+    std::byte* page = take_page();
+    if (!page) return {};
+    std::memcpy(page, packed.bytes.data(), kPageBytes);
+    return PageWord::plain(page);
+  }
+  const StoredObject* object =
+      moved ? store_.add_moved(number, packed.bytes) : store_.add(number, packed.bytes);
+  if (object) return PageWord::object(object, packed.generation);
+  dictionaries_.leave(packed.generation);
+  return {};
+}
+
+PageWord PackedPages::store_group(uint64_t first, std::span<const std::byte> frame,
+                                  unsigned generation) {
+  const StoredObject* group = store_.add_group(first, frame);
+  if (!group) return {};
+  for (unsigned i = 0; i < StoredObject::kGroupPages; ++i) dictionaries_.join(generation);
+  return PageWord::object(group, generation);
+}
+
+PageWord PackedPages::word_for_copy(const StoredObject* copy, PageWord original) {
+  dictionaries_.join(original.generation());
+  return PageWord::object(copy, original.generation()).member(original.index());
+}
+
+// ---- pages as they are
+
+bool PackedPages::looks_incompressible(Data page) {
+  constexpr uint32_t kInARow = 4;
+  constexpr uint32_t kTryOneIn = 64;
+  if (failures_.load(std::memory_order_relaxed) < kInARow || !looks_like_noise(page)) return false;
+  return passed_.fetch_add(1, std::memory_order_relaxed) % kTryOneIn != 0;
+}
+
+std::optional<uint32_t> PackedPages::pattern_of(Data page) {
+  uint32_t pattern = 0;
+  std::memcpy(&pattern, page.data(), sizeof pattern);
+  uint32_t second = 0;
+  std::memcpy(&second, page.data() + sizeof pattern, sizeof second);
+  if (pattern != second) return {};
+  const bool same =
+      std::memcmp(page.data(), page.data() + sizeof pattern, kPageBytes - sizeof pattern) == 0;
+  return same ? std::optional(pattern) : std::nullopt;
+}
+
+// ---- all kinds
+
+void PackedPages::drop(PageWord word) {
+  if (word.kind() == PageKind::plain) {
+    std::byte* page = word.page();
+    plain_.retire({&page, 1});
+  } else if (word.compressed()) {
+    store_.drop(word.stored());
+    dictionaries_.leave(word.generation());
+  }
+}
+
+Status PackedPages::Reader::load_object(const StoredObject& object, unsigned generation,
+                                        std::span<std::byte> out) {
+  if (!decompressor_) decompressor_.emplace(pages_.decompressors_);
+  const std::span<const std::byte> frame = object.bytes().subspan(object.group() ? 1 : 0);
+  if ((*decompressor_)->decompress(out, frame, pages_.dictionaries_.get(generation))) return {};
+  return Status::error(EIO, "allocator=zstd: a compressed page is damaged in memory");
+}
+
+Status PackedPages::Reader::load(PageWord word, Page page) {
+  switch (word.kind()) {
+    case PageKind::hole:
+      std::memset(page.data(), 0, kPageBytes);
+      return {};
+    case PageKind::filled: {
+      const uint32_t pattern = word.pattern();
+      for (size_t i = 0; i < kPageBytes; i += sizeof pattern) {
+        std::memcpy(page.data() + i, &pattern, sizeof pattern);
+      }
+      return {};
+    }
+    case PageKind::plain:
+      copy_from_shared(page.data(), word.page(), kPageBytes);
+      return {};
+    case PageKind::object:
+      return load_object(*word.stored(), word.generation(), page);
+    case PageKind::group:
+      break;
+  }
+  StoredObject* group = word.stored();
+  if (group != group_) {
+    group_ = nullptr;
+    if (Status status = load_object(*group, word.generation(), group_bytes_); !status.ok()) {
+      return status;
+    }
+    group_ = group;
+  }
+  std::memcpy(page.data(), group_bytes_.data() + word.index() * kPageBytes, kPageBytes);
+  const auto bit = static_cast<uint8_t>(1u << word.index());
+  if (std::atomic_ref(seen_pages(*group)).fetch_or(bit, std::memory_order_relaxed) & bit) {
+    hot_page_ = group->page() + word.index();
+  }
+  return {};
+}
+
+uint64_t PackedPages::memory_bytes() const {
+  return store_.held_bytes() + plain_.held_bytes() + dictionaries_.memory_bytes();
+}
+
+}  // namespace ramdisk

@@ -1,0 +1,147 @@
+// PackedPages: what a compressing disk keeps, page by page: compressed objects, plain pages and
+// patterns, under the words that stand for them.
+//
+// It makes, reads and drops words; who owns them (the page table) is not its business. What is
+// compressed is compressed with the current dictionary, if there is one.
+//
+// Thread contract: any thread; pinned where said, and for as long as a word found in the page table
+// is used.
+
+#ifndef RAMDISK_ALLOC_PACKED_PAGES_H
+#define RAMDISK_ALLOC_PACKED_PAGES_H
+
+#include <array>
+#include <atomic>
+#include <optional>
+#include <span>
+
+#include "alloc/page_word.h"
+#include "core/arena.h"
+#include "core/codec.h"
+#include "core/dictionaries.h"
+#include "core/object_store.h"
+#include "core/pool.h"
+#include "ramdisk/status.h"
+
+namespace ramdisk {
+
+class PackedPages {
+ public:
+  using Page = std::span<std::byte, kPageBytes>;
+  using Data = std::span<const std::byte, kPageBytes>;
+  using Buffer = std::array<std::byte, kPageBytes>;
+
+  PackedPages(MemorySource& memory, Epoch& epoch, int level);
+
+  // Takes what is needed to serve requests without further memory for contexts.
+  bool prepare();
+
+  // ---- compression
+
+  // The result of compressing a page, before it is stored. It is a user of its generation, so it
+  // has to be stored.
+  struct Packed {
+    std::span<const std::byte> bytes;  // of the buffer, or of the page if it did not compress
+    unsigned generation = 0;
+    bool plain() const { return bytes.size() == kPageBytes; }
+  };
+  Packed compress(Data page, Buffer& buffer);
+
+  // A word for the page; a hole when there is no memory. Pinned. The packed page is used up.
+  // store_moved() is for the cleaner, which may use the store's reserve.
+  PageWord store(uint64_t number, const Packed& packed) { return store(number, packed, false); }
+  PageWord store_moved(uint64_t number, const Packed& packed) {
+    return store(number, packed, true);
+  }
+
+  // How long the page would be with `dictionary`: for comparing dictionaries.
+  size_t packed_bytes(Data page, const Dictionary* dictionary);
+
+  // ---- pages as they are
+
+  // Whether compressing the page would most likely be for nothing: it looks like noise, and so did
+  // what was compressed last. Lets some pass, to find out when this changes.
+  bool looks_incompressible(Data page);
+
+  // The word of four bytes that fills the page over and over, if one does.
+  static std::optional<uint32_t> pattern_of(Data page);
+
+  // An unused page, not zeroed; nullptr when there is no memory.
+  std::byte* take_page() { return plain_.take(1).base; }
+  void give_back_page(std::byte* page) { plain_.give_back({page, 1, false}); }
+
+  // ---- all kinds
+
+  // Nothing refers to `word` any more; it came from store(), a hole, a pattern or a plain page.
+  // Pinned.
+  void drop(PageWord word);
+
+  // Reads pages, and keeps what it needs for that between them: a decompressor, the group that was
+  // read last. Lives no longer than the pin of its thread.
+  class Reader {
+   public:
+    explicit Reader(PackedPages& pages) : pages_(pages) {}
+    // Fills `page` with what `word` stands for. EIO if it is damaged in memory.
+    Status load(PageWord word, Page page);
+    // A page of a group that was read and had been read before.
+    std::optional<uint64_t> hot_page() const { return hot_page_; }
+
+   private:
+    Status load_object(const StoredObject& object, unsigned generation, std::span<std::byte> out);
+
+    PackedPages& pages_;
+    std::optional<Pool<Decompressor>::Lease> decompressor_;
+    const StoredObject* group_ = nullptr;
+    std::array<std::byte, StoredObject::kMaxGroupBytes> group_bytes_;
+    std::optional<uint64_t> hot_page_;
+  };
+
+  // ---- groups
+
+  // Stores `frame`, the pages of a group compressed together by someone else. A hole when there is
+  // no memory. Pinned. The caller is a user of the generation; the group is four more.
+  PageWord store_group(uint64_t first, std::span<const std::byte> frame, unsigned generation);
+
+  // The word for another copy of what `original` stands for, as yet unused.
+  PageWord word_for_copy(const StoredObject* copy, PageWord original);
+
+  // ---- what there is
+
+  ObjectStore& store() { return store_; }
+  Dictionaries& dictionaries() { return dictionaries_; }
+  // At most about so many bytes of plain pages come and go.
+  void expect_plain(uint64_t bytes) { plain_.set_keep({2 * bytes, 64}); }
+  void release_free_memory() {
+    store_.release_free();
+    plain_.release_free();
+  }
+  uint64_t memory_bytes() const;
+
+  // Pages that were compressed, and bytes that came out, since the start; both wrap around.
+  struct Totals {
+    uint64_t pages;
+    uint64_t bytes;
+  };
+  Totals totals() const {
+    return {packed_pages_.load(std::memory_order_relaxed),
+            packed_bytes_.load(std::memory_order_relaxed)};
+  }
+
+ private:
+  PageWord store(uint64_t number, const Packed& packed, bool moved);
+
+  Dictionaries dictionaries_;
+  Pool<Compressor> compressors_;
+  Pool<Decompressor> decompressors_;
+  ObjectStore store_;
+  Arena plain_;
+
+  std::atomic<uint32_t> failures_{0};  // pages in a row that did not compress
+  std::atomic<uint32_t> passed_{0};    // counts pages that looked incompressible
+  std::atomic<uint64_t> packed_pages_{0};
+  std::atomic<uint64_t> packed_bytes_{0};
+};
+
+}  // namespace ramdisk
+
+#endif

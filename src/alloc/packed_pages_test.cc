@@ -1,0 +1,223 @@
+// PackedPages and its words: every kind of page goes in and comes out, and what is dropped is gone.
+
+#include "alloc/packed_pages.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "conformance/data.h"
+#include "conformance/failing_memory.h"
+
+namespace ramdisk {
+namespace {
+
+using conformance::Bytes;
+using conformance::Data;
+using conformance::make_data;
+using conformance::Rng;
+
+constexpr unsigned kGroup = StoredObject::kGroupPages;
+
+PackedPages::Data view(const Bytes& page) {
+  return PackedPages::Data(page.data(), kPageBytes);
+}
+
+TEST(PageWord, FieldsDoNotTouchEachOther) {
+  const StoredObject object(4, 100, false);
+  const StoredObject group(4, 5000, true);
+  for (unsigned generation = 0; generation < Dictionaries::kGenerations; ++generation) {
+    const PageWord word = PageWord::object(&object, generation);
+    EXPECT_EQ(word.kind(), PageKind::object);
+    EXPECT_EQ(word.stored(), &object);
+    EXPECT_EQ(word.generation(), generation);
+    for (unsigned i = 0; i < kGroup; ++i) {
+      const PageWord member = PageWord::object(&group, generation).member(i);
+      EXPECT_EQ(member.kind(), PageKind::group);
+      EXPECT_EQ(member.stored(), &group);
+      EXPECT_EQ(member.generation(), generation);
+      EXPECT_EQ(member.index(), i);
+      EXPECT_EQ(member.bits() % 8, 0u);
+    }
+  }
+  for (const uint32_t pattern : {0u, 1u, 0x80000000u, 0xffffffffu}) {
+    EXPECT_EQ(PageWord::filled(pattern).kind(), PageKind::filled);
+    EXPECT_EQ(PageWord::filled(pattern).pattern(), pattern);
+    EXPECT_NE(PageWord::filled(pattern), PageWord());
+  }
+  alignas(8) std::byte page[8];
+  const PageWord plain = PageWord::plain(page);
+  EXPECT_FALSE(plain.queued() || plain.claimed() || plain.touched());
+  const PageWord all = plain.as_queued().as_claimed().as_touched();
+  EXPECT_TRUE(all.queued() && all.claimed() && all.touched());
+  EXPECT_EQ(all.page(), page);
+  EXPECT_EQ(all.kind(), PageKind::plain);
+  EXPECT_EQ(all.as_untouched().as_unclaimed(), plain.as_queued());
+  EXPECT_EQ(all.as_plain(), plain);
+}
+
+class PackedPagesTest : public testing::Test {
+ protected:
+  PackedPagesTest() { EXPECT_TRUE(pages_.prepare()); }
+  ~PackedPagesTest() override { EXPECT_EQ(memory_.misuse(), ""); }
+
+  PageWord store(uint64_t number, const Bytes& page) {
+    PackedPages::Buffer buffer;
+    const PackedPages::Packed packed = pages_.compress(view(page), buffer);
+    const Epoch::Guard guard(epoch_);
+    return pages_.store(number, packed);
+  }
+
+  Bytes load(PageWord word) {
+    const Epoch::Guard guard(epoch_);
+    PackedPages::Reader reader(pages_);
+    Bytes page(kPageBytes);
+    EXPECT_TRUE(reader.load(word, PackedPages::Page(page.data(), kPageBytes)).ok());
+    return page;
+  }
+
+  void drop(PageWord word) {
+    const Epoch::Guard guard(epoch_);
+    pages_.drop(word);
+  }
+
+  // Compresses four pages together, as the background does.
+  PageWord store_group(uint64_t first, const Bytes& pages) {
+    const auto compressor = Compressor::make(6, pages.size());
+    Bytes frame(pages.size());
+    const size_t length = compressor->compress(std::span(frame).subspan(1), pages, nullptr);
+    EXPECT_GT(length, 0u);
+    const Epoch::Guard guard(epoch_);
+    return pages_.store_group(first, std::span(frame).first(length + 1), 0);
+  }
+
+  conformance::FailingMemory memory_;
+  Epoch epoch_;
+  PackedPages pages_{memory_, epoch_, 3};
+  Rng rng_{51};
+};
+
+TEST_F(PackedPagesTest, EveryKindOfDataComesBack) {
+  for (const Data kind : {Data::text, Data::random, Data::mixed}) {
+    const Bytes page = make_data(kPageBytes, kind, rng_);
+    const PageWord word = store(7, page);
+    EXPECT_EQ(word.kind(), kind == Data::random ? PageKind::plain : PageKind::object);
+    EXPECT_EQ(load(word), page);
+    drop(word);
+  }
+  EXPECT_EQ(load(PageWord()), Bytes(kPageBytes));
+  EXPECT_EQ(pages_.store().pages(), 0u);
+}
+
+TEST_F(PackedPagesTest, PagesOfOneWord) {
+  Bytes page(kPageBytes);
+  for (const uint32_t pattern : {0u, 1u, 0xdeadbeefu}) {
+    for (size_t i = 0; i < kPageBytes; i += 4) std::memcpy(page.data() + i, &pattern, 4);
+    ASSERT_EQ(PackedPages::pattern_of(view(page)), pattern);
+    EXPECT_EQ(load(PageWord::filled(pattern)), page);
+    for (const size_t other : {size_t{0}, size_t{5}, size_t{2048}, kPageBytes - 1}) {
+      Bytes changed = page;
+      changed[other] ^= std::byte{1};
+      EXPECT_EQ(PackedPages::pattern_of(view(changed)), std::nullopt) << other;
+    }
+  }
+}
+
+// Noise is recognised when there has been some, and nothing else is taken for it.
+TEST_F(PackedPagesTest, NoiseIsRecognised) {
+  const auto share = [&](Data kind) {
+    int found = 0;
+    for (int i = 0; i < 100; ++i) {
+      const Bytes page = make_data(kPageBytes, kind, rng_);
+      if (pages_.looks_incompressible(view(page))) ++found;
+    }
+    return found;
+  };
+  EXPECT_EQ(share(Data::random), 0) << "nothing has been compressed yet";
+  const auto compress = [&](Data kind) {
+    const Bytes page = make_data(kPageBytes, kind, rng_);
+    PackedPages::Buffer buffer;
+    const PackedPages::Packed packed = pages_.compress(view(page), buffer);
+    pages_.dictionaries().leave(packed.generation);
+  };
+  for (int i = 0; i < 4; ++i) compress(Data::random);
+  EXPECT_GE(share(Data::random), 90);
+  EXPECT_LT(share(Data::random), 100) << "some have to be tried";
+  EXPECT_EQ(share(Data::text), 0);
+  compress(Data::text);
+  EXPECT_EQ(share(Data::random), 0);
+}
+
+TEST_F(PackedPagesTest, GroupsGoPageByPage) {
+  const Bytes pages = make_data(kGroup * kPageBytes, Data::text, rng_);
+  const PageWord group = store_group(8, pages);
+  ASSERT_EQ(group.kind(), PageKind::group);
+  EXPECT_EQ(pages_.store().pages(), kGroup);
+  for (unsigned i = 0; i < kGroup; ++i) {
+    const auto begin = pages.begin() + static_cast<ptrdiff_t>(i * kPageBytes);
+    EXPECT_EQ(load(group.member(i)), Bytes(begin, begin + kPageBytes));
+    drop(group.member(i));
+    EXPECT_EQ(pages_.store().pages(), kGroup - 1 - i);
+  }
+}
+
+TEST_F(PackedPagesTest, APageOfAGroupIsHotWhenItIsReadAgain) {
+  const PageWord group = store_group(4, make_data(kGroup * kPageBytes, Data::text, rng_));
+  const auto hot = [&](unsigned index) {
+    const Epoch::Guard guard(epoch_);
+    PackedPages::Reader reader(pages_);
+    PackedPages::Buffer page;
+    EXPECT_TRUE(reader.load(group.member(index), page).ok());
+    return reader.hot_page();
+  };
+  for (unsigned i = 0; i < kGroup; ++i) EXPECT_EQ(hot(i), std::nullopt);
+  EXPECT_EQ(hot(2), uint64_t{4 + 2});
+}
+
+TEST_F(PackedPagesTest, NoMemoryIsAHole) {
+  memory_.fail_from(0);
+  EXPECT_EQ(store(1, make_data(kPageBytes, Data::text, rng_)), PageWord());
+  EXPECT_EQ(store(1, make_data(kPageBytes, Data::random, rng_)), PageWord());
+  memory_.allow();
+  EXPECT_NE(store(1, make_data(kPageBytes, Data::text, rng_)), PageWord());
+}
+
+// Dictionaries: what was compressed with an old one stays readable, and holds it.
+TEST_F(PackedPagesTest, GenerationsLiveAsLongAsTheirPages) {
+  const auto install = [&] {
+    auto dictionary = Dictionary::collect(make_data(300 * kPageBytes, Data::text, rng_), 3);
+    ASSERT_TRUE(dictionary);
+    const Epoch::Guard guard(epoch_);
+    ASSERT_TRUE(pages_.dictionaries().install(std::move(dictionary)));
+  };
+  std::vector<std::pair<PageWord, Bytes>> stored;
+  for (int generation = 0; generation < 3; ++generation) {
+    for (int i = 0; i < 20; ++i) {
+      // Noise in between: contexts must not keep the old dictionary because of it.
+      store(0, make_data(kPageBytes, Data::random, rng_));
+      Bytes page = make_data(kPageBytes, Data::text, rng_);
+      const PageWord word = store(1, page);
+      EXPECT_EQ(word.generation(), static_cast<unsigned>(generation));
+      stored.emplace_back(word, std::move(page));
+    }
+    install();
+  }
+  const auto sweep = [&] {
+    {
+      const Epoch::Guard guard(epoch_);
+      pages_.dictionaries().sweep();
+    }
+    epoch_.collect();
+  };
+  sweep();
+  for (const auto& [word, page] : stored) EXPECT_EQ(load(word), page);
+  for (const auto& [word, page] : stored) drop(word);
+  sweep();
+  EXPECT_EQ(pages_.dictionaries().get(1), nullptr);
+  EXPECT_EQ(pages_.dictionaries().get(2), nullptr);
+}
+
+}  // namespace
+}  // namespace ramdisk

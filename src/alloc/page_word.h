@@ -1,0 +1,91 @@
+// PageWord: what a word of the zstd disk's page table says about its page.
+//
+//   bits 63-60  kind                      54  queued
+//        59-57  generation of dictionary  53  claimed
+//        56-55  index in the group        52  touched
+//        47-3   address, or 34-3 pattern  2-0 the page table's own
+//
+// Addresses of user space have at most 47 bits on the systems this runs on, and are multiples of 8.
+
+#ifndef RAMDISK_ALLOC_PAGE_WORD_H
+#define RAMDISK_ALLOC_PAGE_WORD_H
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/dictionaries.h"
+#include "core/object_store.h"
+
+namespace ramdisk {
+
+enum class PageKind : unsigned {
+  hole,    // reads as zeroes
+  filled,  // one word of four bytes over and over: in the page table itself
+  plain,   // a page of memory, as it is
+  object,  // compressed by itself
+  group,   // compressed together with its neighbours
+};
+
+class PageWord {
+ public:
+  PageWord() = default;  // a hole
+  explicit PageWord(uint64_t bits) : bits_(bits) {}
+
+  static PageWord filled(uint32_t pattern) {
+    return PageWord(with_kind(PageKind::filled) | uint64_t{pattern} << 3);
+  }
+  static PageWord plain(std::byte* page) {
+    return PageWord(with_kind(PageKind::plain) | reinterpret_cast<uintptr_t>(page));
+  }
+  static PageWord object(const StoredObject* object, unsigned generation) {
+    return PageWord(with_kind(object->group() ? PageKind::group : PageKind::object) |
+                    uint64_t{generation} << kGenerationShift | reinterpret_cast<uintptr_t>(object));
+  }
+  PageWord member(unsigned index) const { return PageWord(bits_ | uint64_t{index} << kIndexShift); }
+
+  uint64_t bits() const { return bits_; }
+  bool operator==(const PageWord&) const = default;
+
+  PageKind kind() const { return static_cast<PageKind>(bits_ >> kKindShift); }
+  bool compressed() const { return kind() == PageKind::object || kind() == PageKind::group; }
+
+  // filled
+  uint32_t pattern() const { return static_cast<uint32_t>(bits_ >> 3); }
+  // plain
+  std::byte* page() const { return reinterpret_cast<std::byte*>(address()); }
+  // object and group
+  StoredObject* stored() const { return reinterpret_cast<StoredObject*>(address()); }
+  unsigned generation() const { return bits_ >> kGenerationShift & 7; }
+  unsigned index() const { return bits_ >> kIndexShift & 3; }  // within the group
+
+  // Plain pages that are to be compressed later. queued: is in the queue for that. claimed: someone
+  // is compressing it. touched: written since it was queued or claimed.
+  bool queued() const { return bits_ & kQueued; }
+  bool claimed() const { return bits_ & kClaimed; }
+  bool touched() const { return bits_ & kTouched; }
+  PageWord as_queued() const { return PageWord(bits_ | kQueued); }
+  PageWord as_claimed() const { return PageWord(bits_ | kClaimed); }
+  PageWord as_touched() const { return PageWord(bits_ | kTouched); }
+  PageWord as_untouched() const { return PageWord(bits_ & ~kTouched); }
+  PageWord as_unclaimed() const { return PageWord(bits_ & ~kClaimed); }
+  PageWord as_plain() const { return plain(page()); }
+
+ private:
+  static constexpr unsigned kKindShift = 60;
+  static constexpr unsigned kGenerationShift = 57;
+  static constexpr unsigned kIndexShift = 55;
+  static constexpr uint64_t kQueued = uint64_t{1} << 54;
+  static constexpr uint64_t kClaimed = uint64_t{1} << 53;
+  static constexpr uint64_t kTouched = uint64_t{1} << 52;
+  static constexpr uint64_t kAddress = (uint64_t{1} << 48) - 8;
+  static_assert(Dictionaries::kGenerations <= 8 && StoredObject::kGroupPages <= 4);
+
+  static uint64_t with_kind(PageKind kind) { return static_cast<uint64_t>(kind) << kKindShift; }
+  uintptr_t address() const { return static_cast<uintptr_t>(bits_ & kAddress); }
+
+  uint64_t bits_ = 0;
+};
+
+}  // namespace ramdisk
+
+#endif

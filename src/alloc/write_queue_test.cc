@@ -1,0 +1,156 @@
+// WriteQueue: how many may wait, who comes next, and when.
+
+#include "alloc/write_queue.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <vector>
+
+#include "conformance/data.h"
+#include "unit/threads.h"
+
+namespace ramdisk {
+namespace {
+
+using conformance::Rng;
+using conformance::scaled;
+
+bool put(WriteQueue& queue, uint64_t page) {
+  return queue.admit() && (queue.push(page), true);
+}
+
+std::vector<uint64_t> pop_all(WriteQueue& queue) {
+  std::vector<uint64_t> pages;
+  while (const auto page = queue.pop()) {
+    pages.push_back(*page);
+    queue.leave();
+  }
+  return pages;
+}
+
+TEST(WriteQueue, NothingWaitsWithoutALimit) {
+  WriteQueue queue;
+  EXPECT_FALSE(queue.has_room());
+  EXPECT_FALSE(queue.admit());
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(queue.pop(), std::nullopt);
+  queue.tick();
+}
+
+TEST(WriteQueue, NoMoreThanTheLimit) {
+  WriteQueue queue;
+  for (const size_t limit : {1, 3, 256, 257, 1000}) {
+    queue.set_limit(limit);
+    size_t admitted = 0;
+    while (put(queue, admitted)) ++admitted;
+    EXPECT_EQ(queue.size(), limit);
+    queue.set_limit(limit / 2);
+    EXPECT_FALSE(queue.admit());
+    queue.tick();
+    queue.tick();
+    EXPECT_EQ(pop_all(queue).size(), limit);
+    EXPECT_TRUE(queue.empty());
+  }
+}
+
+TEST(WriteQueue, OldestFirstBeyondAQuarterOnceHalfFull) {
+  WriteQueue queue;
+  queue.set_limit(100);
+  EXPECT_TRUE(queue.admit());
+  EXPECT_TRUE(queue.push(0)) << "the first page";
+  for (uint64_t page = 1; page < 50; ++page) {
+    ASSERT_TRUE(queue.admit());
+    EXPECT_FALSE(queue.push(page));
+  }
+  EXPECT_EQ(queue.pop(), std::nullopt) << "half full is not more than half full";
+  ASSERT_TRUE(queue.admit());
+  EXPECT_TRUE(queue.push(50));
+  ASSERT_TRUE(queue.admit());
+  EXPECT_FALSE(queue.push(51)) << "said once";
+  const std::vector<uint64_t> pages = pop_all(queue);
+  ASSERT_EQ(pages.size(), 27u);
+  for (uint64_t page = 0; page < 27; ++page) EXPECT_EQ(pages[page], page);
+  EXPECT_EQ(queue.size(), 25u);
+  ASSERT_TRUE(put(queue, 52));
+  EXPECT_EQ(queue.pop(), std::nullopt);
+}
+
+TEST(WriteQueue, WhatHasWaitedForATickGoes) {
+  WriteQueue queue;
+  queue.set_limit(1000);
+  ASSERT_TRUE(put(queue, 1));
+  queue.tick();
+  EXPECT_EQ(queue.pop(), std::nullopt);
+  ASSERT_TRUE(put(queue, 2));
+  queue.tick();
+  EXPECT_EQ(queue.pop(), 1u);
+  EXPECT_EQ(queue.pop(), std::nullopt);
+  EXPECT_EQ(queue.size(), 2u) << "1 counts still";
+  queue.push(1);  // again
+  queue.tick();
+  EXPECT_EQ(queue.pop(), 2u);
+  EXPECT_EQ(queue.pop(), std::nullopt);
+  queue.tick();
+  EXPECT_EQ(queue.pop(), 1u);
+  queue.leave();
+  queue.leave();
+  EXPECT_TRUE(queue.empty());
+}
+
+// The ring grows while it is turned.
+TEST(WriteQueue, OrderSurvivesGrowth) {
+  Rng rng(1);
+  WriteQueue queue;
+  queue.set_limit(5000);
+  uint64_t pushed = 0;
+  uint64_t popped = 0;
+  for (const size_t most : {100, 300, 1000, 4000}) {
+    for (int step = 0; step < 10000; ++step) {
+      if (queue.size() < most && rng.chance(60)) {
+        ASSERT_TRUE(put(queue, pushed));
+        ++pushed;
+      } else if (const auto page = queue.pop()) {
+        ASSERT_EQ(*page, popped++);
+        queue.leave();
+      } else if (rng.chance(10)) {
+        queue.tick();
+      }
+    }
+  }
+}
+
+TEST(WriteQueueThreads, EachPageComesOutOnce) {
+  for (const int threads : {1, 6}) {
+    WriteQueue queue;
+    queue.set_limit(600);
+    const int each = scaled(20000);
+    std::atomic<int> left{threads * each};
+    std::vector<std::atomic<int>> seen(static_cast<size_t>(threads * each));
+    unit::run_threads(threads, [&](int i) {
+      Rng rng(static_cast<uint64_t>(i) + 1);
+      int next = i * each;
+      while (left > 0) {
+        if (next < (i + 1) * each && rng.chance(60) && put(queue, static_cast<uint64_t>(next))) {
+          ++next;
+        } else if (const auto page = queue.pop()) {
+          if (rng.chance(10)) {
+            queue.push(*page);
+          } else {
+            ++seen[*page];
+            queue.leave();
+            --left;
+          }
+        } else {
+          queue.tick();
+        }
+        ASSERT_LE(queue.size(), 600u);
+      }
+    });
+    for (const auto& count : seen) ASSERT_EQ(count, 1);
+    EXPECT_TRUE(queue.empty());
+  }
+}
+
+}  // namespace
+}  // namespace ramdisk

@@ -1,0 +1,75 @@
+#include "core/dictionaries.h"
+
+namespace ramdisk {
+
+Dictionaries::Dictionaries(Epoch& epoch) : epoch_(epoch) {
+  slots_[0].state = State::used;
+  epoch_.add_reclaimer(this);
+}
+
+Dictionaries::~Dictionaries() {
+  for (Slot& slot : slots_) delete slot.dictionary.load(std::memory_order_relaxed);
+}
+
+// Counts itself first and looks again: sweep() looks at the users only after another generation has
+// become current, so either it sees this one or this one sees the other. (All accesses are
+// sequentially consistent.)
+unsigned Dictionaries::join() noexcept {
+  for (;;) {
+    const unsigned generation = current_.load(std::memory_order_seq_cst);
+    join(generation);
+    if (current_.load(std::memory_order_seq_cst) == generation) return generation;
+    leave(generation);
+  }
+}
+
+void Dictionaries::join(unsigned generation) noexcept {
+  if (generation > 0) slots_[generation].users.fetch_add(1, std::memory_order_seq_cst);
+}
+
+void Dictionaries::leave(unsigned generation) noexcept {
+  if (generation > 0) slots_[generation].users.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+bool Dictionaries::install(std::unique_ptr<Dictionary> dictionary) {
+  unsigned generation = 0;
+  if (dictionary) {
+    generation = 1;
+    while (slots_[generation].state.load(std::memory_order_acquire) != State::free) {
+      if (++generation == kGenerations) return false;
+    }
+    Slot& slot = slots_[generation];
+    memory_.fetch_add(dictionary->memory_bytes(), std::memory_order_relaxed);
+    slot.dictionary.store(dictionary.release(), std::memory_order_release);
+    slot.state.store(State::used, std::memory_order_relaxed);
+  }
+  current_.store(generation, std::memory_order_seq_cst);
+  return true;
+}
+
+void Dictionaries::sweep() {
+  const unsigned current = current_.load(std::memory_order_relaxed);
+  for (unsigned generation = 1; generation < kGenerations; ++generation) {
+    Slot& slot = slots_[generation];
+    if (generation == current || slot.state.load(std::memory_order_relaxed) != State::used ||
+        slot.users.load(std::memory_order_seq_cst) != 0) {
+      continue;
+    }
+    slot.list = epoch_.retire_list();
+    slot.state.store(State::retired, std::memory_order_release);
+  }
+}
+
+void Dictionaries::reclaim(size_t index) noexcept {
+  for (Slot& slot : slots_) {
+    if (slot.state.load(std::memory_order_acquire) != State::retired || slot.list != index) {
+      continue;
+    }
+    const Dictionary* dictionary = slot.dictionary.exchange(nullptr, std::memory_order_relaxed);
+    memory_.fetch_sub(dictionary->memory_bytes(), std::memory_order_relaxed);
+    delete dictionary;
+    slot.state.store(State::free, std::memory_order_release);
+  }
+}
+
+}  // namespace ramdisk
