@@ -49,13 +49,15 @@ void ZstdAllocator::stop() {
   workers_.stop();
 }
 
-// Publishes `word` in place of what the slot holds, and unlocks it.
+// Publishes `word` in place of what the slot holds, and unlocks it. A page is counted before others
+// can trim it, and until it is trimmed: the count never falls below 0.
 void ZstdAllocator::swap(Slot& slot, PageWord word) {
   const PageWord old(slot.payload());
-  slot.unlock(word.bits());
   const bool was_hole = old == PageWord();
   const bool is_hole = word == PageWord();
-  if (was_hole != is_hole) stored_pages_.fetch_add(was_hole ? 1 : -1, std::memory_order_relaxed);
+  if (was_hole && !is_hole) stored_pages_.fetch_add(1, std::memory_order_relaxed);
+  slot.unlock(word.bits());
+  if (!was_hole && is_hole) stored_pages_.fetch_sub(1, std::memory_order_relaxed);
   pages_.drop(old);
 }
 
