@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 
+#include "core/cpus.h"
 #include "core/shared_bytes.h"
 
 namespace ramdisk {
@@ -12,7 +12,7 @@ namespace {
 
 // More than CPUs, so that a thread that lost its CPU does not keep the others from theirs.
 size_t contexts() {
-  return size_t{2} * std::max(1u, std::thread::hardware_concurrency());
+  return 2 * cpus();
 }
 
 // A frame that saves less than this is not worth the time to decompress it.
@@ -59,14 +59,10 @@ bool PackedPages::prepare() {
 
 PackedPages::Packed PackedPages::compress(Data page, Buffer& buffer) {
   const unsigned generation = dictionaries_.join();
-  const size_t length = [&] {
-    const Pool<Compressor>::Lease compressor(compressors_);
-    return compressor->compress(std::span(buffer).first(kPageBytes - kLeastGain), page,
-                                dictionaries_.get(generation));
-  }();
+  const size_t length = shorten(page, buffer, dictionaries_.get(generation));
   packed_pages_.fetch_add(1, std::memory_order_relaxed);
-  packed_bytes_.fetch_add(length ? length : kPageBytes, std::memory_order_relaxed);
-  if (length == 0) {
+  packed_bytes_.fetch_add(length, std::memory_order_relaxed);
+  if (length == kPageBytes) {
     failures_.fetch_add(1, std::memory_order_relaxed);
     dictionaries_.leave(generation);
     return {page, 0};
@@ -77,6 +73,11 @@ PackedPages::Packed PackedPages::compress(Data page, Buffer& buffer) {
 
 size_t PackedPages::packed_bytes(Data page, const Dictionary* dictionary) {
   Buffer buffer;
+  return shorten(page, buffer, dictionary);
+}
+
+// The length of the frame in `buffer`; kPageBytes if there is none worth keeping.
+size_t PackedPages::shorten(Data page, Buffer& buffer, const Dictionary* dictionary) {
   const Pool<Compressor>::Lease compressor(compressors_);
   const size_t length =
       compressor->compress(std::span(buffer).first(kPageBytes - kLeastGain), page, dictionary);
@@ -84,12 +85,7 @@ size_t PackedPages::packed_bytes(Data page, const Dictionary* dictionary) {
 }
 
 PageWord PackedPages::store(uint64_t number, const Packed& packed, bool moved) {
-  if (packed.plain()) {
-    std::byte* page = take_page();
-    if (!page) return {};
-    std::memcpy(page, packed.bytes.data(), kPageBytes);
-    return PageWord::plain(page);
-  }
+  if (packed.plain()) return store_plain(packed.bytes.first<kPageBytes>());
   const StoredObject* object =
       moved ? store_.add_moved(number, packed.bytes) : store_.add(number, packed.bytes);
   if (object) return PageWord::object(object, packed.generation);
@@ -111,6 +107,13 @@ PageWord PackedPages::word_for_copy(const StoredObject* copy, PageWord original)
 }
 
 // ---- pages as they are
+
+PageWord PackedPages::store_plain(Data page) {
+  std::byte* copy = plain_.take(1).base;
+  if (!copy) return {};
+  copy_to_shared(copy, page.data(), kPageBytes);
+  return PageWord::plain(copy);
+}
 
 bool PackedPages::looks_incompressible(Data page) {
   constexpr uint32_t kInARow = 4;

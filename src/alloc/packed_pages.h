@@ -66,9 +66,8 @@ class PackedPages {
   // The word of four bytes that fills the page over and over, if one does.
   static std::optional<uint32_t> pattern_of(Data page);
 
-  // An unused page, not zeroed; nullptr when there is no memory.
-  std::byte* take_page() { return plain_.take(1).base; }
-  void give_back_page(std::byte* page) { plain_.give_back({page, 1, false}); }
+  // A word for a copy of the page as it is; a hole when there is no memory.
+  PageWord store_plain(Data page);
 
   // ---- all kinds
 
@@ -128,6 +127,7 @@ class PackedPages {
   }
 
  private:
+  size_t shorten(Data page, Buffer& buffer, const Dictionary* dictionary);
   PageWord store(uint64_t number, const Packed& packed, bool moved);
 
   Dictionaries dictionaries_;

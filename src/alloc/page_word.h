@@ -69,6 +69,7 @@ class PageWord {
   PageWord as_untouched() const { return PageWord(bits_ & ~kTouched); }
   PageWord as_unclaimed() const { return PageWord(bits_ & ~kClaimed); }
   PageWord as_plain() const { return plain(page()); }
+  PageWord written_in_place() const { return queued() ? as_touched() : *this; }
 
  private:
   static constexpr unsigned kKindShift = 60;

@@ -6,10 +6,10 @@
 
 #include <climits>
 #include <cstring>
-#include <thread>
 
 #include "alloc/extent_merger.h"
 #include "alloc/zero_run.h"
+#include "core/cpus.h"
 #include "core/memory_lock.h"
 #include "core/shared_bytes.h"
 
@@ -39,8 +39,7 @@ Status ZstdAllocator::after_fork() {
   // Training takes some megabytes for a moment. glibc would learn from that to keep them.
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
 #endif
-  const size_t cpus = std::max(1u, std::thread::hardware_concurrency());
-  if (workers_.start(cpus, [this](size_t worker) { return work(worker); }) == 0) return {};
+  if (workers_.start(cpus(), [this](size_t worker) { return work(worker); }) == 0) return {};
   limit_queue();
   return {};
 }
@@ -64,14 +63,13 @@ void ZstdAllocator::swap(Slot& slot, PageWord word) {
 // The same with a copy of `page` that is to be compressed later. False if that cannot be had.
 bool ZstdAllocator::swap_queued(Slot& slot, Data page) {
   if (!queue_.admit()) return false;
-  std::byte* copy = pages_.take_page();
-  if (!copy) {
+  const PageWord copy = pages_.store_plain(page);
+  if (copy == PageWord()) {
     queue_.leave();
     return false;
   }
-  copy_to_shared(copy, page.data(), kPageBytes);
   const uint64_t number = slot.page();
-  swap(slot, PageWord::plain(copy).as_queued());
+  swap(slot, copy.as_queued());
   if (queue_.push(number)) workers_.wake();
   return true;
 }
@@ -200,14 +198,13 @@ bool ZstdAllocator::write_plain(Slot& slot, Data page, bool incompressible) {
   const PageWord old(slot.payload());
   if (old.kind() == PageKind::plain && (incompressible || old.queued())) {
     copy_to_shared(old.page(), page.data(), kPageBytes);
-    slot.unlock((old.queued() ? old.as_touched() : old).bits());
+    slot.unlock(old.written_in_place().bits());
     return true;
   }
   if (!incompressible) return swap_queued(slot, page);
-  std::byte* copy = pages_.take_page();
-  if (!copy) return false;
-  copy_to_shared(copy, page.data(), kPageBytes);
-  swap(slot, PageWord::plain(copy));
+  const PageWord copy = pages_.store_plain(page);
+  if (copy == PageWord()) return false;
+  swap(slot, copy);
   return true;
 }
 
@@ -221,7 +218,7 @@ Status ZstdAllocator::write_part(const PagePart& part, const std::byte* data) {
   if (old.kind() == PageKind::plain) {
     copy_to_shared(old.page() + part.offset, data, part.length);
     const bool wait = !old.queued() && queue_.admit();  // it may compress by now
-    slot.unlock((wait ? old.as_queued() : old.queued() ? old.as_touched() : old).bits());
+    slot.unlock((wait ? old.as_queued() : old.written_in_place()).bits());
     if (wait && queue_.push(part.page)) workers_.wake();
     return {};
   }
@@ -281,7 +278,7 @@ Status ZstdAllocator::zero_part(const PagePart& part) {
       if (is_zero_shared(old.page(), kPageBytes)) {
         swap(slot, PageWord());
       } else {
-        slot.unlock((old.queued() ? old.as_touched() : old).bits());
+        slot.unlock(old.written_in_place().bits());
       }
       return {};
     }

@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/cpus.h"
+
 namespace ramdisk {
 
 bool populate_in_parallel(MemorySource& memory, std::byte* base, size_t bytes) {
@@ -26,7 +28,7 @@ bool populate_in_parallel(MemorySource& memory, std::byte* base, size_t bytes) {
   };
   std::vector<std::jthread> helpers;
   try {
-    const size_t threads = std::min<size_t>(pieces, std::thread::hardware_concurrency());
+    const size_t threads = std::min(pieces, cpus());
     while (helpers.size() + 1 < threads) helpers.emplace_back(work);
   } catch (const std::exception&) {
     // The pieces are done all the same, only later.
