@@ -95,13 +95,8 @@ class ZstdAllocator final : public Allocator {
   bool clean_segment(bool eager);
   void clean(int segments);
   bool move_object(const StoredObject& object, Cursor& cursor);
-  bool move_group(const StoredObject& group, Cursor& cursor);
-  void unpack(uint64_t number, Reader& reader);
-  bool unpack_page(uint64_t number, PageWord word, Reader& reader, Cursor& cursor,
-                   bool for_cleaner);
 
-  bool train_if_due();
-  void train(bool quickly);
+  // ---- groups (zstd_groups.cc)
 
   Workers::Rest regroup_some();
   PageTable::Settled find_settled();
@@ -109,6 +104,16 @@ class ZstdAllocator final : public Allocator {
   void end_regrouping();
   void regroup(uint64_t first);
   bool make_group(uint64_t first, Reader& reader, Cursor& cursor);
+  bool move_group(const StoredObject& group, Cursor& cursor);
+  void unpack(uint64_t number, Reader& reader);
+  bool unpack_page(uint64_t number, PageWord word, Reader& reader, Cursor& cursor,
+                   bool for_cleaner);
+
+  // ---- dictionaries (zstd_training.cc)
+
+  void watch_data(PackedPages::Totals totals);
+  bool train_if_due();
+  void train(bool quickly);
 
   // Dictionaries are made when so many pages have been compressed.
   static constexpr uint64_t kFirstTraining = RecentPages::kMost;

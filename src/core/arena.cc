@@ -6,51 +6,14 @@
 #include <new>
 #include <utility>
 
+#include "core/arena_slab.h"
+
 namespace ramdisk {
 
-// Lives in the first bytes of the slab. Bit i of a bitmap speaks of block i.
-struct Arena::Slab {
-  Bitmap free{};    // can be taken
-  Bitmap dirty{};   // subset of free: holds old data
-  Bitmap absent{};  // subset of free, disjoint from dirty: takes no memory, reads as zeroes
-  std::array<Bitmap, Epoch::kEpochs> retired{};
-
-  std::array<Link, kLists> links;
-  std::array<Slab*, Epoch::kEpochs> next_limbo{};
-  std::array<uint32_t, Epoch::kEpochs> retired_count{};
-  Slab* next_dropped = nullptr;
-  uint32_t free_count = 0;
-  uint32_t dirty_count = 0;
-  uint32_t absent_count = 0;
-  uint32_t ready_blocks = 0;  // blocks that have ever been populated: all but in the first slab
-  size_t ready_bytes = 0;     // of the slab, from its start
-};
-
-namespace {
-
-uint32_t count_bits(uint64_t word) {
-  return static_cast<uint32_t>(std::popcount(word));
-}
-
-bool test(const auto& bitmap, size_t i) {
-  return bitmap[i / 64] >> (i % 64) & 1;
-}
-
-// The bits from `first` on that lie in one word of a bitmap, `end` excluded.
-struct Part {
-  size_t word;
-  uint64_t mask;
-  size_t count;
-};
-
-Part part_of_range(size_t first, size_t end) {
-  const size_t bit = first % 64;
-  const size_t count = std::min(end - first, 64 - bit);
-  const uint64_t ones = count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
-  return {first / 64, ones << bit, count};
-}
-
-}  // namespace
+using arena_bits::count_bits;
+using arena_bits::Part;
+using arena_bits::part_of_range;
+using arena_bits::test;
 
 Arena::Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes, Keep keep, Growth growth)
     : memory_(memory),
@@ -367,90 +330,6 @@ void Arena::reclaim(size_t index) noexcept {
   }
   unmap_chain(dropped);
   if (purge_now) purge(false);
-}
-
-// ---- dirty memory
-
-// What invariant 3 allows, in bytes.
-uint64_t Arena::dirty_limit() const {
-  return keep_.bytes + taken_ * block_bytes_ / keep_.part;
-}
-
-// Gives dirty blocks back to the system, slab by slab, until half of the allowance is free again,
-// or there is none left. The blocks are out of the bitmaps meanwhile, so the slab cannot become
-// empty and vanish.
-void Arena::purge(bool all) noexcept {
-  for (;;) {
-    Slab* slab = nullptr;
-    Bitmap blocks;
-    {
-      MutexLock lock(mutex_);
-      slab = heads_[kDirty];
-      if (!slab || !can_purge()) return;
-      if (!all && dirty_ * block_bytes_ <= dirty_limit() / 2) return;
-      blocks = slab->dirty;
-      for (size_t w = 0; w < words_; ++w) clear_free(slab, w, blocks[w]);
-    }
-    const bool clean = discard_blocks(slab, blocks);
-    Slab* dropped = nullptr;
-    {
-      MutexLock lock(mutex_);
-      for (size_t w = 0; w < words_; ++w) {
-        set_free(slab, w, blocks[w], !clean);
-        if (clean) set_absent(slab, w, blocks[w]);
-      }
-      if (!clean) discard_works_ = false;
-      dropped = drop_if_empty(slab, nullptr);
-    }
-    unmap_chain(dropped);
-  }
-}
-
-void Arena::set_keep(Keep keep) {
-  MutexLock lock(mutex_);
-  keep_ = keep;
-}
-
-void Arena::release_free() noexcept {
-  Slab* dropped = nullptr;
-  {
-    MutexLock lock(mutex_);
-    dropped = std::exchange(spare_, nullptr);
-    if (dropped) {
-      unlink(dropped);
-      dropped->next_dropped = nullptr;
-    }
-    if (can_purge()) make_all_dirty();
-  }
-  unmap_chain(dropped);
-  purge(true);
-}
-
-// Counts what is free and present as dirty, though it is clean, so that it is purged.
-void Arena::make_all_dirty() {
-  for (Slab* slab = heads_[kUsable]; slab; slab = slab->links[kUsable].next) {
-    uint32_t count = 0;
-    for (size_t w = 0; w < words_; ++w) {
-      const uint64_t clean = slab->free[w] & ~slab->dirty[w] & ~slab->absent[w];
-      slab->dirty[w] |= clean;
-      count += count_bits(clean);
-    }
-    if (count > 0 && slab->dirty_count == 0) push(slab, kDirty);
-    slab->dirty_count += count;
-    dirty_ += count;
-  }
-}
-
-// False if any part could not be discarded; then all of it counts as dirty.
-bool Arena::discard_blocks(Slab* slab, const Bitmap& blocks) noexcept {
-  memory_.expect_holes(slab, kSlabBytes);
-  for (size_t i = 0; i < blocks_;) {
-    size_t count = 0;
-    while (i + count < blocks_ && test(blocks, i + count)) ++count;
-    if (count > 0 && !memory_.discard(address_of(slab, i), count * block_bytes_)) return false;
-    i += count + 1;
-  }
-  return true;
 }
 
 }  // namespace ramdisk
