@@ -52,6 +52,12 @@ void PageTable::wake(Word& word) noexcept {
   word.notify_all();
 }
 
+// False: there is no such directory.
+bool PageTable::Cursor::go_to(uint64_t key) {
+  if (!directory_ || directory_->key != key) directory_ = table_.find(key);
+  return directory_ != nullptr;
+}
+
 PageTable::Slot PageTable::Cursor::lock(uint64_t page) {
   return lock(page, true);
 }
@@ -63,8 +69,7 @@ PageTable::Slot PageTable::Cursor::lock_existing(uint64_t page) {
 PageTable::Slot PageTable::Cursor::lock(uint64_t page, bool create) {
   const uint64_t key = page >> kDirectoryShift;
   for (;;) {
-    if (!directory_ || directory_->key != key) directory_ = table_.find(key);
-    if (!directory_ && create) directory_ = table_.find_or_create(key);
+    if (!go_to(key) && create) directory_ = table_.find_or_create(key);
     if (!directory_) return {};
     table_.note_use(directory_);
     if (lock_word(directory_->words[page % kDirectoryPages])) return {directory_, page};
@@ -77,15 +82,13 @@ PageTable::Slot PageTable::Cursor::lock(uint64_t page, bool create) {
 
 uint64_t PageTable::Cursor::peek(uint64_t page) {
   const uint64_t key = page >> kDirectoryShift;
-  if (!directory_ || directory_->key != key) directory_ = table_.find(key);
-  if (!directory_) return 0;
+  if (!go_to(key)) return 0;
   return payload_of(directory_->words[page % kDirectoryPages].load(std::memory_order_acquire));
 }
 
 PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {
   const uint64_t key = page >> kDirectoryShift;
-  if (!directory_ || directory_->key != key) directory_ = table_.find(key);
-  if (!directory_) return {};
+  if (!go_to(key)) return {};
   Word& word = directory_->words[page % kDirectoryPages];
   if (!word.compare_exchange_strong(payload, payload | kLocked, std::memory_order_acquire,
                                     std::memory_order_relaxed)) {

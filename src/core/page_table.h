@@ -187,6 +187,7 @@ class PageTable::Cursor {
   Slot try_lock(uint64_t page, uint64_t payload);
 
  private:
+  bool go_to(uint64_t key);
   Slot lock(uint64_t page, bool create);
 
   PageTable& table_;
