@@ -27,11 +27,15 @@ Status MallocAllocator::get_ready() {
   if (disk_bytes_ == 0) return {};
   const std::string wanted =
       "allocator=malloc: cannot take " + std::to_string(disk_bytes_) + " bytes of memory: ";
-  const AvailableMemory available = available_memory();
+  const AvailableMemory available = available_memory(lock_ ? Swap::does_not : Swap::counts);
   if (disk_bytes_ > available.bytes) {
     return Status::error(ENOMEM,
                          wanted + available.limit + " leave " + std::to_string(available.bytes) +
                              " bytes (allocator=sparse takes memory only for what is written)");
+  }
+  if (const uint64_t room = memory_.room(); disk_bytes_ > room) {
+    return Status::error(ENOMEM, wanted + "max-memory, or what has to be left free, allows " +
+                                     std::to_string(room) + " bytes");
   }
   if (disk_bytes_ > SIZE_MAX - kHugePage) {
     return Status::error(ENOMEM, wanted + "this process cannot address so much");
@@ -49,7 +53,9 @@ Status MallocAllocator::after_fork() {
   if (!base_) return {};
   // Without a fork the lock holds already, and may be more than this process could get now: nbdkit
   // may have changed its user (-u) in between.
-  if (lock_ && process_ != this_process()) return lock_memory(base_, mapped_bytes_);
+  if (lock_ && process_ != this_process()) {
+    if (Status status = promise_lock(base_, mapped_bytes_); !status.ok()) return status;
+  }
   if (populate_in_parallel(memory_, base_, mapped_bytes_)) return {};
   return Status::error(ENOMEM, "allocator=malloc: memory ran out while " +
                                    std::to_string(disk_bytes_) + " bytes were being taken");

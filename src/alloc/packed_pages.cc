@@ -45,14 +45,20 @@ bool looks_like_noise(PackedPages::Data page) {
 }  // namespace
 
 PackedPages::PackedPages(MemorySource& memory, Epoch& epoch, int level)
-    : dictionaries_(epoch),
+    : memory_(memory),
+      dictionaries_(memory, epoch),
       compressors_([level] { return Compressor::make(level, kPageBytes); }, contexts()),
       decompressors_(&Decompressor::make, contexts()),
       store_(memory, epoch),
       plain_(memory, epoch, kPageBytes) {}
 
 bool PackedPages::prepare() {
-  return compressors_.prepare() && decompressors_.prepare();
+  if (!compressors_.prepare() || !decompressors_.prepare()) return false;
+  const size_t bytes = Pool<Compressor>::Lease(compressors_)->memory_bytes() +
+                       Pool<Decompressor>::Lease(decompressors_)->memory_bytes();
+  context_bytes_ = static_cast<int64_t>(contexts() * bytes);
+  memory_.charge(context_bytes_);
+  return memory_.room() > 0;
 }
 
 // ---- compression

@@ -32,8 +32,10 @@ class PackedPages {
   using Buffer = std::array<std::byte, kPageBytes>;
 
   PackedPages(MemorySource& memory, Epoch& epoch, int level);
+  ~PackedPages() { memory_.charge(-context_bytes_); }
 
-  // Takes what is needed to serve requests without further memory for contexts.
+  // Takes what is needed to serve requests without further memory for contexts, and counts what all
+  // contexts together may take later.
   bool prepare();
 
   // ---- compression
@@ -98,7 +100,8 @@ class PackedPages {
   // ---- groups
 
   // Stores `frame`, the pages of a group compressed together by someone else. A hole when there is
-  // no memory. Pinned. The caller is a user of the generation; the group is four more.
+  // no memory. Pinned. The caller is a user of the generation; the group is four more. May use the
+  // store's reserve.
   PageWord store_group(uint64_t first, std::span<const std::byte> frame, unsigned generation);
 
   // The word for another copy of what `original` stands for, as yet unused.
@@ -116,30 +119,37 @@ class PackedPages {
   }
   uint64_t memory_bytes() const;
 
-  // Pages that were compressed, and bytes that came out, since the start; both wrap around.
+  // Pages that were compressed, bytes that came out, and groups that were made of pages, since the
+  // start; all wrap around.
   struct Totals {
     uint64_t pages;
     uint64_t bytes;
+    uint64_t regrouped;
   };
   Totals totals() const {
     return {packed_pages_.load(std::memory_order_relaxed),
-            packed_bytes_.load(std::memory_order_relaxed)};
+            packed_bytes_.load(std::memory_order_relaxed),
+            regrouped_.load(std::memory_order_relaxed)};
   }
+  void note_regrouped() { regrouped_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
   size_t shorten(Data page, Buffer& buffer, const Dictionary* dictionary);
   PageWord store(uint64_t number, const Packed& packed, bool moved);
 
+  MemorySource& memory_;
   Dictionaries dictionaries_;
   Pool<Compressor> compressors_;
   Pool<Decompressor> decompressors_;
   ObjectStore store_;
   Arena plain_;
+  int64_t context_bytes_ = 0;  // that all contexts take, or will
 
   std::atomic<uint32_t> failures_{0};  // pages in a row that did not compress
   std::atomic<uint32_t> passed_{0};    // counts pages that looked incompressible
   std::atomic<uint64_t> packed_pages_{0};
   std::atomic<uint64_t> packed_bytes_{0};
+  std::atomic<uint64_t> regrouped_{0};
 };
 
 }  // namespace ramdisk

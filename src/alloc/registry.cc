@@ -22,13 +22,12 @@ struct Type {
   AllocatorType type;
   std::string_view name;
   std::string_view keys;  // for messages; what each means is in apply_key()
-  bool can_lock;
 };
 
 constexpr std::array<Type, 3> kTypes{{
-    {AllocatorType::sparse, "sparse", "none", false},
-    {AllocatorType::malloc, "malloc", "mlock=true|false", true},
-    {AllocatorType::zstd, "zstd", "level=N, cache=SIZE, recompress=true|false", false},
+    {AllocatorType::sparse, "sparse", "mlock=true|false"},
+    {AllocatorType::malloc, "malloc", "mlock=true|false"},
+    {AllocatorType::zstd, "zstd", "mlock=true|false, level=N, cache=SIZE, recompress=true|false"},
 }};
 
 const Type& type_of(AllocatorType type) {
@@ -175,7 +174,6 @@ Result<AllocatorOptions> parse_allocator(std::string_view value) {
 }
 
 Status check_options(const AllocatorOptions& options) {
-  const Type& type = type_of(options.type);
 #ifndef RAMDISK_HAVE_ZSTD
   if (options.type == AllocatorType::zstd) {
     return Status::error(ENOTSUP,
@@ -183,10 +181,6 @@ Status check_options(const AllocatorOptions& options) {
                          "(available: sparse, malloc)");
   }
 #endif
-  if (options.mlock && !type.can_lock) {
-    return invalid("mlock=true: allocator=" + std::string(type.name) +
-                   " cannot lock its memory yet (allocator=malloc can)");
-  }
   if (options.mlock && !memory_lock_supported()) {
     return Status::error(ENOTSUP, "mlock=true: this system cannot lock memory");
   }

@@ -37,7 +37,8 @@ struct Pace {
   uint64_t training_growth = 64;         // a better dictionary after so many times as many pages
 };
 
-// What an allocator needs from around it. Must outlive the allocator.
+// What an allocator needs from around it. Must outlive the allocator. With mlock the memory is of a
+// kind that locks what is mapped; malloc, which maps before a fork, locks by itself.
 struct Environment {
   MemorySource* memory = nullptr;
   Pace pace{};

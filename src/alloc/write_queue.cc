@@ -58,4 +58,9 @@ void WriteQueue::tick() {
   last_tick_ = pushed_;
 }
 
+void WriteQueue::hurry() {
+  MutexLock lock(mutex_);
+  old_ = pushed_;
+}
+
 }  // namespace ramdisk

@@ -41,6 +41,9 @@ class WriteQueue {
   // What was pushed before the last tick should be compressed from now on.
   void tick() EXCLUDES(mutex_);
 
+  // All that waits should be compressed from now on.
+  void hurry() EXCLUDES(mutex_);
+
   size_t size() const { return count_.load(std::memory_order_relaxed); }  // admitted
   bool empty() const { return size() == 0; }
   bool has_room() const { return size() < limit_.load(std::memory_order_relaxed); }

@@ -19,6 +19,7 @@ ZstdAllocator::ZstdAllocator(const Environment& environment, uint64_t disk_bytes
                              const AllocatorOptions& options)
     : options_(options),
       pace_(environment.pace),
+      memory_(*environment.memory),
       pages_(*environment.memory, epoch_, options.level),
       table_(*environment.memory, epoch_, disk_bytes, environment.trace_directories) {}
 
@@ -39,8 +40,8 @@ Status ZstdAllocator::after_fork() {
   // Training takes some megabytes for a moment. glibc would learn from that to keep them.
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
 #endif
-  if (workers_.start(cpus(), [this](size_t worker) { return work(worker); }) == 0) return {};
-  limit_queue();
+  workers_running_ = workers_.start(cpus(), [this](size_t worker) { return work(worker); });
+  if (workers_running_ > 0) limit_queue();
   return {};
 }
 
@@ -60,9 +61,15 @@ void ZstdAllocator::swap(Slot& slot, PageWord word) {
   pages_.drop(old);
 }
 
+// Whether the page may be given storage. What has some can be changed for longer than what has none
+// can be added.
+bool ZstdAllocator::may_fill(const Slot& slot) {
+  return slot.payload() != 0 || memory_.admits_new();
+}
+
 // The same with a copy of `page` that is to be compressed later. False if that cannot be had.
 bool ZstdAllocator::swap_queued(Slot& slot, Data page) {
-  if (!queue_.admit()) return false;
+  if (!may_fill(slot) || !queue_.admit()) return false;
   const PageWord copy = pages_.store_plain(page);
   if (copy == PageWord()) {
     queue_.leave();
@@ -185,7 +192,7 @@ Status ZstdAllocator::write_word(uint64_t number, PageWord word) {
   if (word == PageWord()) return Status::no_memory();
   const Epoch::Guard guard(epoch_);
   Slot slot = Cursor(table_).lock(number);
-  if (!slot) {
+  if (!slot || (word.kind() != PageKind::filled && !may_fill(slot))) {
     pages_.drop(word);
     return Status::no_memory();
   }
@@ -202,6 +209,7 @@ bool ZstdAllocator::write_plain(Slot& slot, Data page, bool incompressible) {
     return true;
   }
   if (!incompressible) return swap_queued(slot, page);
+  if (!may_fill(slot)) return false;
   const PageWord copy = pages_.store_plain(page);
   if (copy == PageWord()) return false;
   swap(slot, copy);
@@ -232,6 +240,7 @@ Status ZstdAllocator::write_part(const PagePart& part, const std::byte* data) {
 // Stores what has become of the slot's page, and unlocks it.
 Status ZstdAllocator::store_locked(Slot& slot, Data page) {
   if (swap_queued(slot, page)) return {};
+  if (!may_fill(slot)) return Status::no_memory();
   Buffer buffer;
   const PageWord word = pages_.store(slot.page(), pages_.compress(page, buffer));
   if (word == PageWord()) return Status::no_memory();
@@ -293,12 +302,15 @@ Status ZstdAllocator::zero_part(const PagePart& part) {
   });
 }
 
-// Runs `request`, and again as long as it fails for lack of memory and gaps can be made into some.
+// Runs `request`, and again as long as it fails for lack of memory and some can be made: by this
+// thread, or by another meanwhile.
 template <typename Request>
 Status ZstdAllocator::with_memory(Request request) {
-  constexpr int kTries = 8;
+  constexpr int kTries = 64;
   Status status = request();
-  for (int i = 0; i < kTries && status.errnum() == ENOMEM && clean_segment(true); ++i) {
+  bool more = true;
+  for (int i = 0; i < kTries && more && status.errnum() == ENOMEM; ++i) {
+    more = relieve();
     status = request();
   }
   return status;

@@ -77,8 +77,17 @@ class ZstdAllocator final : public Allocator {
   Status zero_part(const PagePart& part);
   Status zero_pages(uint64_t count, uint64_t offset);
   Status store_locked(Slot& slot, Data page);
+  bool may_fill(const Slot& slot);
   template <typename Request>
   Status with_memory(Request request);
+
+  // ---- when memory is short (zstd_pressure.cc)
+
+  bool relieve();
+  bool release_free_memory();
+  bool empty_queue();
+  bool squeeze();
+  void begin_squeezing();
 
   // ---- work in the background (zstd_background.cc)
 
@@ -121,6 +130,7 @@ class ZstdAllocator final : public Allocator {
 
   const AllocatorOptions options_;
   const Pace pace_;
+  MemorySource& memory_;
   // In the order of their lives: the epoch outlives what retires into it.
   Epoch epoch_;
   PackedPages pages_;
@@ -130,6 +140,9 @@ class ZstdAllocator final : public Allocator {
   std::atomic<uint64_t> stored_pages_{0};  // of the disk, that are not holes
   std::atomic<size_t> second_chances_{0};  // given in a row
   std::atomic<bool> quiet_{true};          // the first worker rests until it is woken
+  std::atomic<size_t> workers_running_{0};
+  std::atomic<uint32_t> squeezes_wanted_{0};  // by those whose memory has run out …
+  std::atomic<uint32_t> squeezes_done_{0};    // … and those that the first worker has finished
 
   // Of the first worker alone.
   struct Maintenance {
@@ -143,12 +156,14 @@ class ZstdAllocator final : public Allocator {
     // Training: after so many compressed pages; what a page took when the dictionary was new.
     uint64_t next_training = kFirstTraining;
     uint32_t last_training = 0;  // a time
-    PackedPages::Totals last_totals{0, 0};
+    PackedPages::Totals last_totals{};
     double usual_bytes = 0;
     bool data_changed = false;
     // Regrouping: where the walk over the disk is, and what it needs while it is under way.
     uint64_t next_page = 0;
     bool walked = true;           // to the end since the last tick
+    bool squeezing = false;       // the walk takes all pages, cold or not, …
+    uint32_t squeeze = 0;         // … for those who wanted this one or one before
     bool something_warm = false;  // that a later walk will find cold: there is to be a tick
     std::unique_ptr<Compressor> compressor;
     unsigned generation = 0;

@@ -25,7 +25,10 @@ Workers::Rest ZstdAllocator::work(size_t worker) {
 }
 
 Workers::Rest ZstdAllocator::do_work(size_t worker) {
-  if (worker == 0 && (tick_if_due() || train_if_due())) return Workers::Rest::zero();
+  if (worker == 0) {
+    if (tick_if_due() || train_if_due()) return Workers::Rest::zero();
+    if (squeezes_wanted_ != squeezes_done_) begin_squeezing();
+  }
   if (compress_queued() || clean_segment(false)) return Workers::Rest::zero();
   second_chances_.store(0, std::memory_order_relaxed);
   return worker == 0 ? maintain() : Workers::kUntilWoken;
@@ -80,6 +83,7 @@ void ZstdAllocator::tick() {
   if (m.walked) {
     m.walked = !options_.recompress;
     m.something_warm = false;
+    if (!m.idle) begin_squeezing();
   }
   {
     const Epoch::Guard guard(epoch_);
@@ -95,8 +99,9 @@ void ZstdAllocator::tick() {
 void ZstdAllocator::limit_queue() {
   constexpr uint64_t kLeast = 2 << 20;
   constexpr uint64_t kPart = 128;
-  const uint64_t bytes = options_.cache.value_or(
-      std::max(kLeast, stored_pages_.load(std::memory_order_relaxed) * kPageBytes / kPart));
+  const uint64_t stored = stored_pages_.load(std::memory_order_relaxed) * kPageBytes;
+  const uint64_t bytes =
+      memory_.pressed() ? 0 : options_.cache.value_or(std::max(kLeast, stored / kPart));
   queue_.set_limit(bytes / kPageBytes);
   pages_.expect_plain(bytes);
 }
@@ -135,7 +140,7 @@ bool ZstdAllocator::compress_queued() {
     return true;
   }
   note_compressed(*number);
-  const PageWord stored = pages_.store(*number, packed);
+  const PageWord stored = pages_.store_moved(*number, packed);  // it makes room in the end
   if (stored != PageWord()) {
     if (Slot slot = cursor.try_lock(*number, claimed.bits())) {
       swap(slot, stored);

@@ -52,6 +52,7 @@ Workers::Rest ZstdAllocator::regroup_some() {
     for (uint64_t i = 0; i < PageTable::kDirectoryPages; i += kGroup) regroup(found.first + i);
     m.tidy = false;
     const std::chrono::duration<double> taken = Clock::now() - begin;
+    if (squeezes_wanted_ != squeezes_done_) return Workers::Rest::zero();
     if (thread_seconds() - cpu_begin < 0.7 * taken.count()) return pace_.tick;
     return std::max(Workers::Rest(1), std::chrono::duration_cast<Workers::Rest>(taken));
   }
@@ -64,7 +65,8 @@ PageTable::Settled ZstdAllocator::find_settled() {
   constexpr int kDirectories = 1000;
   Maintenance& m = maintenance_;
   const Epoch::Guard guard(epoch_);
-  const PageTable::Settled found = table_.next_settled(m.next_page, m.time, kDirectories);
+  const uint32_t time = m.squeezing ? UINT32_MAX : m.time;
+  const PageTable::Settled found = table_.next_settled(m.next_page, time, kDirectories);
   m.something_warm |= found.later;
   m.walked = found.next == PageTable::no_page;
   m.next_page = m.walked ? 0 : found.next;
@@ -92,6 +94,8 @@ bool ZstdAllocator::begin_regrouping() {
 
 void ZstdAllocator::end_regrouping() {
   Maintenance& m = maintenance_;
+  if (m.squeezing) squeezes_done_ = m.squeeze;
+  m.squeezing = false;
   if (!m.compressor) return;
   pages_.dictionaries().leave(m.generation);
   m.compressor.reset();
@@ -145,6 +149,7 @@ bool ZstdAllocator::make_group(uint64_t first, Reader& reader, Cursor& cursor) {
     all = words[i].kind() != PageKind::plain ||
           std::memcmp(&pages[i * kPageBytes], words[i].page(), kPageBytes) == 0;
   }
+  if (all) pages_.note_regrouped();
   for (unsigned i = 0; i < kGroup; ++i) {
     if (all) {
       swap(slots[i], group.member(i));

@@ -179,8 +179,7 @@ Arena::Run Arena::take(size_t most) {
     if (run.count == 0) {
       if (!grow()) return {};
     } else if (absent && !memory_.populate(run.base, run.count * block_bytes_)) {
-      run.clean = memory_.discard(run.base, run.count * block_bytes_);  // what has become present
-      put_back(run, run.clean);
+      put_back(run, true);
       return {};
     } else {
       if (run.count > most) {
@@ -248,14 +247,18 @@ bool Arena::grow_first_slab() {
 }
 
 // Several threads may be here at once, each with a slab of its own; what one of them does not need
-// serves the next request.
+// serves the next request. Where there is no memory for a whole slab there may be some for blocks.
 bool Arena::grow() {
-  const bool whole = growth_ == Growth::slab;
+  bool whole = growth_ == Growth::slab;
   if (whole) {
     MutexLock lock(mutex_);
     if (!first_ || first_->ready_bytes < kSlabBytes) return grow_first_slab();
   }
   Slab* slab = map_slab(whole, whole ? kSlabBytes : kHeaderBytes);
+  if (!slab && whole && can_discard_) {
+    whole = false;
+    slab = map_slab(whole, kHeaderBytes);
+  }
   if (!slab) return false;
   slab->ready_bytes = kSlabBytes;
   slab->ready_blocks = static_cast<uint32_t>(blocks_);

@@ -43,7 +43,11 @@ void consider_group(const std::string& folder, const Names& names, AvailableMemo
   const uint64_t cache = field(folder + "/memory.stat", names.reclaimable);
   const uint64_t kept = used > cache ? used - cache : 0;
   const uint64_t left = limit > kept ? limit - kept : 0;
-  if (left < least.bytes) least = {left, "the memory limit of the control group"};
+  least.total = std::min(least.total, limit);
+  if (left < least.bytes) {
+    least.bytes = left;
+    least.limit = "the memory limit of the control group";
+  }
 }
 
 // `path` is the group's name below `mount`; the limits of the groups above hold too. In a container
@@ -62,11 +66,16 @@ void consider_hierarchy(const std::string& mount, std::string path, const Names&
 
 // Formats: proc(5) for /proc/meminfo, cgroups(7) for /proc/self/cgroup (lines of
 // "number:controllers:path", v2 with number 0 and no controllers).
-AvailableMemory available_memory(const std::string& root) {
+AvailableMemory available_memory(Swap swap, const std::string& root) {
   AvailableMemory least;
   const std::string meminfo = root + "/proc/meminfo";
-  const uint64_t kib = field(meminfo, "MemAvailable:") + field(meminfo, "SwapFree:");
-  if (kib > 0) least = {kib * 1024, "free memory and swap"};
+  const bool with_swap = swap == Swap::counts;
+  const uint64_t kib =
+      field(meminfo, "MemAvailable:") + (with_swap ? field(meminfo, "SwapFree:") : 0);
+  const uint64_t total = field(meminfo, "MemTotal:");
+  if (kib > 0) least.bytes = kib * 1024;
+  if (kib > 0) least.limit = with_swap ? "free memory and swap" : "free memory";
+  if (total > 0) least.total = total * 1024;
 
   std::ifstream groups(root + "/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {

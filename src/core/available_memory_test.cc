@@ -62,7 +62,9 @@ class AvailableMemoryTest : public testing::Test {
             std::to_string(cache) + "\n");
   }
 
-  AvailableMemory look() const { return available_memory(root_.string()); }
+  AvailableMemory look(Swap swap = Swap::counts) const {
+    return available_memory(swap, root_.string());
+  }
 
   void expect_machine() const {
     EXPECT_EQ(look().bytes, kMachine);
@@ -86,6 +88,24 @@ TEST_F(AvailableMemoryTest, NoFilesAtAll) {
 TEST_F(AvailableMemoryTest, MachineAlone) {
   machine();
   expect_machine();
+}
+
+TEST_F(AvailableMemoryTest, LockedMemoryCannotGoToSwap) {
+  machine();
+  EXPECT_EQ(look(Swap::does_not).bytes, kMachine - 8 * kMebibyte);
+}
+
+TEST_F(AvailableMemoryTest, TotalIsTheLeastOfAll) {
+  EXPECT_EQ(look().total, UINT64_MAX);
+  machine();
+  EXPECT_EQ(look().total, uint64_t{16000000} << 10);
+  put("/proc/self/cgroup", "0::/a/b\n");
+  group2("/a/b", std::to_string(500 * kMebibyte), 0, 0);
+  group2("/a", std::to_string(400 * kMebibyte), 300 * kMebibyte, 0);
+  EXPECT_EQ(look().total, 400 * kMebibyte);
+  group2("/a", std::to_string(900 * kMebibyte), 800 * kMebibyte, 0);
+  EXPECT_EQ(look().total, 500 * kMebibyte);
+  EXPECT_EQ(look().bytes, 100 * kMebibyte);
 }
 
 TEST_F(AvailableMemoryTest, MeminfoWithoutTheFields) {

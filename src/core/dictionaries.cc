@@ -2,12 +2,14 @@
 
 namespace ramdisk {
 
-Dictionaries::Dictionaries(Epoch& epoch) : epoch_(epoch) {
+Dictionaries::Dictionaries(MemorySource& memory, Epoch& epoch)
+    : memory_source_(memory), epoch_(epoch) {
   slots_[0].state = State::used;
   epoch_.add_reclaimer(this);
 }
 
 Dictionaries::~Dictionaries() {
+  count(-static_cast<int64_t>(memory_bytes()));
   for (Slot& slot : slots_) delete slot.dictionary.load(std::memory_order_relaxed);
 }
 
@@ -39,12 +41,17 @@ bool Dictionaries::install(std::unique_ptr<Dictionary> dictionary) {
       if (++generation == kGenerations) return false;
     }
     Slot& slot = slots_[generation];
-    memory_.fetch_add(dictionary->memory_bytes(), std::memory_order_relaxed);
+    count(static_cast<int64_t>(dictionary->memory_bytes()));
     slot.dictionary.store(dictionary.release(), std::memory_order_release);
     slot.state.store(State::used, std::memory_order_relaxed);
   }
   current_.store(generation, std::memory_order_seq_cst);
   return true;
+}
+
+void Dictionaries::count(int64_t bytes) noexcept {
+  memory_.fetch_add(static_cast<size_t>(bytes), std::memory_order_relaxed);
+  memory_source_.charge(bytes);
 }
 
 void Dictionaries::sweep() {
@@ -66,7 +73,7 @@ void Dictionaries::reclaim(size_t index) noexcept {
       continue;
     }
     const Dictionary* dictionary = slot.dictionary.exchange(nullptr, std::memory_order_relaxed);
-    memory_.fetch_sub(dictionary->memory_bytes(), std::memory_order_relaxed);
+    count(-static_cast<int64_t>(dictionary->memory_bytes()));
     delete dictionary;
     slot.state.store(State::free, std::memory_order_release);
   }

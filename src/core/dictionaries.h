@@ -22,6 +22,7 @@
 
 #include "core/codec.h"
 #include "core/epoch.h"
+#include "core/memory_source.h"
 
 namespace ramdisk {
 
@@ -29,7 +30,8 @@ class Dictionaries final : public Epoch::Reclaimer {
  public:
   static constexpr unsigned kGenerations = 8;  // numbers, 0 included
 
-  explicit Dictionaries(Epoch& epoch);
+  // `memory` is told how much they take.
+  Dictionaries(MemorySource& memory, Epoch& epoch);
   ~Dictionaries() override;
 
   const Dictionary* get(unsigned generation) const {
@@ -63,6 +65,9 @@ class Dictionaries final : public Epoch::Reclaimer {
     size_t list = 0;  // of the epoch, while retired
   };
 
+  void count(int64_t bytes) noexcept;
+
+  MemorySource& memory_source_;
   Epoch& epoch_;
   std::array<Slot, kGenerations> slots_;
   std::atomic<unsigned> current_{0};

@@ -43,7 +43,8 @@ class DictionariesTest : public testing::Test {
   }
 
   Epoch epoch_;
-  Dictionaries dictionaries_{epoch_};
+  const std::unique_ptr<MemorySource> memory_ = make_system_memory();
+  Dictionaries dictionaries_{*memory_, epoch_};
 };
 
 TEST_F(DictionariesTest, NoneAtFirst) {
@@ -103,7 +104,8 @@ TEST_F(DictionariesTest, AllNumbersInUse) {
 // Compresses with whatever is current, publishes, reads what others published, and drops it.
 TEST(DictionariesThreads, PagesStayReadable) {
   Epoch epoch;
-  Dictionaries dictionaries(epoch);
+  const auto memory = make_system_memory();
+  Dictionaries dictionaries(*memory, epoch);
   struct Packed {
     unsigned generation;
     Bytes data;

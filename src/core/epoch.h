@@ -56,6 +56,9 @@ class Epoch {
   // pinned, after unlinking, and put them into the list before the pin ends.
   size_t retire_list() noexcept;
 
+  // Whether there may be something that could not be freed yet.
+  bool has_garbage() const noexcept { return garbage_.load(std::memory_order_relaxed) != 0; }
+
   // Frees what can be freed now. Called by itself when a pin ends and there is garbage.
   void collect() noexcept;
 

@@ -38,21 +38,35 @@ bool memory_lock_supported() {
   return true;
 }
 
+bool lock_on_fault(void* base, size_t bytes) noexcept {
+#ifdef MLOCK_ONFAULT
+  if (mlock2(base, bytes, MLOCK_ONFAULT) == 0) return true;
+  if (errno != ENOSYS) return false;
+#endif
+  return mlock(base, bytes) == 0;
+}
+
 Status promise_lock(void* base, size_t bytes) {
   rlimit limit{};
   if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < bytes) {
     const rlimit raised{bytes, std::max<rlim_t>(bytes, limit.rlim_max)};
-    setrlimit(RLIMIT_MEMLOCK, &raised);  // a privilege; without it mlock2 tells
+    setrlimit(RLIMIT_MEMLOCK, &raised);  // a privilege; without it the call tells
   }
-#ifdef MLOCK_ONFAULT
-  if (mlock2(base, bytes, MLOCK_ONFAULT) == 0) return {};
-  if (errno != ENOSYS) return lock_error(errno, bytes);
-#endif
-  return lock_memory(base, bytes);
+  return lock_on_fault(base, bytes) ? Status() : lock_error(errno, bytes);
 }
 
-Status lock_memory(void* base, size_t bytes) {
-  return mlock(base, bytes) == 0 ? Status() : lock_error(errno, bytes);
+Status allow_locking(size_t bytes) {
+  rlimit limit{};
+  const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+  if (setrlimit(RLIMIT_MEMLOCK, &none) != 0 && getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_MEMLOCK, &limit);
+  }
+  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return lock_error(errno, bytes);
+  Status status = lock_on_fault(base, bytes) ? Status() : lock_error(errno, bytes);
+  munmap(base, bytes);
+  return status;
 }
 
 // "VmLck:  123 kB"; a system without such a file has no nbdkit --swap either.
@@ -80,10 +94,13 @@ bool process_memory_is_locked() {
 int64_t this_process() {
   return 0;
 }
-Status promise_lock(void*, size_t) {
-  return lock_memory(nullptr, 0);
+bool lock_on_fault(void*, size_t) noexcept {
+  return false;
 }
-Status lock_memory(void*, size_t) {
+Status promise_lock(void*, size_t bytes) {
+  return allow_locking(bytes);
+}
+Status allow_locking(size_t) {
   return Status::error(ENOTSUP, "mlock=true: this system cannot lock memory");
 }
 

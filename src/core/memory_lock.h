@@ -1,7 +1,8 @@
 // Keeping memory out of swap.
 //
-// Locks do not survive a fork, so there are two steps: promise_lock() before it, for the person at
-// the command line, and lock_memory() in the process that serves, if that is another one.
+// Locks do not survive a fork, so promise_lock() or allow_locking() is called before it, for the
+// person at the command line, and the memory is locked again in the process that serves, if that is
+// another one.
 //
 // Thread contract: any thread.
 
@@ -23,8 +24,12 @@ bool memory_lock_supported();
 // names the limit in force.
 Status promise_lock(void* base, size_t bytes);
 
-// Makes the memory present and locks it until it is unmapped. Errors as above.
-Status lock_memory(void* base, size_t bytes);
+// As promise_lock(), but says only whether it worked, and leaves the limit alone.
+bool lock_on_fault(void* base, size_t bytes) noexcept;
+
+// For memory that will be locked as it grows: raises the limit of this process and its children as
+// far as it may, and tries to lock `bytes`. Errors as above.
+Status allow_locking(size_t bytes);
 
 // Whether this process has locked memory, as all of it is after mlockall (nbdkit --swap).
 bool process_memory_is_locked();

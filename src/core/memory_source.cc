@@ -11,7 +11,12 @@
 #ifndef MADV_POPULATE_WRITE  // Linux 5.14; older headers lack the name
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_DONTNEED_LOCKED  // Linux 5.18
+#define MADV_DONTNEED_LOCKED 24
 #endif
+#endif
+
+#include "core/memory_lock.h"
 
 namespace ramdisk {
 
@@ -36,6 +41,8 @@ class PortableMemory final : public MemorySource {
 
 class LinuxMemory final : public MemorySource {
  public:
+  explicit LinuxMemory(MemoryOptions options) : options_(options) {}
+
   void* map(size_t bytes, size_t alignment, bool huge) override {
     // The kernel places mappings below one another, so after the first one of a size that is its
     // own alignment the next ones tend to fall into place.
@@ -44,7 +51,13 @@ class LinuxMemory final : public MemorySource {
       munmap(base, bytes);
       base = map_aligned(bytes, alignment);
     }
-    if (base && huge) madvise(base, bytes, MADV_HUGEPAGE);  // only ever an optimisation
+    if (!base) return nullptr;
+    if (huge) madvise(base, bytes, MADV_HUGEPAGE);  // only ever an optimisation
+    if (!options_.dump) madvise(base, bytes, MADV_DONTDUMP);
+    if (options_.lock && !lock_on_fault(base, bytes)) {
+      munmap(base, bytes);
+      return nullptr;
+    }
     return base;
   }
 
@@ -57,7 +70,9 @@ class LinuxMemory final : public MemorySource {
   bool populate(void* base, size_t bytes) override {
     if (madvise(base, bytes, MADV_POPULATE_WRITE) == 0) return true;
     // A kernel without the call faults the pages in when they are touched.
-    return errno == EINVAL;
+    if (errno == EINVAL) return true;
+    discard(base, bytes);
+    return false;
   }
 
   // Linux's khugepaged fills the holes of a range that is advised to be huge: within a minute a
@@ -67,8 +82,10 @@ class LinuxMemory final : public MemorySource {
   }
 
   // A huge page of which a part is discarded stays whole until memory runs short: the resident size
-  // falls, but nobody else gets the memory. MADV_FREE splits it first (where it can).
+  // falls, but nobody else gets the memory. MADV_FREE splits it first (where it can). What nbdkit
+  // itself has locked (--swap) stays.
   bool discard(void* base, size_t bytes) noexcept override {
+    if (options_.lock) return madvise(base, bytes, MADV_DONTNEED_LOCKED) == 0;
     madvise(base, bytes, MADV_FREE);
     return madvise(base, bytes, MADV_DONTNEED) == 0;
   }
@@ -93,6 +110,8 @@ class LinuxMemory final : public MemorySource {
     }
     return reinterpret_cast<void*>(aligned);
   }
+
+  const MemoryOptions options_;
 };
 
 #endif
@@ -103,18 +122,18 @@ std::unique_ptr<MemorySource> make_portable_memory() {
   return std::make_unique<PortableMemory>();
 }
 
-std::unique_ptr<MemorySource> make_system_memory() {
+std::unique_ptr<MemorySource> make_system_memory([[maybe_unused]] MemoryOptions options) {
 #if defined(__linux__)
-  return std::make_unique<LinuxMemory>();
+  return std::make_unique<LinuxMemory>(options);
 #else
   return make_portable_memory();
 #endif
 }
 
-std::unique_ptr<MemorySource> make_default_memory() {
+std::unique_ptr<MemorySource> make_default_memory(MemoryOptions options) {
   const char* choice = std::getenv("RAMDISK_MEMORY");
   if (choice && std::string_view(choice) == "portable") return make_portable_memory();
-  return make_system_memory();
+  return make_system_memory(options);
 }
 
 }  // namespace ramdisk

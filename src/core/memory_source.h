@@ -1,7 +1,8 @@
 // Where memory comes from and where it goes back to: the operating system.
 //
-// Everything that grows with the content of a disk comes through here, so that a test can make it
-// fail, and so that the code above does not know which system it runs on.
+// Everything that grows with the content of a disk comes through here, so that it can be counted
+// and limited, so that a test can make it fail, and so that the code above does not know which
+// system it runs on.
 //
 // Thread contract: every function may be called from any thread at any time.
 
@@ -9,6 +10,7 @@
 #define RAMDISK_CORE_MEMORY_SOURCE_H
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 namespace ramdisk {
@@ -25,8 +27,9 @@ class MemorySource {
   // Gives back a whole range that map() returned.
   virtual void unmap(void* base, size_t bytes) noexcept = 0;
 
-  // Makes memory present before it is touched: much cheaper than one page fault a page. False when
-  // there is no memory for it; the range may then be partly present.
+  // Makes memory present before it is touched: much cheaper than one page fault a page. The range
+  // has not been populated, or has been discarded since, as a whole. False when there is no memory
+  // for it; what became present of it has then gone back, where the system can.
   virtual bool populate(void* base, size_t bytes) = 0;
 
   // Says that parts of a mapped range are about to be discarded, so that the system does not make
@@ -37,18 +40,38 @@ class MemorySource {
   // reads as zeroes afterwards. False when the system cannot do it (locked memory, or no such
   // call); the content is then unspecified.
   virtual bool discard(void* base, size_t bytes) noexcept = 0;
+
+  // ---- for sources that count (see BudgetedMemory)
+
+  // Counts memory that the disk takes or, with a negative number, gives back elsewhere.
+  virtual void charge(int64_t) noexcept {}
+
+  // How many bytes more may be taken.
+  virtual uint64_t room() noexcept { return UINT64_MAX; }
+
+  // Whether memory may be taken for pages that are not there yet. Before all is taken this ends, so
+  // that there is something left for changing what is there.
+  virtual bool admits_new() noexcept { return true; }
+
+  // Whether it is time to keep what there is in less memory.
+  virtual bool pressed() const noexcept { return false; }
+};
+
+struct MemoryOptions {
+  bool lock = false;  // never in swap; mapping fails where the system does not allow that
+  bool dump = true;   // part of a core dump
 };
 
 // Memory from the system's own calls (mmap and madvise).
-std::unique_ptr<MemorySource> make_system_memory();
+std::unique_ptr<MemorySource> make_system_memory(MemoryOptions options = {});
 
 // Memory by standard C++ alone, for systems without those calls: nothing is populated ahead and
 // parts of a range cannot be given back.
 std::unique_ptr<MemorySource> make_portable_memory();
 
 // make_system_memory() where there is one, else make_portable_memory(). The environment variable
-// RAMDISK_MEMORY=portable forces the latter.
-std::unique_ptr<MemorySource> make_default_memory();
+// RAMDISK_MEMORY=portable forces the latter, which knows no options.
+std::unique_ptr<MemorySource> make_default_memory(MemoryOptions options = {});
 
 }  // namespace ramdisk
 

@@ -148,7 +148,7 @@ ObjectStore::Segment* ObjectStore::begin_cleaning(bool eager) {
   for (Segment* segment : buckets_) {
     if (!segment) continue;
     const uint32_t gaps = segment->end - kFirstObject - segment->live;
-    if (gaps < kSegmentBytes / 16) break;
+    if (gaps < kSegmentBytes / 64) break;
     unlist(segment);
     segment->state = State::cleaning;
     cleaner_at_work_ = true;

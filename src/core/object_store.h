@@ -90,12 +90,13 @@ class ObjectStore {
     return add_to_segment({page, data.size(), false}, data, false);
   }
 
-  // The same for all pages of the group that begins with `page`: 1 to kMaxGroupBytes bytes.
+  // The same for all pages of the group that begins with `page`: 1 to kMaxGroupBytes bytes. Takes
+  // the place of more bytes than it has, so it may use the reserve.
   StoredObject* add_group(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_) {
-    return add_to_segment({page, data.size(), true}, data, false);
+    return add_to_segment({page, data.size(), true}, data, true);
   }
 
-  // The same for the cleaner's move(), which may use the reserve: a page, or another copy of a
+  // The same for the cleaner's move(), which may use the reserve, too: a page, or another copy of a
   // group.
   StoredObject* add_moved(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_) {
     return add_to_segment({page, data.size(), false}, data, true);

@@ -1,7 +1,9 @@
 #include "plugin/config.h"
 
+#include <charconv>
 #include <string>
 
+#include "core/available_memory.h"
 #include "plugin/nbdkit.h"
 
 namespace ramdisk {
@@ -24,8 +26,43 @@ Status Config::set(const char* key, const char* value) {
     if (on.ok()) mlock_ = on.value();
     return on.status();
   }
-  return Status::error(EINVAL, "unknown parameter '" + std::string(name) +
-                                   "' (known parameters: size, allocator, mlock)");
+  if (name == "max-memory") return set_max_memory(value);
+  if (name == "dump") {
+    Result<bool> on = parse_bool("dump", value);
+    if (on.ok()) dump_ = on.value();
+    return on.status();
+  }
+  return Status::error(EINVAL,
+                       "unknown parameter '" + std::string(name) +
+                           "' (known parameters: size, allocator, mlock, max-memory, dump)");
+}
+
+// SIZE, N% of what the machine or its control group has, or none.
+Status Config::set_max_memory(const char* value) {
+  const std::string_view text = value;
+  keep_reserve_ = text != "none";
+  max_memory_.reset();
+  if (!keep_reserve_) return {};
+  if (text.empty() || text.back() != '%') {
+    const int64_t bytes = nbdkit_parse_size(value);
+    if (bytes == -1) return already_reported();
+    max_memory_ = static_cast<uint64_t>(bytes);
+    return {};
+  }
+  unsigned percent = 0;
+  const char* const end = text.data() + text.size() - 1;
+  const auto [rest, error] = std::from_chars(text.data(), end, percent);
+  if (error != std::errc() || rest != end || percent < 1 || percent > 100) {
+    return Status::error(EINVAL, "max-memory=" + std::string(text) +
+                                     ": must be a size, 1% to 100% of all memory, or none");
+  }
+  const uint64_t total = available_memory().total;
+  if (total == UINT64_MAX) {
+    return Status::error(ENOTSUP, "max-memory=" + std::string(text) +
+                                      ": this system does not tell how much memory there is");
+  }
+  max_memory_ = total / 100 * percent;
+  return {};
 }
 
 Status Config::complete() {

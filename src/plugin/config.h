@@ -27,9 +27,17 @@ class Config {
 
   uint64_t disk_bytes() const { return static_cast<uint64_t>(*disk_bytes_); }
   const AllocatorOptions& options() const { return options_; }
+  std::optional<uint64_t> max_memory() const { return max_memory_; }  // bytes; none: no limit
+  bool keep_reserve() const { return keep_reserve_; }  // of what the system can spare
+  bool dump() const { return dump_; }
 
  private:
+  Status set_max_memory(const char* value);
+
   std::optional<int64_t> disk_bytes_;
+  std::optional<uint64_t> max_memory_;
+  bool keep_reserve_ = true;
+  bool dump_ = false;
   AllocatorOptions options_;
   std::optional<bool> mlock_;  // as a parameter of its own; holds for the chosen allocator
 };

@@ -7,8 +7,11 @@
 #include <cstdio>
 #include <memory>
 #include <new>
+#include <string>
 
 #include "alloc/registry.h"
+#include "core/available_memory.h"
+#include "core/budgeted_memory.h"
 #include "core/memory_lock.h"
 #include "plugin/config.h"
 #include "plugin/nbdkit.h"
@@ -31,7 +34,7 @@ using ramdisk::Status;
 // From load to unload. The allocator goes first: it uses the memory.
 struct Plugin {
   Config config;
-  std::unique_ptr<ramdisk::MemorySource> memory = ramdisk::make_default_memory();
+  std::unique_ptr<ramdisk::BudgetedMemory> memory;
   std::unique_ptr<Allocator> allocator;
 };
 Plugin* plugin;
@@ -42,6 +45,11 @@ int report(const Status& status) noexcept {
   nbdkit_set_error(status.errnum());
   errno = status.errnum();
   return -1;
+}
+
+// As the client and the log should see it: why there was no memory is known here.
+Status explained(Status status) noexcept {
+  return status.errnum() == ENOMEM ? plugin->memory->budget().why() : std::move(status);
 }
 
 // Runs `body`, which returns a Status.
@@ -55,6 +63,34 @@ int guarded(Body body) noexcept {
     nbdkit_error("unexpected: %s", e.what());
     return report(Status::error(EIO, ""));
   }
+}
+
+// ---- what is said about memory
+
+// One phrase for people: how the disk is kept, and how full it is.
+std::string describe() {
+  const ramdisk::Usage usage = plugin->allocator->usage();
+  std::string text = "RAM disk (" + plugin->allocator->describe() + "); " +
+                     std::to_string(usage.stored_bytes) + " bytes stored in " +
+                     std::to_string(usage.memory_bytes) + " bytes of memory";
+  if (usage.memory_bytes > 0) {
+    char ratio[32];
+    snprintf(ratio, sizeof ratio, ", ratio %.2f",
+             static_cast<double>(usage.stored_bytes) / static_cast<double>(usage.memory_bytes));
+    text += ratio;
+  }
+  if (const auto limit = plugin->config.max_memory()) {
+    text += ", limit " + std::to_string(*limit) + " bytes";
+  }
+  return text;
+}
+
+void log_level() noexcept {
+  guarded([] {
+    nbdkit_debug("%s; %" PRIu64 " bytes used in all", describe().c_str(),
+                 plugin->memory->budget().used());
+    return Status();
+  });
 }
 
 // ---- life cycle
@@ -79,8 +115,38 @@ int memory_config_complete() noexcept {
   return guarded([] { return plugin ? plugin->config.complete() : Status::no_memory(); });
 }
 
+// Into nbdkit's log, which has no word for what is not an error.
+void report_mark(const ramdisk::Budget::Mark& mark) {
+  nbdkit_error("%u %% of the memory for this disk is in use: %" PRIu64 " of %" PRIu64 " bytes",
+               mark.percent, mark.used, mark.limit);
+}
+
+constexpr size_t kLockProbeBytes = size_t{2} << 20;  // memory comes in slabs of that
+
+Status make_memory(const Config& config) {
+  const bool lock = config.options().mlock;
+  const bool at_once = config.options().type == ramdisk::AllocatorType::malloc;  // locks by itself
+  if (lock && !at_once) {
+    if (Status status = ramdisk::allow_locking(kLockProbeBytes); !status.ok()) {
+      return status;
+    }
+  }
+  ramdisk::Budget::Options limits;
+  limits.limit = config.max_memory();
+  if (config.keep_reserve()) {
+    const auto swap = lock ? ramdisk::Swap::does_not : ramdisk::Swap::counts;
+    limits.probe = [swap] { return ramdisk::available_memory(swap); };
+  }
+  if (!at_once) limits.on_mark = report_mark;
+  plugin->memory = std::make_unique<ramdisk::BudgetedMemory>(
+      ramdisk::make_default_memory({.lock = lock && !at_once, .dump = config.dump()}),
+      std::move(limits));
+  return {};
+}
+
 int memory_get_ready() noexcept {
   return guarded([] {
+    if (Status status = make_memory(plugin->config); !status.ok()) return status;
     ramdisk::Environment environment;
     environment.memory = plugin->memory.get();
     if (memory_debug_dir) {
@@ -101,7 +167,9 @@ int memory_after_fork() noexcept {
 }
 
 void memory_cleanup() noexcept {
-  if (plugin && plugin->allocator) plugin->allocator->stop();
+  if (!plugin || !plugin->allocator) return;
+  plugin->allocator->stop();
+  log_level();
 }
 
 void memory_dump_plugin() noexcept {
@@ -120,7 +188,12 @@ void memory_dump_plugin() noexcept {
 // ---- what a client is told
 
 void* memory_open(int) noexcept {
+  log_level();
   return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+void memory_close(void*) noexcept {
+  log_level();
 }
 
 int64_t memory_get_size(void*) noexcept {
@@ -157,10 +230,7 @@ int memory_block_size(void*, uint32_t* minimum, uint32_t* preferred, uint32_t* m
 const char* memory_export_description(void*) noexcept {
   const char* text = nullptr;
   guarded([&] {
-    const ramdisk::Usage usage = plugin->allocator->usage();
-    text = nbdkit_printf_intern(
-        "RAM disk (%s); %" PRIu64 " bytes stored in %" PRIu64 " bytes of memory",
-        plugin->allocator->describe().c_str(), usage.stored_bytes, usage.memory_bytes);
+    text = nbdkit_strdup_intern(describe().c_str());
     return Status();
   });
   return text;
@@ -176,7 +246,8 @@ int memory_pread(void*, void* buffer, uint32_t count, uint64_t offset, uint32_t)
 
 int memory_pwrite(void*, const void* buffer, uint32_t count, uint64_t offset, uint32_t) noexcept {
   return guarded([&] {
-    return plugin->allocator->write({static_cast<const std::byte*>(buffer), count}, offset);
+    return explained(
+        plugin->allocator->write({static_cast<const std::byte*>(buffer), count}, offset));
   });
 }
 
@@ -186,7 +257,7 @@ int memory_flush(void*, uint32_t) noexcept {
 
 // Trimmed ranges read as zeroes, so trim and zero are the same, whatever the flags.
 int memory_zero(void*, uint32_t count, uint64_t offset, uint32_t) noexcept {
-  return guarded([&] { return plugin->allocator->zero(count, offset); });
+  return guarded([&] { return explained(plugin->allocator->zero(count, offset)); });
 }
 
 class ExtentList final : public ramdisk::ExtentVisitor {
@@ -233,13 +304,17 @@ nbdkit_plugin make_plugin() {
       "allocator=sparse|malloc[,mlock=true|false]|zstd[,level=N][,cache=SIZE][,recompress=true|"
       "false]\n"
       "               How the disk is stored (default: sparse)\n"
-      "mlock=true     Keep the disk out of swap (allocator=malloc)";
+      "mlock=true     Keep the disk out of swap\n"
+      "max-memory=<SIZE>|<N>%|none\n"
+      "               Refuse to take more memory than this (default: what the system can spare)\n"
+      "dump=true      Let the disk be part of core dumps";
   p.magic_config_key = "size";
   p.get_ready = memory_get_ready;
   p.after_fork = memory_after_fork;
   p.cleanup = memory_cleanup;
   p.dump_plugin = memory_dump_plugin;
   p.open = memory_open;
+  p.close = memory_close;
   p.get_size = memory_get_size;
   p.can_fua = memory_can_fua;
   p.can_multi_conn = memory_can_multi_conn;

@@ -94,6 +94,6 @@ done <<'LIST'
 1 1 allocator=foo
 1 1 allocator=sparse,x=1
 1 1 allocator=malloc,mlock=maybe
-1 1 mlock=true
+1 0 mlock=true
 1 1 foo=1
 LIST

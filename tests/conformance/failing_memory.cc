@@ -60,11 +60,7 @@ void FailingMemory::unmap(void* base, size_t bytes) noexcept {
 bool FailingMemory::populate(void* base, size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (!region_of(address(base), bytes, nullptr)) complain("populate outside a mapped range");
-  if (should_fail(discarded_in(address(base), bytes))) {
-    // Part of the range may well be there: the interface says so.
-    if (inner_->populate(base, page_bytes())) mark(address(base), page_bytes(), false);
-    return false;
-  }
+  if (should_fail(discarded_in(address(base), bytes))) return false;
   if (!inner_->populate(base, bytes)) return false;
   mark(address(base), bytes, false);
   return true;

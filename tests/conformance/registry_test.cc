@@ -101,17 +101,6 @@ TEST(Registry, Mlock) {
   }
 }
 
-TEST(Registry, MlockIsRefusedWhereItCannotBe) {
-  expect_refused(verdict("sparse,mlock=true"), {"mlock", "sparse", "malloc"});
-  expect_refused(verdict("sparse,mlock"), {"mlock", "sparse", "malloc"});
-  AllocatorOptions options;
-  options.mlock = true;
-  expect_refused(check_options(options), {"mlock=true", "sparse", "malloc"});
-#ifdef RAMDISK_HAVE_ZSTD
-  expect_refused(verdict("zstd,mlock=true"), {"mlock", "zstd", "malloc"});
-#endif
-}
-
 TEST(Registry, BadKeysAndValues) {
   expect_refused(verdict("malloc,mlock=maybe"), {"malloc", "mlock", "maybe", "true", "false"});
   expect_refused(verdict("malloc,mlock="), {"malloc", "mlock=", "true", "false"});

@@ -1,0 +1,48 @@
+// BudgetedMemory: a MemorySource that takes from another one, as far as a Budget allows.
+//
+// What counts is memory that is present: populated and not discarded since.
+//
+// Thread contract: as MemorySource. The mutex is held for a look into a map.
+
+#ifndef RAMDISK_CORE_BUDGETED_MEMORY_H
+#define RAMDISK_CORE_BUDGETED_MEMORY_H
+
+#include <map>
+#include <memory>
+
+#include "core/budget.h"
+#include "core/memory_source.h"
+#include "core/mutex.h"
+
+namespace ramdisk {
+
+class BudgetedMemory final : public MemorySource {
+ public:
+  BudgetedMemory(std::unique_ptr<MemorySource> inner, Budget::Options options);
+
+  void* map(size_t bytes, size_t alignment, bool huge) override EXCLUDES(mutex_);
+  void unmap(void* base, size_t bytes) noexcept override EXCLUDES(mutex_);
+  bool populate(void* base, size_t bytes) override EXCLUDES(mutex_);
+  void expect_holes(void* base, size_t bytes) noexcept override;
+  bool discard(void* base, size_t bytes) noexcept override EXCLUDES(mutex_);
+
+  void charge(int64_t bytes) noexcept override { budget_.charge(bytes); }
+  uint64_t room() noexcept override { return budget_.room_now(); }
+  bool admits_new() noexcept override { return budget_.admits_new(); }
+  bool pressed() const noexcept override { return budget_.pressed(); }
+
+  const Budget& budget() const { return budget_; }
+
+ private:
+  void note_present(void* base, int64_t bytes) noexcept EXCLUDES(mutex_);
+
+  const std::unique_ptr<MemorySource> inner_;
+  Budget budget_;
+  Mutex mutex_;
+  // Bytes present of each mapped range, by its address.
+  std::map<uintptr_t, uint64_t> present_ GUARDED_BY(mutex_);
+};
+
+}  // namespace ramdisk
+
+#endif

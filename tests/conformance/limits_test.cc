@@ -1,0 +1,194 @@
+// A disk that may take so much memory and no more: it refuses in time, loses nothing, and goes on.
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "core/budgeted_memory.h"
+#include "core/page.h"
+#include "data.h"
+#include "factory.h"
+#include "threads.h"
+#include "zstd_variants.h"
+
+namespace ramdisk::conformance {
+namespace {
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr uint64_t kLimit = 24 * kMiB;
+constexpr uint64_t kDisk = uint64_t{1} << 40;
+
+// A disk with a limit, and what it should hold.
+class Limits : public testing::TestWithParam<AllocatorType> {
+ protected:
+  Limits()
+      : memory_(make_system_memory(), {.limit = kLimit, .probe = {}, .on_mark = {}}),
+        disk_({.type = GetParam()}, kDisk, memory_, hasty()) {}
+
+  bool write(uint64_t page, Bytes content) {
+    const Status status = disk_->write(content, page * kPageBytes);
+    EXPECT_LE(memory_.budget().used(), kLimit);
+    if (status.ok()) {
+      pages_[page] = std::move(content);
+    } else {
+      EXPECT_EQ(status.errnum(), ENOMEM);
+      EXPECT_EQ(memory_.budget().why().errnum(), ENOSPC);
+    }
+    return status.ok();
+  }
+
+  Bytes page(Data kind) { return make_data(kPageBytes, kind, rng_); }
+
+  // Writes pages until one is refused; the bytes that were stored.
+  uint64_t fill(Data kind) {
+    const size_t before = pages_.size();
+    while (pages_.size() < kDisk / kPageBytes && write(next_++, page(kind))) {
+    }
+    return (pages_.size() - before) * kPageBytes;
+  }
+
+  void check() {
+    for (const auto& [number, content] : pages_) {
+      ASSERT_EQ(first_difference(read_back(*disk_, kPageBytes, number * kPageBytes), content,
+                                 number * kPageBytes),
+                "");
+    }
+  }
+
+  void trim(uint64_t first, uint64_t count) {
+    ASSERT_TRUE(disk_->zero(count * kPageBytes, first * kPageBytes).ok());
+    pages_.erase(pages_.lower_bound(first), pages_.lower_bound(first + count));
+  }
+
+  BudgetedMemory memory_;
+  Disk disk_;
+  Rng rng_{1};
+  std::map<uint64_t, Bytes> pages_;
+  uint64_t next_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(All, Limits, testing::ValuesIn(sparse_allocators()), name_of_type);
+
+TEST_P(Limits, NearlyAllOfTheLimitHoldsData) {
+  EXPECT_GT(fill(Data::random), kLimit * 8 / 10);
+  check();
+}
+
+TEST_P(Limits, EverythingElseGoesOnAtTheLimit) {
+  fill(Data::random);
+  const uint64_t last = pages_.rbegin()->first;
+  EXPECT_EQ(read_back(*disk_, kPageBytes, (last + 1) * kPageBytes), Bytes(kPageBytes));
+  for (int i = 0; i < 2000; ++i) {
+    const uint64_t number = rng_.below(last + 1);
+    if (!pages_.count(number)) continue;
+    ASSERT_TRUE(write(number, page(Data::random))) << "overwrite " << i;
+  }
+  trim(last, 1);
+  check();
+}
+
+TEST_P(Limits, ATrimMakesRoom) {
+  for (int round = 0; round < 4; ++round) {
+    EXPECT_GT(fill(Data::random), kLimit / 3) << "round " << round;
+    check();
+    const uint64_t middle = std::next(pages_.begin(), pages_.size() / 2)->first;
+    round % 2 ? trim(middle, next_ - middle) : trim(0, middle);
+  }
+  trim(0, next_);
+  EXPECT_GT(fill(Data::random), kLimit * 8 / 10);
+  check();
+}
+
+TEST_P(Limits, AWriteThatIsRefusedLeavesTheOldBytes) {
+  fill(Data::random);
+  // Longer than what there is room for, over the end of what is there.
+  const uint64_t last = pages_.rbegin()->first;
+  Bytes long_one = make_data(4 * kMiB, Data::random, rng_);
+  ASSERT_FALSE(disk_->write(long_one, (last - 1) * kPageBytes).ok());
+  for (uint64_t i = 0; i < 4 * kMiB / kPageBytes; ++i) {
+    const uint64_t number = last - 1 + i;
+    const Bytes got = read_back(*disk_, kPageBytes, number * kPageBytes);
+    const Bytes fresh(long_one.begin() + static_cast<ptrdiff_t>(i * kPageBytes),
+                      long_one.begin() + static_cast<ptrdiff_t>((i + 1) * kPageBytes));
+    const Bytes old = pages_.count(number) ? pages_[number] : Bytes(kPageBytes);
+    ASSERT_TRUE(got == fresh || got == old) << "page " << i;
+    if (got == fresh) pages_[number] = fresh;
+  }
+  check();
+}
+
+TEST_P(Limits, ThreadsAtTheLimit) {
+  constexpr int kThreads = 4;
+  const std::string complaints = run_threads(kThreads, [&](int thread) -> std::string {
+    Rng rng(static_cast<uint64_t>(thread) + 1);
+    std::map<uint64_t, Bytes> mine;
+    for (int i = 0; i < scaled(4000); ++i) {
+      const uint64_t number = rng.below(4000) * kThreads + static_cast<uint64_t>(thread);
+      if (rng.below(4) == 0) {
+        if (!disk_->zero(kPageBytes, number * kPageBytes).ok()) return "a trim was refused";
+        mine.erase(number);
+        continue;
+      }
+      Bytes content = make_data(kPageBytes, Data::random, rng);
+      if (disk_->write(content, number * kPageBytes).ok()) mine[number] = std::move(content);
+    }
+    for (const auto& [number, content] : mine) {
+      if (read_back(*disk_, kPageBytes, number * kPageBytes) != content) return "wrong bytes";
+    }
+    return "";
+  });
+  EXPECT_EQ(complaints, "");
+  EXPECT_LE(memory_.budget().used(), kLimit);
+  trim(0, kDisk / kPageBytes);
+  EXPECT_GT(fill(Data::random), kLimit / 2);
+}
+
+TEST_P(Limits, NothingIsLeftCounted) {
+  fill(Data::text);
+  disk_.stop();
+  EXPECT_EQ(memory_.budget().used(), 0u);
+}
+
+#ifdef RAMDISK_HAVE_ZSTD
+
+// At the limit text is kept as cold pages are, though none of it is cold.
+TEST(LimitsZstd, CompressesHarderBeforeItRefuses) {
+  uint64_t stored[2];
+  for (const bool recompress : {false, true}) {
+    BudgetedMemory memory(make_system_memory(), {.limit = kLimit, .probe = {}, .on_mark = {}});
+    Pace pace = hasty();
+    pace.cold_ticks = 1 << 20;
+    Disk disk({.type = AllocatorType::zstd, .recompress = recompress}, kDisk, memory, pace);
+    Rng rng(1);
+    uint64_t page = 0;
+    while (disk->write(make_data(kPageBytes, Data::text, rng), page * kPageBytes).ok()) ++page;
+    stored[recompress] = page * kPageBytes;
+  }
+  EXPECT_GT(stored[true], stored[false] * 11 / 10);
+}
+
+TEST(LimitsZstd, TooLittleForItsContexts) {
+  BudgetedMemory memory(make_system_memory(), {.limit = 64 << 10, .probe = {}, .on_mark = {}});
+  Disk disk({.type = AllocatorType::zstd}, kDisk, memory, hasty());
+  EXPECT_FALSE(disk.works());
+}
+
+#endif
+
+TEST(LimitsMalloc, ADiskThatIsLargerIsRefusedAtTheStart) {
+  BudgetedMemory memory(make_system_memory(), {.limit = kLimit, .probe = {}, .on_mark = {}});
+  {
+    Disk disk({.type = AllocatorType::malloc}, kLimit + 4096, memory, {});
+    EXPECT_FALSE(disk.works());
+    EXPECT_EQ(disk.status().errnum(), ENOMEM);
+    EXPECT_NE(std::string(disk.status().message()).find("max-memory"), std::string::npos);
+  }
+  Disk disk({.type = AllocatorType::malloc}, kLimit, memory, {});
+  EXPECT_TRUE(disk.works());
+  EXPECT_EQ(memory.budget().used(), kLimit);
+}
+
+}  // namespace
+}  // namespace ramdisk::conformance
