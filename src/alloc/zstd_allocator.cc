@@ -28,7 +28,11 @@ ZstdAllocator::~ZstdAllocator() {
 }
 
 Status ZstdAllocator::get_ready() {
-  return pages_.prepare() ? Status() : Status::no_memory();
+  if (!pages_.prepare()) return Status::no_memory();
+  if (memory_.room() > 0) return {};
+  return Status::error(ENOMEM,
+                       "allocator=zstd: max-memory does not leave anything for data beside the "
+                       "memory that compression itself takes");
 }
 
 // Without threads there is nobody to empty the queue, so nothing may enter it. A process that has

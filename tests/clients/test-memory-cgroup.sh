@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Proves that a disk in a control group with too little memory is not killed: without any parameter
+# a fill of 2 GiB within 256 MiB ends with ENOSPC, what was written before reads back, and after a
+# trim the disk takes data again.
+. "$(dirname "$0")/functions.sh"
+requires nbdsh
+requires_root
+
+# Makes a group below this process's own, with a limit. Sets $group.
+make_group() {
+  local line mount path
+  line=$(grep -E '^[0-9]+:([^:]*,)?memory(,[^:]*)?:' /proc/self/cgroup) || line=
+  if [ -n "$line" ]; then
+    mount=/sys/fs/cgroup/memory
+    path=${line#*:*:}
+    [ -d "$mount$path" ] || path=
+    group=$mount${path%/}/ramdisk-test-$$
+    mkdir "$group" 2>/dev/null || skip "no control group can be made in $mount$path"
+    at_exit "rmdir '$group'"
+    echo $((256 << 20)) >"$group/memory.limit_in_bytes" || skip "the group takes no limit"
+  else
+    group=/sys/fs/cgroup/ramdisk-test-$$
+    grep -qw memory /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null ||
+      skip "there is no memory controller for control groups"
+    mkdir "$group" 2>/dev/null || skip "no control group can be made"
+    at_exit "rmdir '$group'"
+    echo $((256 << 20)) >"$group/memory.max" || skip "the group takes no limit"
+  fi
+}
+make_group
+
+cat >"$dir/script.py" <<'PYTHON'
+import errno, random
+block = 1 << 18
+noise = random.Random(1).randbytes(2 * block)
+def data(i):
+    return noise[i * 64 % block:][:block]
+def fill():
+    for i in range(h.get_size() // block):
+        try:
+            h.pwrite(data(i), i * block)
+        except nbd.Error as error:
+            assert error.errnum == errno.ENOSPC, error
+            return i
+    assert False, "the whole disk fits"
+
+written = fill()
+print(written * block >> 20, "MiB were written")
+assert 150 << 20 < written * block < 256 << 20, written * block
+for i in range(written):
+    assert h.pread(block, i * block) == data(i), i
+h.trim(written // 2 * block, 0)
+for i in range(written // 4):
+    h.pwrite(data(i), i * block)
+for i in range(written // 2, written):
+    assert h.pread(block, i * block) == data(i), i
+h.trim(h.get_size(), 0)
+again = fill()
+assert again > written * 8 // 10, (written, again)
+PYTHON
+
+for allocator in $(allocators); do
+  [ "$allocator" != malloc ] || continue
+  nbdkit_options=(--threads 4)
+  # The server alone is in the group: its client's memory is not what this is about.
+  echo "$BASHPID" >"$group/cgroup.procs"
+  start_nbdkit 2G "allocator=$allocator" 2>"$dir/log"
+  echo "$BASHPID" >"$(dirname "$group")/cgroup.procs"
+  timeout 150 nbdsh -u "$uri" -c - <"$dir/script.py" || fail "allocator=$allocator: $(cat "$dir/log")"
+  grep -q 'short of memory' "$dir/log" || fail "the log does not say why: $(cat "$dir/log")"
+  stop_nbdkit
+done
+# The malloc disk does not even start.
+echo "$BASHPID" >"$group/cgroup.procs"
+errors=$(errors_of 2G allocator=malloc)
+echo "$BASHPID" >"$(dirname "$group")/cgroup.procs"
+expect_lines "malloc" "$errors" 'control group'
