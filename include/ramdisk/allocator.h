@@ -9,7 +9,7 @@
 //   4. Requests that run at the same time and overlap may interleave, but each byte read is one
 //      that was written there last, or is being written.
 //
-// Thread contract: read, write, zero, extents, usage and describe may be called from any number
+// Thread contract: read, write, zero, extents, usage, statistics and describe may be called from any number
 // of threads at once, between get_ready and stop. The life-cycle calls are made by one
 // thread, in the order get_ready, after_fork, stop, destructor.
 
@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "ramdisk/extents.h"
 #include "ramdisk/status.h"
@@ -30,6 +31,22 @@ struct Usage {
   uint64_t stored_bytes = 0;  // bytes of the disk that are kept, in whole pages, uncompressed
   uint64_t memory_bytes = 0;  // bytes of memory held for them: pages, tables, free pages not
                               // yet given back
+};
+
+// What the pages of a disk, of 4096 bytes, are kept as.
+struct Statistics {
+  Usage usage;
+  uint64_t same_filled_pages = 0;  // one word of four bytes over and over
+  uint64_t plain_pages = 0;        // as they are
+  uint64_t waiting_pages = 0;      // as they are, to be compressed soon
+  struct Generation {
+    uint64_t single_pages = 0;   // compressed each by itself
+    uint64_t grouped_pages = 0;  // compressed with their neighbours
+  };
+  std::vector<Generation> generations{};  // by the number of the dictionary; 0 is none
+  uint64_t waiting_limit_pages = 0;
+  uint64_t dictionaries = 0;
+  uint64_t dictionary_bytes = 0;
 };
 
 class Allocator {
@@ -69,6 +86,14 @@ class Allocator {
 
   // Figures that were true at some moment during the call.
   virtual Usage usage() const = 0;
+
+  // The same in detail. Costs in proportion to what is stored.
+  virtual Statistics statistics() const {
+    Statistics s;
+    s.usage = usage();
+    s.plain_pages = (s.usage.stored_bytes + 4095) / 4096;
+    return s;
+  }
 
   // One phrase for people: how the disk is stored.
   virtual std::string describe() const = 0;

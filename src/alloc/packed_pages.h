@@ -111,6 +111,7 @@ class PackedPages {
 
   ObjectStore& store() { return store_; }
   Dictionaries& dictionaries() { return dictionaries_; }
+  const Dictionaries& dictionaries() const { return dictionaries_; }
   // At most about so many bytes of plain pages come and go.
   void expect_plain(uint64_t bytes) { plain_.set_keep({2 * bytes, 64}); }
   void release_free_memory() {

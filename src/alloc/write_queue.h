@@ -44,6 +44,7 @@ class WriteQueue {
   // All that waits should be compressed from now on.
   void hurry() EXCLUDES(mutex_);
 
+  size_t limit() const { return limit_.load(std::memory_order_relaxed); }
   size_t size() const { return count_.load(std::memory_order_relaxed); }  // admitted
   bool empty() const { return size() == 0; }
   bool has_room() const { return size() < limit_.load(std::memory_order_relaxed); }

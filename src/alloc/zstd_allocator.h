@@ -46,6 +46,7 @@ class ZstdAllocator final : public Allocator {
   Status extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) override;
   uint32_t preferred_block_size() const override { return kPageBytes; }
   Usage usage() const override;
+  Statistics statistics() const override;
   std::string describe() const override;
 
   // How many pages have been compressed, and into how many bytes.
@@ -132,7 +133,7 @@ class ZstdAllocator final : public Allocator {
   const Pace pace_;
   MemorySource& memory_;
   // In the order of their lives: the epoch outlives what retires into it.
-  Epoch epoch_;
+  mutable Epoch epoch_;
   PackedPages pages_;
   PageTable table_;
   WriteQueue queue_;

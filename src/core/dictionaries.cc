@@ -1,5 +1,7 @@
 #include "core/dictionaries.h"
 
+#include <algorithm>
+
 namespace ramdisk {
 
 Dictionaries::Dictionaries(MemorySource& memory, Epoch& epoch)
@@ -9,7 +11,7 @@ Dictionaries::Dictionaries(MemorySource& memory, Epoch& epoch)
 }
 
 Dictionaries::~Dictionaries() {
-  count(-static_cast<int64_t>(memory_bytes()));
+  charge(-static_cast<int64_t>(memory_bytes()));
   for (Slot& slot : slots_) delete slot.dictionary.load(std::memory_order_relaxed);
 }
 
@@ -41,7 +43,7 @@ bool Dictionaries::install(std::unique_ptr<Dictionary> dictionary) {
       if (++generation == kGenerations) return false;
     }
     Slot& slot = slots_[generation];
-    count(static_cast<int64_t>(dictionary->memory_bytes()));
+    charge(static_cast<int64_t>(dictionary->memory_bytes()));
     slot.dictionary.store(dictionary.release(), std::memory_order_release);
     slot.state.store(State::used, std::memory_order_relaxed);
   }
@@ -49,9 +51,15 @@ bool Dictionaries::install(std::unique_ptr<Dictionary> dictionary) {
   return true;
 }
 
-void Dictionaries::count(int64_t bytes) noexcept {
+void Dictionaries::charge(int64_t bytes) noexcept {
   memory_.fetch_add(static_cast<size_t>(bytes), std::memory_order_relaxed);
   memory_source_.charge(bytes);
+}
+
+size_t Dictionaries::count() const {
+  return static_cast<size_t>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.dictionary.load(std::memory_order_relaxed) != nullptr;
+  }));
 }
 
 void Dictionaries::sweep() {
@@ -73,7 +81,7 @@ void Dictionaries::reclaim(size_t index) noexcept {
       continue;
     }
     const Dictionary* dictionary = slot.dictionary.exchange(nullptr, std::memory_order_relaxed);
-    count(-static_cast<int64_t>(dictionary->memory_bytes()));
+    charge(-static_cast<int64_t>(dictionary->memory_bytes()));
     delete dictionary;
     slot.state.store(State::free, std::memory_order_release);
   }

@@ -52,6 +52,7 @@ class Dictionaries final : public Epoch::Reclaimer {
   // Frees generations that nobody uses.
   void sweep();
 
+  size_t count() const;
   size_t memory_bytes() const { return memory_.load(std::memory_order_relaxed); }
 
   void reclaim(size_t index) noexcept override;
@@ -65,7 +66,7 @@ class Dictionaries final : public Epoch::Reclaimer {
     size_t list = 0;  // of the epoch, while retired
   };
 
-  void count(int64_t bytes) noexcept;
+  void charge(int64_t bytes) noexcept;
 
   MemorySource& memory_source_;
   Epoch& epoch_;

@@ -59,6 +59,10 @@ class PageTable {
   template <typename Visit>
   void scan(uint64_t first, uint64_t end, Visit visit) const;
 
+  // The same without noting that the pages are in use: for looking on.
+  template <typename Visit>
+  void look(uint64_t first, uint64_t end, Visit visit) const;
+
   // Calls change(slot) for each page of [first, end) that is not a hole, in ascending order, with
   // the page locked; a Status that is not ok ends it and is returned. Directories that this leaves
   // empty go.
@@ -117,6 +121,8 @@ class PageTable {
       directory->last_use.store(now, std::memory_order_relaxed);
     }
   }
+  template <typename Visit, typename Enter>
+  void walk(uint64_t first, uint64_t end, Visit visit, Enter enter) const;
   static bool kill_words(Directory* directory) noexcept;
   void trace(const char* what, uint64_t key) const;
 
@@ -196,12 +202,22 @@ class PageTable::Cursor {
 
 template <typename Visit>
 void PageTable::scan(uint64_t first, uint64_t end, Visit visit) const {
+  walk(first, end, visit, [this](const Directory* directory) { note_use(directory); });
+}
+
+template <typename Visit>
+void PageTable::look(uint64_t first, uint64_t end, Visit visit) const {
+  walk(first, end, visit, [](const Directory*) {});
+}
+
+template <typename Visit, typename Enter>
+void PageTable::walk(uint64_t first, uint64_t end, Visit visit, Enter enter) const {
   while (first < end) {
     const Directory* directory = next(first >> kDirectoryShift);
     if (!directory) return;
     const uint64_t base = directory->key << kDirectoryShift;
     if (base >= end) return;
-    note_use(directory);
+    enter(directory);
     const uint64_t stop = std::min(end, base + kDirectoryPages);
     for (uint64_t page = std::max(first, base); page < stop; ++page) {
       const uint64_t payload =

@@ -32,9 +32,23 @@ Status Config::set(const char* key, const char* value) {
     if (on.ok()) dump_ = on.value();
     return on.status();
   }
-  return Status::error(EINVAL,
-                       "unknown parameter '" + std::string(name) +
-                           "' (known parameters: size, allocator, mlock, max-memory, dump)");
+  if (name == "stats-export") {
+    if (!*value) return Status::error(EINVAL, "stats-export=: the name of the export is missing");
+    stats_export_ = value;
+    return {};
+  }
+  if (name == "stats-format") return set_stats_format(value);
+  return Status::error(EINVAL, "unknown parameter '" + std::string(name) +
+                                   "' (known parameters: size, allocator, mlock, max-memory, "
+                                   "dump, stats-export, stats-format)");
+}
+
+Status Config::set_stats_format(const std::string& value) {
+  if (value != "json" && value != "prometheus") {
+    return Status::error(EINVAL, "stats-format=" + value + ": must be json or prometheus");
+  }
+  stats_format_ = value == "json" ? StatsFormat::json : StatsFormat::prometheus;
+  return {};
 }
 
 // SIZE, N% of what the machine or its control group has, or none.
@@ -68,6 +82,9 @@ Status Config::set_max_memory(const char* value) {
 Status Config::complete() {
   if (!disk_bytes_) {
     return Status::error(EINVAL, "you must specify size=<SIZE> on the command line");
+  }
+  if (stats_format_ && !stats_export_) {
+    return Status::error(EINVAL, "stats-format= is of use only with stats-export=<NAME>");
   }
   if (mlock_) options_.mlock = *mlock_;
   return check_options(options_);

@@ -7,12 +7,15 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "alloc/registry.h"
 #include "ramdisk/status.h"
 
 namespace ramdisk {
+
+enum class StatsFormat { json, prometheus };
 
 class Config {
  public:
@@ -30,14 +33,19 @@ class Config {
   std::optional<uint64_t> max_memory() const { return max_memory_; }  // bytes; none: no limit
   bool keep_reserve() const { return keep_reserve_; }  // of what the system can spare
   bool dump() const { return dump_; }
+  const std::optional<std::string>& stats_export() const { return stats_export_; }
+  StatsFormat stats_format() const { return stats_format_.value_or(StatsFormat::json); }
 
  private:
   Status set_max_memory(const char* value);
+  Status set_stats_format(const std::string& value);
 
   std::optional<int64_t> disk_bytes_;
   std::optional<uint64_t> max_memory_;
   bool keep_reserve_ = true;
   bool dump_ = false;
+  std::optional<std::string> stats_export_;
+  std::optional<StatsFormat> stats_format_;
   AllocatorOptions options_;
   std::optional<bool> mlock_;  // as a parameter of its own; holds for the chosen allocator
 };

@@ -29,7 +29,7 @@ only_added() {
 }
 
 dump() { dump_plugin "$plugin" | grep -vE '^(path|version|struct_size)='; }
-callbacks='longname|description|load|after_fork|cleanup|close|export_description|block_size'
+callbacks='longname|description|load|after_fork|cleanup|close|export_description|block_size|list_exports|can_write|can_extents'
 only_added "has_($callbacks)=1|(ramdisk|zstd)_[a-z_]+=.+" dump
 
 info() { nbdkit -U - "$plugin" "$@" --run 'nbdinfo "$uri"' | grep -v 'uri:'; }

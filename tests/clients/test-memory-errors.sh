@@ -23,7 +23,7 @@ for prefix in s spars sparse2 SPARSE m mallo z zst zstd3 'sparse ' ' sparse'; do
 done
 
 refused 'allocator=sparse unknown key "level" mlock' 1M allocator=sparse,level=3
-refused 'allocator=sparse unknown key "x" none' 1M allocator=sparse,x=1
+refused 'allocator=sparse unknown key "x" mlock' 1M allocator=sparse,x=1
 refused 'allocator=malloc unknown key "level" mlock=' 1M allocator=malloc,level=3
 refused 'allocator=malloc unknown key "mloc" mlock=' 1M allocator=malloc,mloc=true
 refused 'allocator=malloc unknown key "" mlock=' 1M allocator=malloc,

@@ -1,0 +1,128 @@
+// What a client is told about the export that it opens: the disk or, if the user wants that, its
+// statistics.
+
+#include <cinttypes>
+#include <cstdio>
+
+#include "plugin/plugin_state.h"
+#include "plugin/statistics.h"
+
+namespace ramdisk {
+
+namespace {
+
+char disk_handle;  // its address stands for a connection to the disk, which needs nothing
+
+bool is_statistics(const char* name) {
+  const auto& wanted = plugin->config.stats_export();
+  return wanted && name && *wanted == name;
+}
+
+std::string make_document() {
+  DiskFigures figures;
+  figures.version = RAMDISK_VERSION;
+  figures.allocator = plugin->allocator->describe();
+  figures.disk_bytes = plugin->config.disk_bytes();
+  figures.limit_bytes = plugin->config.max_memory();
+  figures.used_bytes = plugin->memory->budget().used();
+  figures.statistics = plugin->allocator->statistics();
+  const std::vector<Metric> metrics = make_metrics(figures, plugin->operations);
+  return plugin->config.stats_format() == StatsFormat::json ? to_json(metrics)
+                                                            : to_prometheus(metrics);
+}
+
+}  // namespace
+
+std::string describe_disk() {
+  const Usage usage = plugin->allocator->usage();
+  std::string text = "RAM disk (" + plugin->allocator->describe() + "); " +
+                     std::to_string(usage.stored_bytes) + " bytes stored in " +
+                     std::to_string(usage.memory_bytes) + " bytes of memory";
+  if (usage.memory_bytes > 0) {
+    char ratio[32];
+    snprintf(ratio, sizeof ratio, ", ratio %.2f",
+             static_cast<double>(usage.stored_bytes) / static_cast<double>(usage.memory_bytes));
+    text += ratio;
+  }
+  if (const auto limit = plugin->config.max_memory()) {
+    text += ", limit " + std::to_string(*limit) + " bytes";
+  }
+  return text;
+}
+
+void log_disk() noexcept {
+  guarded([] {
+    nbdkit_debug("%s; %" PRIu64 " bytes used in all", describe_disk().c_str(),
+                 plugin->memory->budget().used());
+    return Status();
+  });
+}
+
+const std::string* document_of(void* handle) noexcept {
+  return handle == &disk_handle ? nullptr : static_cast<const std::string*>(handle);
+}
+
+int list_exports(int, int, nbdkit_exports* exports) noexcept {
+  if (!plugin->config.stats_export()) return nbdkit_use_default_export(exports);
+  return guarded([&] {
+    const char* const name = plugin->config.stats_export()->c_str();
+    const bool listed = nbdkit_add_export(exports, "", describe_disk().c_str()) == 0 &&
+                        nbdkit_add_export(exports, name, "statistics of the disk") == 0;
+    return listed ? Status() : Status::error(errno ? errno : ENOMEM, "");
+  });
+}
+
+void* open_export(int) noexcept {
+  void* handle = &disk_handle;
+  const int failed = guarded([&] {
+    if (is_statistics(nbdkit_export_name())) {
+      handle = std::make_unique<std::string>(make_document()).release();
+    }
+    return Status();
+  });
+  if (failed) return nullptr;
+  log_disk();
+  return handle;
+}
+
+void close_export(void* handle) noexcept {
+  delete document_of(handle);
+  log_disk();
+}
+
+int64_t get_size(void* handle) noexcept {
+  const std::string* document = document_of(handle);
+  return static_cast<int64_t>(document ? document->size() : plugin->config.disk_bytes());
+}
+
+int can_write(void* handle) noexcept {
+  return document_of(handle) == nullptr;
+}
+
+int can_extents(void* handle) noexcept {
+  return document_of(handle) == nullptr;
+}
+
+// All connections see the same data at once, but each has statistics of its own.
+int can_multi_conn(void* handle) noexcept {
+  return document_of(handle) == nullptr;
+}
+
+int block_size(void* handle, uint32_t* minimum, uint32_t* preferred, uint32_t* maximum) noexcept {
+  *minimum = 1;
+  *preferred = document_of(handle) ? 4096 : plugin->allocator->preferred_block_size();
+  *maximum = UINT32_MAX;
+  return 0;
+}
+
+const char* export_description(void* handle) noexcept {
+  if (document_of(handle)) return "statistics of the disk";
+  const char* text = nullptr;
+  guarded([&] {
+    text = nbdkit_strdup_intern(describe_disk().c_str());
+    return Status();
+  });
+  return text;
+}
+
+}  // namespace ramdisk

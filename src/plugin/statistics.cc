@@ -1,0 +1,98 @@
+#include "plugin/statistics.h"
+
+namespace ramdisk {
+
+namespace {
+
+using Type = Metric::Type;
+
+Metric text(const char* name, const char* help, const std::string& value) {
+  return {name, Type::text, help, {{{}, value}}};
+}
+
+template <typename Number>
+Metric gauge(const char* name, const char* help, Number value) {
+  return {name, Type::gauge, help, {{{}, number(value)}}};
+}
+
+std::string seconds_of_bucket(size_t bucket) {
+  if (bucket + 1 == Operations::kBuckets) return "+Inf";
+  return number(static_cast<double>(uint64_t{1} << bucket) * 1e-6);
+}
+
+Metric pages(const DiskFigures& disk) {
+  const auto pages_of = [](uint64_t bytes) { return bytes / 4096 + (bytes % 4096 != 0); };
+  const Statistics& s = disk.statistics;
+  Metric metric{"pages", Type::gauge, "Pages of 4096 bytes, by what they are kept as.", {}};
+  const auto add = [&](const char* kind, const char* generation, uint64_t count) {
+    metric.samples.push_back({{{"kind", kind}, {"generation", generation}}, number(count)});
+  };
+  add("zero", "", pages_of(disk.disk_bytes) - pages_of(s.usage.stored_bytes));
+  add("same_filled", "", s.same_filled_pages);
+  add("plain", "", s.plain_pages);
+  add("waiting", "", s.waiting_pages);
+  for (size_t i = 0; i < s.generations.size(); ++i) {
+    const Statistics::Generation& generation = s.generations[i];
+    if (generation.single_pages + generation.grouped_pages == 0) continue;
+    add("compressed", std::to_string(i).c_str(), generation.single_pages);
+    add("grouped", std::to_string(i).c_str(), generation.grouped_pages);
+  }
+  return metric;
+}
+
+void add_operations(std::vector<Metric>& metrics, const Operations& operations) {
+  Metric requests{"requests_total", Type::counter, "Requests, by operation.", {}};
+  Metric errors{"request_errors_total", Type::counter, "Requests that failed.", {}};
+  Metric bytes{"request_bytes_total", Type::counter, "Bytes of requests that succeeded.", {}};
+  Metric seconds{"request_seconds_sum", Type::counter, "Time that requests took, in seconds.", {}};
+  Metric buckets{"request_seconds_bucket", Type::counter,
+                 "Requests that took at most le seconds.", {}};
+  for (size_t i = 0; i < kOperations; ++i) {
+    const auto operation = static_cast<Operation>(i);
+    const Operations::Figures figures = operations.figures(operation);
+    const Sample::Labels labels{{"operation", operation_name(operation)}};
+    requests.samples.push_back({labels, number(figures.requests)});
+    errors.samples.push_back({labels, number(figures.errors)});
+    bytes.samples.push_back({labels, number(figures.bytes)});
+    seconds.samples.push_back({labels, number(static_cast<double>(figures.nanoseconds) * 1e-9)});
+    uint64_t sum = 0;
+    for (size_t bucket = 0; bucket < Operations::kBuckets; ++bucket) {
+      sum += figures.buckets[bucket];
+      Sample::Labels bucket_labels = labels;
+      bucket_labels.emplace_back("le", seconds_of_bucket(bucket));
+      buckets.samples.push_back({std::move(bucket_labels), number(sum)});
+    }
+  }
+  for (Metric* metric : {&requests, &errors, &bytes, &seconds, &buckets}) {
+    metrics.push_back(std::move(*metric));
+  }
+}
+
+}  // namespace
+
+std::vector<Metric> make_metrics(const DiskFigures& disk, const Operations& operations) {
+  const Statistics& s = disk.statistics;
+  const auto stored = static_cast<double>(s.usage.stored_bytes);
+  const auto memory = static_cast<double>(s.usage.memory_bytes);
+  std::vector<Metric> metrics{
+      text("version", "Of the plugin.", disk.version),
+      text("allocator", "How the disk is kept.", disk.allocator),
+      gauge("size_bytes", "Size of the disk.", disk.disk_bytes),
+      gauge("stored_bytes", "Bytes of the disk that are kept, uncompressed.", s.usage.stored_bytes),
+      gauge("memory_bytes", "Memory that is held for them.", s.usage.memory_bytes),
+      gauge("used_bytes", "All that counts against the limit.", disk.used_bytes),
+      gauge("ratio", "stored_bytes / memory_bytes.", memory > 0 ? stored / memory : 0.0),
+  };
+  if (disk.limit_bytes) {
+    metrics.push_back(gauge("limit_bytes", "What max-memory says.", *disk.limit_bytes));
+  }
+  metrics.push_back(pages(disk));
+  metrics.push_back(gauge("waiting_limit_pages", "How many pages may wait uncompressed, now.",
+                          s.waiting_limit_pages));
+  metrics.push_back(gauge("dictionaries", "That are in use.", s.dictionaries));
+  metrics.push_back(gauge("dictionary_bytes", "Memory that they take.", s.dictionary_bytes));
+  add_operations(metrics, operations);
+  return metrics;
+}
+
+}  // namespace ramdisk
