@@ -9,8 +9,8 @@
 //   4. Requests that run at the same time and overlap may interleave, but each byte read is one
 //      that was written there last, or is being written.
 //
-// Thread contract: read, write, zero, extents, usage, statistics and describe may be called from any number
-// of threads at once, between get_ready and stop. The life-cycle calls are made by one
+// Thread contract: read, write, zero, extents, usage, statistics and describe may be called from
+// any number of threads at once, between get_ready and stop. The life-cycle calls are made by one
 // thread, in the order get_ready, after_fork, stop, destructor.
 
 #ifndef RAMDISK_ALLOCATOR_H

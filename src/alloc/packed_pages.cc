@@ -45,12 +45,12 @@ bool looks_like_noise(PackedPages::Data page) {
 }  // namespace
 
 PackedPages::PackedPages(MemorySource& memory, Epoch& epoch, int level)
-    : memory_(memory),
-      dictionaries_(memory, epoch),
+    : dictionaries_(memory, epoch),
       compressors_([level] { return Compressor::make(level, kPageBytes); }, contexts()),
       decompressors_(&Decompressor::make, contexts()),
       store_(memory, epoch),
-      plain_(memory, epoch, kPageBytes) {}
+      plain_(memory, epoch, kPageBytes),
+      memory_(memory) {}
 
 bool PackedPages::prepare() {
   if (!compressors_.prepare() || !decompressors_.prepare()) return false;

@@ -138,12 +138,12 @@ class PackedPages {
   size_t shorten(Data page, Buffer& buffer, const Dictionary* dictionary);
   PageWord store(uint64_t number, const Packed& packed, bool moved);
 
-  MemorySource& memory_;
   Dictionaries dictionaries_;
   Pool<Compressor> compressors_;
   Pool<Decompressor> decompressors_;
   ObjectStore store_;
   Arena plain_;
+  MemorySource& memory_;
   int64_t context_bytes_ = 0;  // that all contexts take, or will
 
   std::atomic<uint32_t> failures_{0};  // pages in a row that did not compress

@@ -161,13 +161,13 @@ class ZstdAllocator final : public Allocator {
     double usual_bytes = 0;
     bool data_changed = false;
     // Regrouping: where the walk over the disk is, and what it needs while it is under way.
-    uint64_t next_page = 0;
-    bool walked = true;           // to the end since the last tick
-    bool squeezing = false;       // the walk takes all pages, cold or not, …
-    uint32_t squeeze = 0;         // … for those who wanted this one or one before
-    bool something_warm = false;  // that a later walk will find cold: there is to be a tick
     std::unique_ptr<Compressor> compressor;
     unsigned generation = 0;
+    uint32_t squeeze = 0;         // squeezing is for those who wanted this one or one before
+    bool squeezing = false;       // the walk takes all pages, cold or not
+    bool walked = true;           // to the end since the last tick
+    bool something_warm = false;  // that a later walk will find cold: there is to be a tick
+    uint64_t next_page = 0;
   };
   Maintenance maintenance_;
   Workers workers_;  // ended first

@@ -37,8 +37,8 @@ bool ZstdAllocator::empty_queue() {
   return done > 0;
 }
 
-// Has the first worker compress pages again that are not cold yet, until that has made room or there
-// are no more, or for a while. False if it made none.
+// Has the first worker compress pages again that are not cold yet, until that has made room or
+// there are no more, or for a while. False if it made none.
 bool ZstdAllocator::squeeze() {
   constexpr auto kPatience = std::chrono::seconds(2);
   constexpr auto kStep = std::chrono::milliseconds(1);
@@ -61,7 +61,8 @@ bool ZstdAllocator::squeeze() {
 void ZstdAllocator::begin_squeezing() {
   Maintenance& m = maintenance_;
   const uint32_t wanted = squeezes_wanted_;
-  if (m.squeezing || !options_.recompress || (wanted == squeezes_done_ && !memory_.pressed())) return;
+  if (m.squeezing || !options_.recompress || (wanted == squeezes_done_ && !memory_.pressed()))
+    return;
   m.squeezing = true;
   m.squeeze = wanted;
   m.walked = false;

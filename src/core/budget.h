@@ -36,7 +36,7 @@ class Budget {
   struct Options {
     std::optional<uint64_t> limit{};  // bytes
     SpareMemory::Probe probe{};       // none: what the system can spare is not asked
-    OnMark on_mark{};                 // called at 80, 90 and 95 %, each time anew after a fall below
+    OnMark on_mark{};  // called at 80, 90 and 95 %, each time anew after a fall below
   };
 
   explicit Budget(Options options);

@@ -50,7 +50,10 @@ TEST(Budget, WhatIsChargedCountsInAnyCase) {
 TEST(Budget, SaysWhyItRefused) {
   uint64_t available = 100 * kMiB;
   Budget budget({.limit = 50 * kMiB,
-                 .probe = [&] { return AvailableMemory{available, "", 128 * kMiB}; },
+                 .probe =
+                     [&] {
+                       return AvailableMemory{available, "", 128 * kMiB};
+                     },
                  .on_mark = {}});
   EXPECT_FALSE(budget.take(51 * kMiB));
   EXPECT_EQ(budget.why().errnum(), ENOSPC);

@@ -25,9 +25,7 @@ class BudgetedMemoryTest : public testing::Test {
         std::move(inner), Budget::Options{.limit = 8 * kMiB, .probe = {}, .on_mark = {}});
   }
   uint64_t used() const { return memory_->budget().used(); }
-  std::byte* map(size_t bytes) {
-    return static_cast<std::byte*>(memory_->map(bytes, 4096, false));
-  }
+  std::byte* map(size_t bytes) { return static_cast<std::byte*>(memory_->map(bytes, 4096, false)); }
 
   FailingMemory* inner_;
   std::unique_ptr<BudgetedMemory> memory_;

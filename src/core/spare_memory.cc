@@ -20,7 +20,8 @@ bool SpareMemory::take_from_reading(uint64_t bytes) noexcept {
   }
   uint64_t left = allowance_.load(std::memory_order_relaxed);
   while (left >= bytes) {
-    if (allowance_.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed)) return true;
+    if (allowance_.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed))
+      return true;
   }
   return false;
 }

@@ -4,8 +4,8 @@
 // is left alone: 1/16 of all memory, 8 to 256 MiB.
 //
 // Reading how much memory there is costs some 100 microseconds, so it is done at most every 50 ms,
-// or when an eighth of what there was to spare has been taken since, whichever is sooner: others take
-// memory, too.
+// or when an eighth of what there was to spare has been taken since, whichever is sooner: others
+// take memory, too.
 //
 // Thread contract: any thread. Who finds that a new reading is due takes it; others wait for that.
 
@@ -45,9 +45,9 @@ class SpareMemory {
 
   const Probe probe_;
   std::atomic<uint64_t> spare_{UINT64_MAX};
-  std::atomic<uint64_t> allowance_{0};         // of the last reading, that is left
-  std::atomic<Clock::rep> next_reading_{0};    // a time
-  Mutex mutex_;                                // held by who reads
+  std::atomic<uint64_t> allowance_{0};       // of the last reading, that is left
+  std::atomic<Clock::rep> next_reading_{0};  // a time
+  Mutex mutex_;                              // held by who reads
 };
 
 }  // namespace ramdisk

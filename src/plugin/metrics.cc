@@ -1,6 +1,8 @@
 #include "plugin/metrics.h"
 
 #include <cstdio>
+#include <sstream>
+#include <utility>
 
 namespace ramdisk {
 
@@ -24,30 +26,34 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
-std::string json_object(const Sample& sample) {
-  std::string out = "{";
-  for (const auto& [label, value] : sample.labels) out += quoted(label) + ": " + quoted(value) + ", ";
-  return out + "\"value\": " + sample.value + "}";
+void add_json(std::ostream& out, const Sample& sample) {
+  out << "{";
+  for (const auto& [label, value] : sample.labels) {
+    out << quoted(label) << ": " << quoted(value) << ", ";
+  }
+  out << "\"value\": " << sample.value << "}";
 }
 
-std::string json_value(const Metric& metric) {
+void add_json(std::ostream& out, const Metric& metric) {
   if (metric.samples.size() == 1 && metric.samples.front().labels.empty()) {
     const std::string& value = metric.samples.front().value;
-    return metric.type == Metric::Type::text ? quoted(value) : value;
+    out << (metric.type == Metric::Type::text ? quoted(value) : value);
+    return;
   }
-  std::string out;
+  const char* before = "[\n    ";
   for (const Sample& sample : metric.samples) {
-    out += (out.empty() ? "[\n    " : ",\n    ") + json_object(sample);
+    out << std::exchange(before, ",\n    ");
+    add_json(out, sample);
   }
-  return out.empty() ? "[]" : out + "\n  ]";
+  out << (metric.samples.empty() ? "[]" : "\n  ]");
 }
 
-std::string prometheus_labels(const Sample::Labels& labels) {
-  std::string out;
+void add_labels(std::ostream& out, const Sample::Labels& labels) {
+  const char* before = "{";
   for (const auto& [label, value] : labels) {
-    out += (out.empty() ? "{" : ",") + label + "=" + quoted(value);
+    out << std::exchange(before, ",") << label << "=" << quoted(value);
   }
-  return out.empty() ? "" : out + "}";
+  if (!labels.empty()) out << "}";
 }
 
 }  // namespace
@@ -63,16 +69,19 @@ std::string number(double value) {
 }
 
 std::string to_json(const std::vector<Metric>& metrics) {
-  std::string out;
+  std::ostringstream out;
+  const char* before = "{\n  ";
   for (const Metric& metric : metrics) {
-    out += (out.empty() ? "{\n  " : ",\n  ") + quoted(metric.name) + ": " + json_value(metric);
+    out << std::exchange(before, ",\n  ") << quoted(metric.name) << ": ";
+    add_json(out, metric);
   }
-  return out.empty() ? "{}\n" : out + "\n}\n";
+  out << (metrics.empty() ? "{}\n" : "\n}\n");
+  return out.str();
 }
 
 std::string to_prometheus(const std::vector<Metric>& metrics) {
   const std::string prefix = "nbdkit_memory_";
-  std::string out;
+  std::ostringstream out;
   Sample::Labels info;
   for (const Metric& metric : metrics) {
     if (metric.type == Metric::Type::text) {
@@ -80,14 +89,19 @@ std::string to_prometheus(const std::vector<Metric>& metrics) {
       continue;
     }
     const std::string name = prefix + metric.name;
-    out += "# HELP " + name + " " + metric.help + "\n# TYPE " + name +
-           (metric.type == Metric::Type::counter ? " counter\n" : " gauge\n");
+    out << "# HELP " << name << " " << metric.help << "\n# TYPE " << name
+        << (metric.type == Metric::Type::counter ? " counter\n" : " gauge\n");
     for (const Sample& sample : metric.samples) {
-      out += name + prometheus_labels(sample.labels) + " " + sample.value + "\n";
+      out << name;
+      add_labels(out, sample.labels);
+      out << " " << sample.value << "\n";
     }
   }
-  return "# HELP " + prefix + "info What serves the disk.\n# TYPE " + prefix + "info gauge\n" + prefix +
-         "info" + prometheus_labels(info) + " 1\n" + out;
+  out << "# HELP " << prefix << "info What serves the disk.\n# TYPE " << prefix << "info gauge\n"
+      << prefix << "info";
+  add_labels(out, info);
+  out << " 1\n";
+  return out.str();
 }
 
 }  // namespace ramdisk

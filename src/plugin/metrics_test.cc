@@ -35,9 +35,6 @@ TEST(Metrics, Json) {
 
 TEST(Metrics, Prometheus) {
   EXPECT_EQ(to_prometheus({kMetrics.begin() + 1, kMetrics.end() - 1}),
-            "# HELP nbdkit_memory_info What serves the disk.\n"
-            "# TYPE nbdkit_memory_info gauge\n"
-            "nbdkit_memory_info 1\n"
             "# HELP nbdkit_memory_size_bytes A size.\n"
             "# TYPE nbdkit_memory_size_bytes gauge\n"
             "nbdkit_memory_size_bytes 18446744073709551615\n"
@@ -47,7 +44,10 @@ TEST(Metrics, Prometheus) {
             "# HELP nbdkit_memory_requests_total Some.\n"
             "# TYPE nbdkit_memory_requests_total counter\n"
             "nbdkit_memory_requests_total{operation=\"read\"} 1\n"
-            "nbdkit_memory_requests_total{operation=\"write\"} 1e-07\n");
+            "nbdkit_memory_requests_total{operation=\"write\"} 1e-07\n"
+            "# HELP nbdkit_memory_info What serves the disk.\n"
+            "# TYPE nbdkit_memory_info gauge\n"
+            "nbdkit_memory_info 1\n");
   const std::string info = to_prometheus({{"version", Metric::Type::text, "", {{{}, "1.0"}}}});
   EXPECT_NE(info.find("nbdkit_memory_info{version=\"1.0\"} 1\n"), std::string::npos) << info;
 }

@@ -11,12 +11,11 @@ const char* operation_name(Operation operation) {
   return kNames[static_cast<size_t>(operation)];
 }
 
-void Operations::add(Operation operation, bool ok, uint64_t bytes,
-                     Clock::duration taken) noexcept {
+void Operations::add(Operation operation, bool ok, uint64_t bytes, Clock::duration taken) noexcept {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   Counters& counters = counters_[static_cast<size_t>(operation)];
-  const auto nanoseconds = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(taken).count());
+  const auto nanoseconds =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(taken).count());
   // The first i with nanoseconds <= 1000 * 2^i.
   const uint64_t microseconds = (nanoseconds + 999) / 1000;
   const size_t bucket = microseconds <= 1 ? 0 : std::bit_width(microseconds - 1);

@@ -1,5 +1,5 @@
-// The C boundary: nbdkit's callbacks on one side, one Allocator on the other. Here is the life of the
-// plugin, and the table of its callbacks.
+// The C boundary: nbdkit's callbacks on one side, one Allocator on the other. Here is the life of
+// the plugin, and the table of its callbacks.
 //
 // Every callback is noexcept: what is thrown below (only for lack of memory) becomes an error here,
 // with one message and one errno. Nothing else in the project knows nbdkit but the files of this

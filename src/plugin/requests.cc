@@ -9,7 +9,7 @@ namespace ramdisk {
 namespace {
 
 // As the client and the log should see it: why there was no memory is known here.
-Status explained(Status status) noexcept {
+Status explained(const Status& status) {
   return status.errnum() == ENOMEM ? plugin->memory->budget().why() : status;
 }
 
@@ -25,7 +25,8 @@ int counted(Operation operation, uint64_t bytes, Body body) noexcept {
 
 // Trimmed ranges read as zeroes, so trim and zero are the same, whatever the flags.
 int zero_as(Operation operation, uint32_t count, uint64_t offset) noexcept {
-  return counted(operation, count, [&] { return explained(plugin->allocator->zero(count, offset)); });
+  return counted(operation, count,
+                 [&] { return explained(plugin->allocator->zero(count, offset)); });
 }
 
 class ExtentList final : public ExtentVisitor {
@@ -79,8 +80,7 @@ int zero(void*, uint32_t count, uint64_t offset, uint32_t) noexcept {
   return zero_as(Operation::zero, count, offset);
 }
 
-int extents(void*, uint32_t count, uint64_t offset, uint32_t flags,
-            nbdkit_extents* list) noexcept {
+int extents(void*, uint32_t count, uint64_t offset, uint32_t flags, nbdkit_extents* list) noexcept {
   return counted(Operation::extents, count, [&] {
     ExtentList visitor(list, flags & NBDKIT_FLAG_REQ_ONE);
     Status status = plugin->allocator->extents(count, offset, visitor);

@@ -45,8 +45,8 @@ void add_operations(std::vector<Metric>& metrics, const Operations& operations) 
   Metric errors{"request_errors_total", Type::counter, "Requests that failed.", {}};
   Metric bytes{"request_bytes_total", Type::counter, "Bytes of requests that succeeded.", {}};
   Metric seconds{"request_seconds_sum", Type::counter, "Time that requests took, in seconds.", {}};
-  Metric buckets{"request_seconds_bucket", Type::counter,
-                 "Requests that took at most le seconds.", {}};
+  Metric buckets{
+      "request_seconds_bucket", Type::counter, "Requests that took at most le seconds.", {}};
   for (size_t i = 0; i < kOperations; ++i) {
     const auto operation = static_cast<Operation>(i);
     const Operations::Figures figures = operations.figures(operation);

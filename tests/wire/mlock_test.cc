@@ -1,8 +1,8 @@
 // mlock=true must lock the memory of the process that serves, however nbdkit is started.
 //
 // Locks do not survive a fork, and nbdkit forks after the plugin has taken its memory, unless it
-// stays in the foreground. 4 MiB are within the usual limit on locked memory, so malloc's tests need
-// no privilege; disks that grow lock some address space ahead.
+// stays in the foreground. 4 MiB are within the usual limit on locked memory, so malloc's tests
+// need no privilege; disks that grow lock some address space ahead.
 
 #include <unistd.h>
 
