@@ -5,7 +5,7 @@ import os
 
 import bars
 import bars_zstd
-import svg
+import plots
 from results import median, ratio
 from units import show, show_block
 
@@ -88,54 +88,6 @@ def zram_section(results):
     return "## The kernel's compressed RAM disk\n\n" + table(header, rows) + "\n" if rows else ""
 
 
-def plot_inprocess(results, path, subtitle):
-    big, small = 262144, 4096
-    wanted = []
-    for allocator in ("sparse", "malloc", "zstd"):
-        for workload, block, threads, metric in (
-                ("fill", big, 1, "speed"), ("fill", small, 1, "speed"),
-                ("overwrite", big, 1, "speed"), ("read", big, 1, "speed"),
-                ("random-read", small, 1, "rate"), ("random-read", small, 2, "rate"),
-                ("random-write", small, 1, "rate"), ("random-write", small, 2, "rate"),
-                ("random-mix", small, 1, "rate"), ("random-mix", small, 2, "rate"),
-                ("far", small, 1, "rate"), ("files-fill", big, 1, "speed"),
-                ("files-read", big, 1, "speed"), ("files-random-read", small, 2, "rate"),
-                ("files-random-write", small, 2, "rate"), ("files-random-mix", small, 2, "rate")):
-            if allocator == "malloc" and workload == "fill":
-                continue  # its memory is there from the start
-            wanted.append((allocator, workload, block, threads, metric))
-    groups = []
-    for figure in wanted:
-        plugins = results.find("inprocess", *figure)
-        value = ratio(plugins.get("ours"), plugins.get("old"))
-        if value is None:
-            continue
-        allocator, workload, block, threads, metric = figure
-        unit = "MB/s" if metric == "speed" else "ops/s"
-        note = f"{value:.2f}× ({show(median(plugins['old']), unit)} → " \
-               f"{show(median(plugins['ours']), unit)})"
-        plural = "s" if threads > 1 else ""
-        label = f"{allocator}: {workload} {show_block(block)}, {threads} thread{plural}"
-        groups.append((label, [(value, note)]))
-    return svg.bar_chart(path, "In-process, ours relative to the old plugin (log scale)",
-                         subtitle, ("ours",), groups, logarithmic=True)
-
-
-def plot_wire(results, place, allocator, path, subtitle):
-    groups = []
-    for key, plugins in results.figures.items():
-        if (key.place, key.allocator, key.metric) != (place, allocator, "iops"):
-            continue
-        others = results.find(place, "", *key[2:6])
-        null = others.get("null")
-        members = (plugins.get("ours"), plugins.get("old"), others.get("file"))
-        values = [ratio(member, null) for member in members]
-        label = f"{key.workload} {show_block(key.block)}, {key.threads} conn."
-        groups.append((label, [(v, show(median(m), key.unit)) for v, m in zip(values, members)]))
-    return svg.bar_chart(path, f"{allocator} over the wire, requests a second relative to null",
-                         subtitle, ("ours", "old", "file on tmpfs"), groups)
-
-
 def targets(results):
     wire = "over the wire (1 / 2 / 8 connections)"
     return (bars_section("Targets, in-process", bars.inprocess_bars(results))
@@ -143,17 +95,6 @@ def targets(results):
             + bars_section("Targets of the zstd disk, in-process",
                            bars_zstd.inprocess_bars(results))
             + bars_section(f"Targets of the zstd disk, {wire}", bars_zstd.wire_bars(results)))
-
-
-def plots_section(results, out, subtitle):
-    plots = []
-    if plot_inprocess(results, os.path.join(out, "inprocess.svg"), subtitle):
-        plots.append("inprocess.svg")
-    for place, allocator in (("wire", "sparse"), ("wire", "malloc"), ("wire-files", "zstd")):
-        name = f"wire-{allocator}.svg"
-        if plot_wire(results, place, allocator, os.path.join(out, name), subtitle):
-            plots.append(name)
-    return "".join(f"![{name}]({name})\n\n" for name in plots)
 
 
 def write(results, out, machine, rounds, quick):
@@ -166,7 +107,7 @@ def write(results, out, machine, rounds, quick):
     judged = targets(results)
     text += "A quick run: its disks are too small to be held against targets.\n\n" if quick \
         else judged
-    text += plots_section(results, out, f"{today}, {machine}")
+    text += plots.section(results, out, f"{today}, {machine}")
     text += inprocess_section(results) + wire_section(results) + zram_section(results)
     with open(os.path.join(out, "results.md"), "w", encoding="utf-8") as file:
         file.write(text)
