@@ -46,7 +46,8 @@ Status promise_lock(void* base, size_t bytes) {
   }
 #ifdef MLOCK_ONFAULT
   if (mlock2(base, bytes, MLOCK_ONFAULT) == 0) return {};
-  if (errno != ENOSYS) return lock_error(errno, bytes);
+  // Systems that do not know the call, or do not know the flag.
+  if (errno != ENOSYS && errno != EINVAL) return lock_error(errno, bytes);
 #endif
   return lock_memory(base, bytes);
 }

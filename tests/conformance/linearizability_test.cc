@@ -84,11 +84,11 @@ TEST_P(Linearizability, FourThreadsOverADirectoryEdge) {
 }
 
 TEST_P(Linearizability, EightThreads) {
-  run_load({8, (2 << 20) - 12000, 24000, 4000});
+  run_load({8, (2 << 20) - 12000, 24000, 12000});
 }
 
 TEST_P(Linearizability, SixteenThreadsOnOnePage) {
-  run_load({16, 8192, 4096, 8000});
+  run_load({16, 8192, 4096, 16000});
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Linearizability, testing::ValuesIn(all_allocators()), name_of_type);
@@ -106,11 +106,11 @@ class ZstdLinearizability : public testing::TestWithParam<ZstdVariant> {
 };
 
 TEST_P(ZstdLinearizability, FourThreads) {
-  run_load({4, (1 << 20) - 16384, 40000, 3000, 12});
+  run_load({4, (1 << 20) - 16384, 300000, 12000, 30});
 }
 
 TEST_P(ZstdLinearizability, EightThreadsOnAGroup) {
-  run_load({8, 16384, 16384, 4000, 12});
+  run_load({8, 16384, 16384, 16000, 30});
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ZstdLinearizability, testing::ValuesIn(kZstdVariants),
