@@ -32,7 +32,7 @@ run() {
   mkdir -p "$found"
   echo "== $name: $seconds s, log in $log"
   if timeout $((seconds + 300)) "$program" -max_len="$longest" -max_total_time="$seconds" \
-    -print_final_stats=1 -timeout=60 -artifact_prefix="build/fuzz/$name-" "$@" \
+    -print_final_stats=1 -timeout=300 -artifact_prefix="build/fuzz/$name-" "$@" \
     "$found" "tests/fuzz/corpus/$name" >"$log" 2>&1 </dev/null; then
     echo "$name: $(executed "$log") executions, $(covered "$log"), no failure"
     return

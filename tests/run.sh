@@ -15,6 +15,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 jobs=$(nproc)
+sanitized='unit_test conformance_test disk_replay config_replay' # what the sanitizers see
 under= # a command to run the tests under
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
@@ -45,14 +46,15 @@ stage_lint() {
 
 stage_clang() { build clang && check clang -L unit -j "$jobs"; }
 stage_nozstd() { build nozstd memory_plugin unit_test && check nozstd -L unit -j "$jobs"; }
+# shellcheck disable=SC2086  # a list, here and below
 stage_asan() {
-  build asan unit_test conformance_test disk_replay config_replay && check asan -L 'unit|conformance' -j "$jobs"
+  build asan $sanitized && check asan -L 'unit|conformance' -j "$jobs"
 }
 
 # The thread sanitizer of gcc 12 does not start where the kernel spreads addresses widely.
 stage_tsan() {
   ! setarch -R true 2>/dev/null || under='setarch -R'
-  build tsan unit_test conformance_test disk_replay config_replay && check tsan -L 'unit|conformance' -j "$jobs"
+  build tsan $sanitized && check tsan -L 'unit|conformance' -j "$jobs"
 }
 
 stage_fuzz() { sh tests/fuzz.sh "${RAMDISK_FUZZ_SECONDS:-60}"; }
