@@ -6,12 +6,16 @@
 #   nozstd   build without libzstd; unit tests
 #   asan     unit and conformance tests under the address and undefined-behaviour sanitizers
 #   tsan     the same under the thread sanitizer
+#   fuzz     disks and parameters under random requests for a minute each (RAMDISK_FUZZ_SECONDS)
+#   i386     units and conformance on a 32-bit machine
+#   s390x    the same on a big-endian one, which is emulated
 #   release  everything: units, conformance, through the wire, through real clients
 # Every stage runs, whatever became of the one before. Exits with 1 when any has failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 jobs=$(nproc)
+sanitized='unit_test conformance_test disk_replay config_replay' # what the sanitizers see
 under= # a command to run the tests under
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
@@ -45,23 +49,28 @@ stage_lint() {
 
 stage_clang() { build clang && check clang -L unit -j "$jobs"; }
 stage_nozstd() { build nozstd memory_plugin unit_test && check nozstd -L unit -j "$jobs"; }
+# shellcheck disable=SC2086  # a list, here and below
 stage_asan() {
-  build asan unit_test conformance_test && check asan -L 'unit|conformance' -j "$jobs"
+  build asan $sanitized && check asan -L 'unit|conformance' -j "$jobs"
 }
 
 # The thread sanitizer of gcc 12 does not start where the kernel spreads addresses widely.
 stage_tsan() {
   ! setarch -R true 2>/dev/null || under='setarch -R'
-  build tsan unit_test conformance_test && check tsan -L 'unit|conformance' -j "$jobs"
+  build tsan $sanitized && check tsan -L 'unit|conformance' -j "$jobs"
 }
+
+stage_fuzz() { sh tests/fuzz.sh "${RAMDISK_FUZZ_SECONDS:-60}"; }
+stage_i386() { sh tests/portability.sh i386; }
+stage_s390x() { sh tests/portability.sh s390x; }
 
 # One at a time: a server and its clients already use the whole machine.
 stage_release() { build release && check release -j 1; }
 
-[ $# -gt 0 ] || set -- lint clang nozstd asan tsan release
+[ $# -gt 0 ] || set -- lint clang nozstd asan tsan fuzz i386 s390x release
 for stage; do
   case $stage in
-    lint | clang | nozstd | asan | tsan | release) ;;
+    lint | clang | nozstd | asan | tsan | fuzz | i386 | s390x | release) ;;
     *) echo "tests/run.sh: no such stage: $stage" >&2; exit 2 ;;
   esac
 done

@@ -41,7 +41,7 @@ bool memory_lock_supported() {
 bool lock_on_fault(void* base, size_t bytes) noexcept {
 #ifdef MLOCK_ONFAULT
   if (mlock2(base, bytes, MLOCK_ONFAULT) == 0) return true;
-  if (errno != ENOSYS) return false;
+  if (errno != ENOSYS && errno != EINVAL) return false;  // the call, or its flag, is not known
 #endif
   return mlock(base, bytes) == 0;
 }

@@ -8,6 +8,25 @@
 
 namespace ramdisk {
 
+namespace {
+
+// N% of all memory, in bytes.
+Result<uint64_t> parse_percentage(const std::string& value) {
+  unsigned percent = 0;
+  const char* const end = value.data() + value.size() - 1;
+  const auto [rest, error] = std::from_chars(value.data(), end, percent);
+  if (error != std::errc() || rest != end || percent < 1 || percent > 100) {
+    return Status::error(
+        EINVAL, "max-memory=" + value + ": must be a size, 1% to 100% of all memory, or none");
+  }
+  const uint64_t total = available_memory().total;
+  if (total != UINT64_MAX) return total / 100 * percent;
+  return Status::error(
+      ENOTSUP, "max-memory=" + value + ": this system does not tell how much memory there is");
+}
+
+}  // namespace
+
 Status Config::set(const char* key, const char* value) {
   const std::string_view name = key;
   if (name == "size") {
@@ -52,30 +71,19 @@ Status Config::set_stats_format(const std::string& value) {
 }
 
 // SIZE, N% of what the machine or its control group has, or none.
-Status Config::set_max_memory(const char* value) {
-  const std::string_view text = value;
-  keep_reserve_ = text != "none";
-  max_memory_.reset();
-  if (!keep_reserve_) return {};
-  if (text.empty() || text.back() != '%') {
-    const int64_t bytes = nbdkit_parse_size(value);
-    if (bytes == -1) return already_reported();
-    max_memory_ = static_cast<uint64_t>(bytes);
-    return {};
+Status Config::set_max_memory(const std::string& value) {
+  std::optional<uint64_t> bytes;
+  if (value.ends_with('%')) {
+    Result<uint64_t> part = parse_percentage(value);
+    if (!part.ok()) return part.status();
+    bytes = part.value();
+  } else if (value != "none") {
+    const int64_t size = nbdkit_parse_size(value.c_str());
+    if (size == -1) return already_reported();
+    bytes = static_cast<uint64_t>(size);
   }
-  unsigned percent = 0;
-  const char* const end = text.data() + text.size() - 1;
-  const auto [rest, error] = std::from_chars(text.data(), end, percent);
-  if (error != std::errc() || rest != end || percent < 1 || percent > 100) {
-    return Status::error(EINVAL, "max-memory=" + std::string(text) +
-                                     ": must be a size, 1% to 100% of all memory, or none");
-  }
-  const uint64_t total = available_memory().total;
-  if (total == UINT64_MAX) {
-    return Status::error(ENOTSUP, "max-memory=" + std::string(text) +
-                                      ": this system does not tell how much memory there is");
-  }
-  max_memory_ = total / 100 * percent;
+  max_memory_ = bytes;
+  keep_reserve_ = bytes.has_value();
   return {};
 }
 

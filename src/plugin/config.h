@@ -37,7 +37,7 @@ class Config {
   StatsFormat stats_format() const { return stats_format_.value_or(StatsFormat::json); }
 
  private:
-  Status set_max_memory(const char* value);
+  Status set_max_memory(const std::string& value);
   Status set_stats_format(const std::string& value);
 
   std::optional<int64_t> disk_bytes_;

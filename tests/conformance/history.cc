@@ -3,111 +3,103 @@
 #include "history.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace ramdisk::conformance {
 namespace {
 
-// A write or zero that can no longer be seen by reads that begin after `replaced`.
-struct Past {
-  const Request* request;
-  uint64_t replaced;
-};
-
 struct Byte {
-  std::vector<const Request*> last;  // those that nothing has certainly replaced yet
-  std::vector<Past> past;            // those that a running read may have met, by `replaced`
+  // When the latest of the writes known by now began: by rule 2 those that had ended before that
+  // are over.
+  uint64_t known = 0;
+  std::vector<const Request*> writes;  // those that a read may see, now or if it is under way
 };
 
-// Goes through the beginnings and ends of all requests in the order of time and knows for each
-// byte who may have written it last.
+// Goes through the beginnings and ends of all requests in the order of time.
 class Judge {
  public:
   explicit Judge(uint64_t region_bytes) : bytes_(region_bytes) {
-    for (Byte& byte : bytes_) byte.last.push_back(&untouched_);
+    for (Byte& byte : bytes_) byte.writes.push_back(&untouched_);
   }
 
   void begin(const Request& request) {
-    if (request.kind == Request::Kind::read) {
-      reading_.push_back(&request);
+    const auto first = bytes_.begin() + static_cast<ptrdiff_t>(request.offset);
+    const auto last = first + static_cast<ptrdiff_t>(request.count);
+    if (request.kind != Request::Kind::read) {
+      for (auto byte = first; byte != last; ++byte) byte->writes.push_back(&request);
       return;
     }
-    for (uint64_t i = 0; i < request.count; ++i) {
-      bytes_[request.offset + i].last.push_back(&request);
-    }
+    std::vector<uint64_t>& known = reading_[&request];
+    for (auto byte = first; byte != last; ++byte) known.push_back(byte->known);
   }
 
   std::string end(const Request& request) {
-    if (request.kind != Request::Kind::read) {
-      for (uint64_t i = 0; i < request.count; ++i) replace(request, request.offset + i);
-      return "";
+    if (request.kind == Request::Kind::read) return end_read(request);
+    for (uint64_t at = request.offset; at < request.offset + request.count; ++at) {
+      bytes_[at].known = std::max(bytes_[at].known, request.begin);
+      forget(at);
     }
-    for (uint64_t i = 0; i < request.count; ++i) {
-      bool possible = false;
-      for_each_possible(request, request.offset + i,
-                        [&](std::byte value) { possible |= value == request.seen[i]; });
-      if (!possible) return complain(request, i);
-    }
-    std::erase(reading_, &request);
     return "";
   }
 
  private:
-  static std::byte value(const Request& request, uint64_t offset) {
-    return request.kind == Request::Kind::zero ? std::byte{0} : written_byte(request.id, offset);
+  static std::byte value(const Request& write, uint64_t offset) {
+    return write.kind == Request::Kind::zero ? std::byte{0} : written_byte(write.id, offset);
   }
 
-  // What a read that ends now may have seen.
-  template <typename Visit>
-  void for_each_possible(const Request& read, uint64_t offset, Visit visit) const {
-    for (const Request* request : bytes_[offset].last) visit(value(*request, offset));
-    for (const Past& past : bytes_[offset].past) {
-      if (past.replaced > read.begin) visit(value(*past.request, offset));
+  // Those in the list have begun, as rule 1 demands; a moment is 0 only before the first.
+  static bool over(const Request& write, uint64_t known) { return write.end < known; }
+
+  std::string end_read(const Request& read) {
+    const std::vector<uint64_t> known = std::move(reading_[&read]);
+    reading_.erase(&read);
+    for (uint64_t i = 0; i < read.count; ++i) {
+      Byte& byte = bytes_[read.offset + i];
+      uint64_t seen =
+          UINT64_MAX;  // when what was seen began; the first, if it may be one of several
+      for (const Request* write : byte.writes) {
+        if (over(*write, known[i]) || value(*write, read.offset + i) != read.seen[i]) continue;
+        seen = std::min(seen, write->begin);
+      }
+      if (seen == UINT64_MAX) return complain(read, i, known[i]);
+      byte.known = std::max(byte.known, seen);
     }
+    return "";
   }
 
-  // `request` has ended: those that had ended before it began are replaced from now on.
-  void replace(const Request& request, uint64_t offset) {
-    uint64_t oldest = request.end;  // beginning of the reads that may still have met the past
-    for (const Request* read : reading_) {
-      const bool here = offset >= read->offset && offset - read->offset < read->count;
-      if (here) oldest = std::min(oldest, read->begin);
+  // Drops the writes that no read can see any more.
+  void forget(uint64_t at) {
+    uint64_t oldest = bytes_[at].known;
+    for (const auto& [read, known] : reading_) {
+      const bool here = at >= read->offset && at - read->offset < read->count;
+      if (here) oldest = std::min(oldest, known[at - read->offset]);
     }
-    Byte& byte = bytes_[offset];
-    const auto forgotten = std::find_if(byte.past.begin(), byte.past.end(),
-                                        [&](const Past& past) { return past.replaced > oldest; });
-    byte.past.erase(byte.past.begin(), forgotten);
-    const auto gone = std::partition(byte.last.begin(), byte.last.end(), [&](const Request* last) {
-      return last->end >= request.begin;
-    });
-    for (auto it = gone; it != byte.last.end() && oldest < request.end; ++it) {
-      byte.past.push_back({*it, request.end});
-    }
-    byte.last.erase(gone, byte.last.end());
+    std::erase_if(bytes_[at].writes, [&](const Request* write) { return over(*write, oldest); });
   }
 
-  std::string complain(const Request& read, uint64_t i) const {
+  std::string complain(const Request& read, uint64_t i, uint64_t known) const {
+    const uint64_t at = read.offset + i;
     std::string text = "read of " + std::to_string(read.count) + " at " +
                        std::to_string(read.offset) + " saw " +
                        std::to_string(static_cast<int>(read.seen[i])) + " at byte " +
-                       std::to_string(read.offset + i) + "; possible were:";
-    for_each_possible(read, read.offset + i, [&](std::byte value) {
-      text += " " + std::to_string(static_cast<int>(value));
-    });
+                       std::to_string(at) + "; possible were:";
+    for (const Request* write : bytes_[at].writes) {
+      if (over(*write, known)) continue;
+      text += " " + std::to_string(static_cast<int>(value(*write, at)));
+    }
     return text;
   }
 
   const Request untouched_{Request::Kind::zero, 0, 0, 0, 0, 0, {}};
   std::vector<Byte> bytes_;
-  std::vector<const Request*> reading_;
+  std::unordered_map<const Request*, std::vector<uint64_t>>
+      reading_;  // Byte::known at the beginning
 };
 
 }  // namespace
 
 std::byte written_byte(uint64_t id, uint64_t offset) {
-  uint64_t mixed = (id * 0x9e3779b97f4a7c15u) ^ (offset / 16 * 0xc2b2ae3d27d4eb4fu);
-  mixed ^= mixed >> 29;
-  mixed *= 0xbf58476d1ce4e5b9u;
-  return static_cast<std::byte>(1 + (mixed >> 40) % 255);
+  return static_cast<std::byte>(1 + (id + offset / 8 * 97) % 255);
 }
 
 std::string Log::step() {
@@ -115,18 +107,19 @@ std::string Log::step() {
   uint64_t count = 1 + rng_.below(std::min<uint64_t>(bytes_ - offset, 5000));
   if (rng_.chance(2)) count = bytes_ - offset;
   const uint64_t what = rng_.below(100);
-  Request request{Request::Kind::read, 0, 0, offset, count, (requests_.size() << 8) | thread_, {}};
+  Request request{Request::Kind::read, 0, 0, offset, count, 0, {}};
   Bytes data(count);
   if (what >= 40) request.kind = what < 80 ? Request::Kind::write : Request::Kind::zero;
   if (request.kind == Request::Kind::write) {
+    request.id = times_.writes.fetch_add(1);
     for (uint64_t i = 0; i < count; ++i) data[i] = written_byte(request.id, offset + i);
   }
   // Sequentially consistent: a request that ended before this one began has a smaller number.
-  request.begin = clock_.fetch_add(1) + 1;
+  request.begin = moment();
   const Status status = request.kind == Request::Kind::read   ? disk_.read(data, base_ + offset)
                         : request.kind == Request::Kind::zero ? disk_.zero(count, base_ + offset)
                                                               : disk_.write(data, base_ + offset);
-  request.end = clock_.fetch_add(1) + 1;
+  request.end = moment();
   if (!status.ok()) return status.message();
   if (request.kind == Request::Kind::read) request.seen = std::move(data);
   requests_.push_back(std::move(request));

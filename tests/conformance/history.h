@@ -1,8 +1,23 @@
 // Overlapping requests by many threads, written down with their times and judged afterwards.
 //
-// The rule: a byte that is read was put there by a write or zero that began before the read ended
-// and that had not certainly been replaced before the read began. One is certainly replaced by
-// another that began after its end. Each byte is judged alone, because requests may interleave.
+// The register is the byte: NBD promises nothing about larger units, requests that overlap may
+// interleave. Each byte that is written carries a stamp of who wrote it and when, so that a value
+// that is read tells which write put it there; zeroes, which trims write too, all look alike.
+//
+// Write w is known to a read if, before the read began, w had ended or another read that saw w had
+// ended. A read may see the write w if
+//   1. w began before the read ended, and
+//   2. no write that began after w had ended is known to the read.
+// With 1 and with writes that are known because they have ended, this is what a register must obey
+// to be linearizable when seen by one read at a time; with those known by reads it also keeps the
+// order of reads: once a write has been seen, what it replaced does not come back. (M. Herlihy and
+// J. Wing, "Linearizability: a correctness condition for concurrent objects", 1990; that unique
+// values make this cheap to decide is from P. Gibbons and E. Korach, "Testing shared memories",
+// 1997.)
+//
+// They go further and also order writes that overlap in time. That is not asked for here: memcpy
+// may store a byte twice, as its first and its last words overlap, so of two writes under way at
+// once a reader may see one, the other, and the first again.
 //
 // Thread contract: each thread has its own Log; the judge runs when the threads have ended.
 
@@ -19,8 +34,11 @@
 
 namespace ramdisk::conformance {
 
-// A moment; later ones are larger.
-using Clock = std::atomic<uint64_t>;
+// What the threads of one history share.
+struct Times {
+  std::atomic<uint64_t> now{0};     // a moment; later ones are larger
+  std::atomic<uint64_t> writes{0};  // so many have been given an id
+};
 
 struct Request {
   enum class Kind { read, write, zero };
@@ -33,19 +51,16 @@ struct Request {
   Bytes seen;   // of a read
 };
 
-// What the write `id` puts at `offset` of the region. Never 0, so that zeroes are zeroes.
+// What the write `id` puts at `offset` of the region. Never 0, so that zeroes are zeroes; at one
+// place never the same for two of 255 writes that follow each other, which is more than can be
+// under way; at neighbouring places different, so that data in the wrong place shows.
 std::byte written_byte(uint64_t id, uint64_t offset);
 
 // Makes random requests in a region of a disk and writes them down.
 class Log {
  public:
-  Log(Allocator& disk, uint64_t base, uint64_t region_bytes, Clock& clock, int thread)
-      : disk_(disk),
-        base_(base),
-        bytes_(region_bytes),
-        clock_(clock),
-        thread_(thread),
-        rng_(2000 + thread) {}
+  Log(Allocator& disk, uint64_t base, uint64_t region_bytes, Times& times, int thread)
+      : disk_(disk), base_(base), bytes_(region_bytes), times_(times), rng_(2000 + thread) {}
 
   // One request. Returns what is wrong with its status, or an empty text.
   std::string step();
@@ -53,11 +68,12 @@ class Log {
   const std::vector<Request>& requests() const { return requests_; }
 
  private:
+  uint64_t moment() { return times_.now.fetch_add(1) + 1; }
+
   Allocator& disk_;
   const uint64_t base_;
   const uint64_t bytes_;
-  Clock& clock_;
-  const uint64_t thread_;
+  Times& times_;
   Rng rng_;
   std::vector<Request> requests_;
 };

@@ -1,0 +1,209 @@
+// Overlapping requests from many threads, of several pages and of parts of pages: every byte that a
+// read returns must be one that the rules in history.h allow.
+
+#include <gtest/gtest.h>
+
+#include <barrier>
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "factory.h"
+#include "history.h"
+#include "threads.h"
+#ifdef RAMDISK_HAVE_ZSTD
+#include "zstd_variants.h"
+#endif
+
+namespace ramdisk::conformance {
+namespace {
+
+constexpr uint64_t kDisk = 130 << 20;
+
+struct Load {
+  int threads;
+  uint64_t base;  // of the region
+  uint64_t bytes;
+  int steps;       // of all threads together
+  int rounds = 1;  // with a rest between them
+};
+
+// Steps of one thread; the rests are common, or nothing would ever be at rest.
+std::string take_steps(Log& log, const Load& load, std::barrier<>& round) {
+  std::string problem;
+  for (int r = 0; r < load.rounds; ++r) {
+    const int steps = scaled(load.steps) / load.threads / load.rounds;
+    for (int n = 0; n < steps && problem.empty(); ++n) problem = log.step();
+    round.arrive_and_wait();
+    if (load.rounds > 1) std::this_thread::sleep_for(std::chrono::milliseconds(8));
+  }
+  return problem;
+}
+
+void run(Disk& disk, const Load& load) {
+  SCOPED_TRACE(std::to_string(load.threads) + " threads at " + std::to_string(load.base));
+  ASSERT_TRUE(disk.works()) << disk.status().message();
+  Times times;
+  std::vector<std::unique_ptr<Log>> logs;
+  for (int i = 0; i < load.threads; ++i) {
+    logs.push_back(std::make_unique<Log>(*disk, load.base, load.bytes, times, i));
+  }
+  std::barrier round(load.threads);
+  EXPECT_EQ(run_threads(load.threads, [&](int i) { return take_steps(*logs[i], load, round); }),
+            "");
+  // A last read with nothing beside it: what is there now must have been written last.
+  std::vector<Request> all;
+  for (auto& log : logs) all.insert(all.end(), log->requests().begin(), log->requests().end());
+  ASSERT_GE(all.size(), static_cast<size_t>(load.threads));
+  const uint64_t now = times.now + 1;
+  all.push_back({Request::Kind::read, now, now + 1, 0, load.bytes, 0,
+                 read_back(*disk, load.bytes, load.base)});
+  EXPECT_EQ(judge(all, load.bytes), "");
+  // And the rest of the disk is as it was.
+  EXPECT_TRUE(all_zero(read_back(*disk, 65536, load.base + load.bytes)));
+  if (load.base > 65536) {
+    EXPECT_TRUE(all_zero(read_back(*disk, 65536, load.base - 65536)));
+  }
+}
+
+class Linearizability : public testing::TestWithParam<AllocatorType> {
+ protected:
+  void run_load(const Load& load) {
+    Disk disk(GetParam(), kDisk);
+    run(disk, load);
+  }
+};
+
+TEST_P(Linearizability, OneThread) {
+  run_load({1, (1 << 20) - 9000, 20000, 2000});
+}
+
+TEST_P(Linearizability, FourThreadsOverADirectoryEdge) {
+  run_load({4, (1 << 20) - 9000, 20000, 4000});
+  run_load({4, (128 << 20) - 9000, 20000, 4000});
+}
+
+TEST_P(Linearizability, EightThreads) {
+  run_load({8, (2 << 20) - 12000, 24000, 12000});
+}
+
+TEST_P(Linearizability, SixteenThreadsOnOnePage) {
+  run_load({16, 8192, 4096, 16000});
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Linearizability, testing::ValuesIn(all_allocators()), name_of_type);
+
+#ifdef RAMDISK_HAVE_ZSTD
+// What background threads move about - compress, put into groups, take out again - is the same
+// before, in between and after.
+class ZstdLinearizability : public testing::TestWithParam<ZstdVariant> {
+ protected:
+  void run_load(const Load& load) {
+    const std::unique_ptr<MemorySource> memory = make_system_memory();
+    Disk disk(options_of(GetParam()), kDisk, *memory, hasty());
+    run(disk, load);
+  }
+};
+
+TEST_P(ZstdLinearizability, FourThreads) {
+  run_load({4, (1 << 20) - 16384, 300000, 12000, 30});
+}
+
+TEST_P(ZstdLinearizability, EightThreadsOnAGroup) {
+  run_load({8, 16384, 16384, 16000, 30});
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ZstdLinearizability, testing::ValuesIn(kZstdVariants),
+                         name_of_variant);
+#endif
+
+// The judge itself: it has to let through what may be and to notice what may not.
+class HistoryJudge : public testing::Test {
+ protected:
+  using Kind = Request::Kind;
+  static constexpr std::byte kZero{0};
+
+  static Request write(uint64_t id, uint64_t begin, uint64_t end) {
+    return {Kind::write, begin, end, 0, 1, id, {}};
+  }
+  static Request zero(uint64_t begin, uint64_t end) {
+    return {Kind::zero, begin, end, 0, 1, 0, {}};
+  }
+  static Request read(std::byte seen, uint64_t begin, uint64_t end) {
+    return {Kind::read, begin, end, 0, 1, 0, {seen}};
+  }
+  static bool fine(std::vector<Request> requests) { return judge(requests, 1).empty(); }
+
+  const std::byte one_ = written_byte(1, 0);
+  const std::byte two_ = written_byte(2, 0);
+};
+
+TEST_F(HistoryJudge, LetsThroughWhatMayBe) {
+  EXPECT_TRUE(fine({read(kZero, 1, 2)}));
+  EXPECT_TRUE(fine({write(1, 1, 2), read(one_, 3, 4)}));
+  EXPECT_TRUE(fine({write(1, 1, 4), read(one_, 2, 3)}));                  // being written
+  EXPECT_TRUE(fine({write(1, 1, 4), read(kZero, 2, 3)}));                 // not yet
+  EXPECT_TRUE(fine({write(1, 1, 3), write(2, 2, 4), read(one_, 5, 6)}));  // either may be last
+  EXPECT_TRUE(fine({write(1, 1, 3), write(2, 2, 4), read(two_, 5, 6)}));
+  EXPECT_TRUE(fine({write(1, 1, 2), write(2, 4, 5), read(one_, 3, 6)}));  // began before
+}
+
+TEST_F(HistoryJudge, NoticesWhatMayNot) {
+  ASSERT_NE(one_, two_);
+  EXPECT_FALSE(fine({read(one_, 1, 2)}));
+  EXPECT_FALSE(fine({write(1, 1, 2), read(kZero, 3, 4)}));                 // lost
+  EXPECT_FALSE(fine({write(1, 1, 2), write(2, 3, 4), read(one_, 5, 6)}));  // old
+  EXPECT_FALSE(fine({write(1, 1, 2), zero(3, 4), read(one_, 5, 6)}));      // came back
+  EXPECT_FALSE(fine({read(one_, 1, 2), write(1, 3, 4)}));                  // too early
+}
+
+// What has been seen is known, whether its write has ended or not.
+TEST_F(HistoryJudge, LetsThroughReadsInTheOrderOfWrites) {
+  EXPECT_TRUE(fine({write(1, 1, 8), read(kZero, 2, 3), read(one_, 4, 5), read(one_, 6, 7)}));
+  // Reads that overlap may disagree.
+  EXPECT_TRUE(fine({write(1, 1, 8), read(one_, 2, 5), read(kZero, 4, 6)}));
+  // So may reads of writes that overlap.
+  EXPECT_TRUE(fine({write(1, 1, 9), write(2, 2, 10), read(two_, 3, 4), read(one_, 5, 6)}));
+  // One zero may have been seen, or the other: nothing is known of the later one.
+  EXPECT_TRUE(
+      fine({zero(1, 2), write(1, 3, 10), zero(4, 11), read(kZero, 5, 6), read(one_, 7, 8)}));
+}
+
+TEST_F(HistoryJudge, NoticesReadsAgainstTheOrderOfWrites) {
+  EXPECT_FALSE(fine({write(1, 1, 6), read(one_, 2, 3), read(kZero, 4, 5)}));
+  EXPECT_FALSE(fine({write(1, 1, 2), write(2, 3, 8), read(two_, 4, 5), read(one_, 6, 7)}));
+  EXPECT_FALSE(fine({write(1, 1, 2), zero(3, 8), read(kZero, 4, 5), read(one_, 6, 7)}));
+  // What a read saw that had ended before another began counts for that one at its end, too.
+  EXPECT_FALSE(fine({write(1, 1, 2), write(2, 3, 10), read(two_, 4, 5), read(one_, 6, 11)}));
+}
+
+TEST_F(HistoryJudge, JudgesEachByteAlone) {
+  const auto at = [](Request request, uint64_t offset) {
+    request.offset = offset;
+    return request;
+  };
+  EXPECT_EQ(judge({write(1, 1, 2), at(read(kZero, 3, 4), 1)}, 2), "");
+  EXPECT_NE(judge({write(1, 1, 2), at(read(one_, 3, 4), 1)}, 2), "");
+  Request both = read(one_, 3, 4);
+  both.count = 2;
+  both.seen.push_back(kZero);
+  EXPECT_EQ(judge({write(1, 1, 2), both}, 2), "");
+  both.seen[1] = one_;
+  EXPECT_NE(judge({write(1, 1, 2), both}, 2), "");
+}
+
+// Stamps tell writes apart that can be under way together, and places.
+TEST(WrittenByte, IsItsOwn) {
+  for (uint64_t id = 0; id < 300; ++id) {
+    EXPECT_NE(written_byte(id, 0), std::byte{0});
+    for (uint64_t later = id + 1; later < id + 255; ++later) {
+      ASSERT_NE(written_byte(id, 40), written_byte(later, 40));
+    }
+    for (uint64_t place = 1; place < 255; ++place) {
+      ASSERT_NE(written_byte(id, 0), written_byte(id, place * 8));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ramdisk::conformance

@@ -1,0 +1,14 @@
+// The one function of nbdkit that the parameters need, and that only nbdkit itself has. It reads
+// what is plain and refuses the rest, which is all that the code under test can tell.
+
+#include <cstdint>
+#include <cstdlib>
+
+#include "plugin/nbdkit.h"
+
+extern "C" int64_t nbdkit_parse_size(const char* text) {
+  char* end = nullptr;
+  errno = 0;
+  const long long value = std::strtoll(text, &end, 10);
+  return errno != 0 || end == text || *end != '\0' || value < 0 ? -1 : value;
+}

@@ -1,0 +1,60 @@
+#!/bin/sh
+# Builds the unit and conformance tests, without the plugin itself, for another kind of machine, and
+# runs them here. Complete on Debian 12 on x86-64, as root: installs a cross compiler, and zstd and
+# the C++ library of that machine.
+# Usage: sh tests/portability.sh i386|s390x [CTEST-OPTION]...
+#   i386   32-bit; runs by itself
+#   s390x  big-endian; runs under qemu, slowly
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+case ${1:-} in
+  i386) triplet=i386-linux-gnu packages='g++-i686-linux-gnu' ;;
+  s390x) triplet=s390x-linux-gnu packages='g++-s390x-linux-gnu qemu-user' ;;
+  *) echo "usage: sh tests/portability.sh i386|s390x [CTEST-OPTION]..." >&2; exit 2 ;;
+esac
+target=$1
+shift
+packages="cmake googletest ninja-build pkg-config $packages libzstd-dev:$target libstdc++6:$target"
+jobs=$(nproc)
+
+# A package that is there for another machine, too, has a state for each.
+missing=
+for package in $packages; do
+  case $(dpkg-query -W -f '${db:Status-Status} ' "$package" 2>/dev/null) in
+    *installed*) ;;
+    *) missing="$missing $package" ;;
+  esac
+done
+if [ -n "$missing" ]; then
+  echo "portability: installing$missing"
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  # shellcheck disable=SC2086  # a list
+  { dpkg --add-architecture "$target" && apt-get -q update; } >"$log" 2>&1 </dev/null &&
+    DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 install -y \
+      --no-install-recommends $missing >"$log" 2>&1 </dev/null || {
+    tail -n 30 "$log" >&2
+    echo "portability: cannot install what is needed (not root, or no network?)" >&2
+    exit 1
+  }
+fi
+
+build=build/$target
+toolchain=$PWD/tests/portability/$target.cmake
+export PKG_CONFIG_LIBDIR="/usr/lib/$triplet/pkgconfig"
+
+# The test framework comes as source.
+if [ ! -e "$build/googletest/lib/libgtest.a" ]; then
+  cmake -S /usr/src/googletest -B "$build/googletest-build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_TOOLCHAIN_FILE="$toolchain" -DBUILD_GMOCK=OFF -DCMAKE_INSTALL_LIBDIR=lib \
+    -DCMAKE_INSTALL_PREFIX="$PWD/$build/googletest" &&
+    cmake --build "$build/googletest-build" -j "$jobs" --target install || exit 1
+fi
+
+cmake -S . -B "$build/ramdisk" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$toolchain" \
+  -DRAMDISK_PLUGIN=OFF -DRAMDISK_BENCH=OFF -DRAMDISK_WERROR=ON \
+  -DGTest_DIR="$PWD/$build/googletest/lib/cmake/GTest" &&
+  cmake --build "$build/ramdisk" -j "$jobs" &&
+  ctest --test-dir "$build/ramdisk" --output-on-failure --no-tests=error --no-label-summary \
+    -L 'unit|conformance' -j "$jobs" "$@"
