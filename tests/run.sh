@@ -4,7 +4,7 @@
 #   lint     formatting, clang-tidy, shell scripts
 #   clang    build with clang and its thread-safety analysis; unit tests
 #   nozstd   build without libzstd; unit tests
-#   asan     unit and conformance tests under the address and undefined-behaviour sanitizers
+#   asan     units, conformance, hostile clients under the address and undefined-behaviour sanitizers
 #   tsan     the same under the thread sanitizer
 #   release  everything: units, conformance, through the wire, through real clients
 # Every stage runs, whatever became of the one before. Exits with 1 when any has failed.
@@ -43,7 +43,9 @@ stage_lint() {
 stage_clang() { build clang && check clang -L unit -j "$jobs"; }
 stage_nozstd() { build nozstd memory_plugin unit_test && check nozstd -L unit -j "$jobs"; }
 stage_asan() {
-  build asan unit_test conformance_test && check asan -L 'unit|conformance' -j "$jobs"
+  build asan unit_test conformance_test wire_hostile_test \
+    wire_hostile_connections_test &&
+    check asan -L 'unit|conformance|sanitized' -j "$jobs"
 }
 
 # The thread sanitizer of gcc 12 does not start where the kernel spreads addresses widely.
