@@ -4,7 +4,7 @@
 #   lint     formatting, clang-tidy, shell scripts
 #   clang    build with clang and its thread-safety analysis; unit tests
 #   nozstd   build without libzstd; unit tests
-#   asan     units, conformance, hostile clients under the address and undefined-behaviour sanitizers
+#   asan     units, conformance, hostile clients and stops under the address and undefined-behaviour sanitizers
 #   tsan     the same under the thread sanitizer
 #   release  everything: units, conformance, through the wire, through real clients
 # Every stage runs, whatever became of the one before. Exits with 1 when any has failed.
@@ -44,7 +44,7 @@ stage_clang() { build clang && check clang -L unit -j "$jobs"; }
 stage_nozstd() { build nozstd memory_plugin unit_test && check nozstd -L unit -j "$jobs"; }
 stage_asan() {
   build asan unit_test conformance_test wire_hostile_test \
-    wire_hostile_connections_test &&
+    wire_hostile_connections_test wire_stop_test &&
     check asan -L 'unit|conformance|sanitized' -j "$jobs"
 }
 
