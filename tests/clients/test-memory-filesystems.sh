@@ -66,9 +66,10 @@ kib() { awk '/^VmRSS/ { print $2 }' "/proc/$(pgrep -P "$fuse_pid" -x nbdkit)/sta
 # churn SECONDS: both leave files behind, which stay for the comparison.
 churn() {
   mkdir "$mnt/fio" "$mnt/stress"
-  fio --name=churn --directory="$mnt/fio" --rw=randrw --bs=4k --size=24M --numjobs=2 \
+  # fio leaves files with the state of the verification where it runs.
+  (cd "$dir" && fio --name=churn --directory="$mnt/fio" --rw=randrw --bs=4k --size=24M --numjobs=2 \
     --ioengine=psync --fsync=32 --verify=crc32c --verify_fatal=1 --verify_backlog=64 \
-    --time_based --runtime="$1" --group_reporting >"$dir/fio.log" 2>&1 ||
+    --time_based --runtime="$1" --group_reporting) >"$dir/fio.log" 2>&1 ||
     { tail -n 20 "$dir/fio.log"; return 1; }
   stress-ng --temp-path "$mnt/stress" --timeout "$1" --verify --quiet --hdd 1 --hdd-bytes 32M \
     --dentry 1 --rename 1 --link 1 --symlink 1 --fallocate 1 --fallocate-bytes 32M \
