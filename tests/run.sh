@@ -4,7 +4,7 @@
 #   lint     formatting, clang-tidy, shell scripts
 #   clang    build with clang and its thread-safety analysis; unit tests
 #   nozstd   build without libzstd; unit tests
-#   asan     unit and conformance tests under the address and undefined-behaviour sanitizers
+#   asan     units, conformance, hostile clients and stops under the address and undefined-behaviour sanitizers
 #   tsan     the same under the thread sanitizer
 #   fuzz     disks and parameters under random requests for a minute each (RAMDISK_FUZZ_SECONDS)
 #   i386     units and conformance on a 32-bit machine
@@ -51,7 +51,8 @@ stage_clang() { build clang && check clang -L unit -j "$jobs"; }
 stage_nozstd() { build nozstd memory_plugin unit_test && check nozstd -L unit -j "$jobs"; }
 # shellcheck disable=SC2086  # a list, here and below
 stage_asan() {
-  build asan $sanitized && check asan -L 'unit|conformance' -j "$jobs"
+  build asan $sanitized wire_hostile_test wire_hostile_connections_test wire_stop_test &&
+    check asan -L 'unit|conformance|sanitized' -j "$jobs"
 }
 
 # The thread sanitizer of gcc 12 does not start where the kernel spreads addresses widely.

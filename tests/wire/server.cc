@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -51,7 +52,7 @@ void redirect(int from, int to) {
 pid_t spawn(const Words& words, const std::string& log, int input) {
   std::vector<char*> argv;
   // nbdkit is not built with a sanitizer when the plugin is, so it has to be given the library.
-  static std::string preload[] = {"env", "ASAN_OPTIONS=detect_leaks=0",
+  static std::string preload[] = {"env", "ASAN_OPTIONS=detect_leaks=1",
                                   "LD_PRELOAD=" RAMDISK_PRELOAD};
   if (*RAMDISK_PRELOAD) argv = {preload[0].data(), preload[1].data(), preload[2].data()};
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
@@ -78,6 +79,22 @@ int reap(pid_t pid) {
   return got == pid ? status : 0;
 }
 
+// Whether the sanitizer's report in `log` is of nothing but memory that nbdkit itself has lost: it
+// loses a connection now and then when that is still open at the end. Whose memory it is, frame 1
+// of each stack tells: the caller of malloc.
+bool only_nbdkit_leaks(const std::string& log) {
+  std::istringstream lines(log);
+  int leaks = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("ERROR: AddressSanitizer") != line.npos) return false;
+    if (line.find("runtime error:") != line.npos) return false;
+    if (line.find("    #1 ") != 0) continue;
+    if (line.find("/nbdkit+0x") == line.npos) return false;
+    ++leaks;
+  }
+  return leaks > 0 && log.find("ERROR: LeakSanitizer") != log.npos;
+}
+
 }  // namespace
 
 std::string plugin_path() {
@@ -88,6 +105,21 @@ std::string plugin_path() {
 bool have_filter(const std::string& name) {
   static const std::string directory = dump_config("filterdir");
   return std::filesystem::exists(directory + "/nbdkit-" + name + "-filter.so");
+}
+
+// nbdkit before 1.34 aborts, with any plugin, when a client leaves while several of the threads
+// that serve it have replies to send (assertion "sock >= 0"). With one thread for each connection
+// it does not, and the connections still run side by side in the plugin.
+//
+// With the address sanitizer's library, nbdkit never ends, with any plugin, once threads have
+// printed errors of the C library: the count of a lock in there goes below zero. Reports of the
+// sanitizer do not need nbdkit's log.
+Words options_for_rough_clients() {
+  Words options;
+  const std::string minor = dump_config("version_minor");
+  if (!minor.empty() && std::stoi(minor) < 34) options.push_back("--threads=1");
+  if (*RAMDISK_PRELOAD) options.push_back("--log=null");
+  return options;
 }
 
 TempDir::TempDir() {
@@ -178,7 +210,7 @@ int Server::wait() {
     if (WIFSIGNALED(ended)) status = ended;
     reap(pid_);
   }
-  return status;
+  return status != 0 && *RAMDISK_PRELOAD && only_nbdkit_leaks(log()) ? 0 : status;
 }
 
 Outcome try_parameters(const Words& parameters) {

@@ -21,6 +21,9 @@ using Words = std::vector<std::string>;
 std::string plugin_path();
 bool have_filter(const std::string& name);
 
+// Options that nbdkit itself needs when clients break off in the middle of things.
+Words options_for_rough_clients();
+
 // A directory that goes away, with what is in it, when the object does.
 class TempDir {
  public:

@@ -1,0 +1,74 @@
+// A well-behaved client in a thread of its own: while others do what they like, it keeps writing
+// and checking a few MiB in the middle of the disk that are its home.
+//
+// Thread contract: one thread makes it and asks it to leave.
+
+#ifndef RAMDISK_TESTS_WIRE_NEIGHBOUR_H
+#define RAMDISK_TESTS_WIRE_NEIGHBOUR_H
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdio>
+#include <latch>
+#include <string>
+#include <thread>
+
+#include "block_owner.h"
+
+namespace wire {
+
+class Neighbour {
+ public:
+  // What it owns: blocks from home to home + kHomeBytes, of a page, of many, and of parts of pages.
+  static constexpr uint64_t kHomeBytes = 4 * MiB;
+
+  // Returns when the home is full of data.
+  Neighbour(const Server& server, uint64_t home)
+      : home_(home), thread_([this, &server] { live(server); }) {
+    settled_.wait();
+  }
+  ~Neighbour() { leave(); }
+
+  // Whether a request to this range would touch its bytes.
+  bool lives_in(uint64_t offset, uint64_t length) const {
+    return offset < home_ + kHomeBytes && home_ < offset + length;
+  }
+
+  // Ends it, after a last look at everything. Any wrong byte and any error fails the test.
+  void leave() {
+    leaving_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void live(const Server& server) {
+    try {
+      const Client client(server);
+      BlockOwner owner(client,
+                       {{home_, 4 * KiB, 4 * KiB, 256},
+                        {home_ + 1 * MiB, 64 * KiB, 64 * KiB, 32},
+                        {home_ + 3 * MiB + 77, 1234, 1300, 800}},
+                       home_);
+      owner.write_all();
+      settled_.count_down();
+      while (!leaving_) owner.step();
+      owner.verify_all();
+      std::printf("neighbour: %llu operations, %llu bytes verified\n",
+                  static_cast<unsigned long long>(owner.tally().operations),
+                  static_cast<unsigned long long>(owner.tally().verified_bytes));
+    } catch (const std::exception& error) {
+      if (!settled_.try_wait()) settled_.count_down();
+      ADD_FAILURE() << "the well-behaved connection: " << error.what();
+    }
+  }
+
+  const uint64_t home_;
+  std::latch settled_{1};
+  std::atomic<bool> leaving_{false};
+  std::thread thread_;
+};
+
+}  // namespace wire
+
+#endif
