@@ -98,6 +98,7 @@ class ZstdAllocator final : public Allocator {
   Workers::Rest tidy_up();
   bool tick_if_due();
   void tick();
+  void advance_time();
   void limit_queue();
   bool compress_queued();
   void end_claim(uint64_t number, PageWord claimed, Cursor& cursor);
@@ -112,8 +113,10 @@ class ZstdAllocator final : public Allocator {
   PageTable::Settled find_settled();
   bool begin_regrouping();
   void end_regrouping();
-  void regroup(uint64_t first);
-  bool make_group(uint64_t first, Reader& reader, Cursor& cursor);
+  bool regroup_directory(uint64_t first);
+  bool regroup(uint64_t first);
+  enum class Grouped { yes, no, no_memory };
+  Grouped make_group(uint64_t first, Reader& reader, Cursor& cursor);
   bool move_group(const StoredObject& group, Cursor& cursor);
   void unpack(uint64_t number, Reader& reader);
   bool unpack_page(uint64_t number, PageWord word, Reader& reader, Cursor& cursor,

@@ -68,8 +68,7 @@ bool ZstdAllocator::tick_if_due() {
 
 void ZstdAllocator::tick() {
   Maintenance& m = maintenance_;
-  // A page is cold when nothing in its directory has been read or written for so many ticks.
-  table_.set_time(pace_.cold_ticks + ++m.time);
+  advance_time();
   queue_.tick();
   limit_queue();
   const PackedPages::Totals totals = pages_.totals();
@@ -91,6 +90,12 @@ void ZstdAllocator::tick() {
   }
   epoch_.collect();
   watch_data(totals);
+}
+
+// A page is cold when nothing in its directory has been read or written for so many ticks: the time
+// that the page table notes is ahead of ours by that.
+void ZstdAllocator::advance_time() {
+  table_.set_time(pace_.cold_ticks + ++maintenance_.time);
 }
 
 // ---- the queue

@@ -49,8 +49,12 @@ Workers::Rest ZstdAllocator::regroup_some() {
   if (found.first != PageTable::no_page && begin_regrouping()) {
     const auto begin = Clock::now();
     const double cpu_begin = thread_seconds();
-    for (uint64_t i = 0; i < PageTable::kDirectoryPages; i += kGroup) regroup(found.first + i);
     m.tidy = false;
+    if (!regroup_directory(found.first)) {
+      m.walked = true;
+      end_regrouping();
+      return Workers::Rest::zero();
+    }
     const std::chrono::duration<double> taken = Clock::now() - begin;
     if (squeezes_wanted_ != squeezes_done_) return Workers::Rest::zero();
     if (thread_seconds() - cpu_begin < 0.7 * taken.count()) return pace_.tick;
@@ -65,7 +69,7 @@ PageTable::Settled ZstdAllocator::find_settled() {
   constexpr int kDirectories = 1000;
   Maintenance& m = maintenance_;
   const Epoch::Guard guard(epoch_);
-  const uint32_t time = m.squeezing ? UINT32_MAX : m.time;
+  const uint32_t time = m.time + (m.squeezing ? pace_.cold_ticks : 0);
   const PageTable::Settled found = table_.next_settled(m.next_page, time, kDirectories);
   m.something_warm |= found.later;
   m.walked = found.next == PageTable::no_page;
@@ -101,22 +105,37 @@ void ZstdAllocator::end_regrouping() {
   m.compressor.reset();
 }
 
+// False: memory has run out, and the rest of the directory is for another walk.
+bool ZstdAllocator::regroup_directory(uint64_t first) {
+  for (uint64_t i = 0; i < PageTable::kDirectoryPages; i += kGroup) {
+    bool memory = regroup(first + i);
+    while (!memory && clean_segment(true)) memory = regroup(first + i);
+    if (memory) continue;
+    const Epoch::Guard guard(epoch_);
+    table_.reconsider(first);
+    return false;
+  }
+  return true;
+}
+
 // Makes one of four pages, if that saves something. What stays by itself gets the new dictionary,
-// or the old one would have to be kept for it.
-void ZstdAllocator::regroup(uint64_t first) {
+// or the old one would have to be kept for it. False: no memory.
+bool ZstdAllocator::regroup(uint64_t first) {
   const Epoch::Guard guard(epoch_);
   Cursor cursor(table_);
   Reader reader(pages_);
-  if (make_group(first, reader, cursor)) return;
+  const Grouped grouped = make_group(first, reader, cursor);
+  if (grouped != Grouped::no) return grouped == Grouped::yes;
   for (uint64_t number = first; number < first + kGroup; ++number) {
     const PageWord word(cursor.peek(number));
     if (word.kind() == PageKind::object && word.generation() != maintenance_.generation) {
       unpack_page(number, word, reader, cursor, false);
     }
   }
+  return true;
 }
 
-bool ZstdAllocator::make_group(uint64_t first, Reader& reader, Cursor& cursor) {
+ZstdAllocator::Grouped ZstdAllocator::make_group(uint64_t first, Reader& reader, Cursor& cursor) {
   Words words;
   std::array<std::byte, StoredObject::kMaxGroupBytes> pages;
   size_t before = 0;
@@ -127,10 +146,10 @@ bool ZstdAllocator::make_group(uint64_t first, Reader& reader, Cursor& cursor) {
     } else if (words[i].kind() == PageKind::plain && !words[i].queued()) {
       before += kPageBytes;
     } else {
-      return false;
+      return Grouped::no;
     }
     const Page page(pages.data() + i * kPageBytes, kPageBytes);
-    if (!reader.load(words[i], page).ok()) return false;
+    if (!reader.load(words[i], page).ok()) return Grouped::no;
   }
   // The first byte notes which pages are read.
   std::array<std::byte, StoredObject::kMaxGroupBytes> frame;
@@ -138,10 +157,10 @@ bool ZstdAllocator::make_group(uint64_t first, Reader& reader, Cursor& cursor) {
   const size_t worth = std::min(before - before / 32, frame.size());
   const size_t length =
       maintenance_.compressor->compress(std::span(frame).subspan(1, worth - 1), pages, nullptr);
-  if (length == 0) return false;
+  if (length == 0) return Grouped::no;
   const PageWord group =
       pages_.store_group(first, std::span(frame).first(length + 1), maintenance_.generation);
-  if (group == PageWord()) return false;
+  if (group == PageWord()) return Grouped::no_memory;
   Slots slots = lock_group(first, words, cursor);
   // A plain page may have been overwritten in place, under the same word.
   bool all = all_locked(slots);
@@ -157,7 +176,7 @@ bool ZstdAllocator::make_group(uint64_t first, Reader& reader, Cursor& cursor) {
       pages_.drop(group.member(i));
     }
   }
-  return all;
+  return all ? Grouped::yes : Grouped::no;
 }
 
 // ---- moving them and taking them apart

@@ -65,6 +65,7 @@ void ZstdAllocator::begin_squeezing() {
     return;
   m.squeezing = true;
   m.squeeze = wanted;
+  advance_time();  // what is used from now on is for the next walk
   m.walked = false;
   m.next_page = 0;
 }

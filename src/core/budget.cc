@@ -10,7 +10,11 @@ namespace {
 
 constexpr std::array<unsigned, 3> kMarks{80, 90, 95};
 constexpr unsigned kRearm = 2;  // percent below a mark, before it counts again
-constexpr uint64_t kKeptForChanges = 32;
+
+uint64_t kept_for_changes(uint64_t limit) {
+  constexpr uint64_t kLeast = uint64_t{5} << 19;
+  return std::max(limit / 32, std::min(limit / 8, kLeast));
+}
 
 }  // namespace
 
@@ -65,7 +69,7 @@ uint64_t Budget::room_now() noexcept {
 
 bool Budget::admits_new() noexcept {
   const uint64_t limit = limit_now();
-  if (limit == UINT64_MAX || room() >= limit / kKeptForChanges) return true;
+  if (limit == UINT64_MAX || room() >= kept_for_changes(limit)) return true;
   refusal_.store(options_.limit && limit == *options_.limit ? Refusal::limit : Refusal::spare,
                  std::memory_order_relaxed);
   return false;

@@ -57,10 +57,11 @@ class Budget {
   // The same, by a new reading.
   uint64_t room_now() noexcept;
 
-  // Whether 1/32 of the limit, or more, is left. Counts as a refusal if not.
+  // Whether more is left than is kept for changing what there is: 1/32 of the limit, but at least
+  // 2.5 MiB or, of a limit below 20 MiB, 1/8. Counts as a refusal if not.
   bool admits_new() noexcept;
-  // Whether less than 1/8 is left.
-  bool pressed() const noexcept { return room() < limit_now() / 8; }
+  // Whether less than 1/6 is left.
+  bool pressed() const noexcept { return room() < limit_now() / 6; }
 
   // What to tell the client, when memory could not be had: ENOSPC if the last refusal was this
   // budget's, else ENOMEM. The message is a literal.

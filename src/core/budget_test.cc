@@ -68,16 +68,27 @@ TEST(Budget, SaysWhyItRefused) {
 
 TEST(Budget, KeepsSomethingForChanges) {
   Budget budget({.limit = 3200, .probe = {}, .on_mark = {}});
-  EXPECT_TRUE(budget.take(3100));
+  EXPECT_TRUE(budget.take(2800));
   EXPECT_TRUE(budget.admits_new());
   EXPECT_TRUE(budget.pressed());
   EXPECT_TRUE(budget.take(1));
   EXPECT_FALSE(budget.admits_new());
   EXPECT_EQ(budget.why().errnum(), ENOSPC);
-  EXPECT_TRUE(budget.take(99)) << "but not refused yet";
+  EXPECT_TRUE(budget.take(399)) << "but not refused yet";
   budget.give(1000);
   EXPECT_TRUE(budget.admits_new());
   EXPECT_FALSE(budget.pressed());
+}
+
+TEST(Budget, KeepsLessOfALargeLimit) {
+  for (const uint64_t limit : {40 * kMiB, 80 * kMiB, 1024 * kMiB}) {
+    Budget budget({.limit = limit, .probe = {}, .on_mark = {}});
+    const uint64_t kept = std::max(limit / 32, 5 * kMiB / 2);
+    EXPECT_TRUE(budget.take(limit - kept));
+    EXPECT_TRUE(budget.admits_new());
+    EXPECT_TRUE(budget.take(1));
+    EXPECT_FALSE(budget.admits_new());
+  }
 }
 
 class BudgetMarks : public testing::Test {

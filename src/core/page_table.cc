@@ -149,6 +149,10 @@ void PageTable::prune(uint64_t page) {
   }
 }
 
+void PageTable::reconsider(uint64_t page) {
+  if (Directory* directory = find(page >> kDirectoryShift)) directory->settled = UINT32_MAX;
+}
+
 PageTable::Settled PageTable::next_settled(uint64_t page, uint32_t time, int most) {
   uint64_t key = page >> kDirectoryShift;
   bool later = false;

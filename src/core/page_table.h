@@ -85,6 +85,9 @@ class PageTable {
   void set_time(uint32_t time) { time_.store(time, std::memory_order_relaxed); }
   Settled next_settled(uint64_t page, uint32_t time, int most);
 
+  // The directory of `page` is to be returned again.
+  void reconsider(uint64_t page);
+
   uint64_t held_bytes() const { return directories_.held_bytes() + nodes_.held_bytes(); }
 
  private:
