@@ -47,7 +47,6 @@ set -eu
 cd /root/project
 export HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin
 ip link set lo up
-end_servers() { for one in $(pgrep -x nbdkit || :); do [ "$(readlink "/proc/$one/root")" != / ] || kill "$one"; done; }
 SHELL
   all=$(commands 'What people do|Build and use|Put it in|Tests')
   install=$(commands 'Put it in' | sed '/dpkg --remove/,$d')
@@ -60,14 +59,14 @@ SHELL
       case $command in
         nbdfuse*) echo 'for i in $(seq 100); do [ ! -s disk.img ] || break; sleep 0.1; done' ;;
         mkfs*mount*) echo 'touch /mnt/file && umount /mnt && umount disk.img' ;;
-        'nbdkit memory 1G'* | 'nbdkit memory 1T'* | 'nbdkit --unix'*)
+        *' -U - '* | *--dump-plugin*) ;;
+        nbdkit*)
           echo 'nbdinfo --size "nbd+unix:///?socket=/tmp/disk.sock" 2>/dev/null || nbdinfo --size nbd://localhost'
           echo 'kill "$(pgrep -n -x nbdkit)"; sleep 0.5; rm -f /tmp/disk.sock' ;;
       esac
     done <<<"$part"
   done
 } >"$project/readme-commands"
-sed -i '/^end_servers/d' "$project/readme-commands"
 [ "$(grep -c '^echo' "$project/readme-commands")" -ge 20 ] || fail "the README has too few commands"
 while IFS= read -r command; do
   elsewhere "$command" || grep -qF -- "$command" "$project/readme-commands" ||
