@@ -69,17 +69,18 @@ requires_old_plugin() {
 
 # start_nbdkit ARGUMENT...: starts nbdkit with the plugin and these arguments, and waits until it
 # serves. Sets $pid, $socket and $uri. Options of nbdkit go into the array nbdkit_options. With
-# nbdkit_port set it serves there, on the loopback interface, and not on a socket.
+# nbdkit_port set it serves there, on the address nbdkit_host, and not on a socket.
 nbdkit_options=()
 nbdkit_port=
+nbdkit_host=127.0.0.1
 start_nbdkit() {
   local tries listen
   socket=$(fresh_socket)
   uri="nbd+unix:///?socket=$socket"
   listen=(-U "$socket")
   if [ -n "$nbdkit_port" ]; then
-    uri=nbd://127.0.0.1:$nbdkit_port
-    listen=(-i 127.0.0.1 -p "$nbdkit_port")
+    uri=nbd://$nbdkit_host:$nbdkit_port
+    listen=(-i "$nbdkit_host" -p "$nbdkit_port")
   fi
   rm -f "$dir/pid"
   nbdkit -f --exit-with-parent "${listen[@]}" -P "$dir/pid" "${nbdkit_options[@]}" "$plugin" "$@" &
