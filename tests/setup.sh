@@ -6,7 +6,8 @@ set -eu
 
 demo='cmake e2fsprogs file g++ libnbd-bin libzstd-dev nbdkit nbdkit-plugin-dev ninja-build perl pkg-config'
 tests="$demo binutils clang clang-format clang-tidy fio fuse3 libgmock-dev libgtest-dev
-  libnbd-dev mount procps python3 python3-libnbd qemu-system-x86 qemu-utils util-linux"
+  libnbd-dev mount procps python3 python3-libnbd qemu-system-x86 qemu-utils
+  socat util-linux"
 
 case ${1:-} in
   demo) wanted=$demo ;;
