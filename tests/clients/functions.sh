@@ -68,14 +68,22 @@ requires_old_plugin() {
 }
 
 # start_nbdkit ARGUMENT...: starts nbdkit with the plugin and these arguments, and waits until it
-# serves. Sets $pid, $socket and $uri. Options of nbdkit go into the array nbdkit_options.
+# serves. Sets $pid, $socket and $uri. Options of nbdkit go into the array nbdkit_options. With
+# nbdkit_port set it serves there, on the address nbdkit_host, and not on a socket.
 nbdkit_options=()
+nbdkit_port=
+nbdkit_host=127.0.0.1
 start_nbdkit() {
-  local tries
+  local tries listen
   socket=$(fresh_socket)
   uri="nbd+unix:///?socket=$socket"
+  listen=(-U "$socket")
+  if [ -n "$nbdkit_port" ]; then
+    uri=nbd://$nbdkit_host:$nbdkit_port
+    listen=(-i "$nbdkit_host" -p "$nbdkit_port")
+  fi
   rm -f "$dir/pid"
-  nbdkit -f --exit-with-parent -U "$socket" -P "$dir/pid" "${nbdkit_options[@]}" "$plugin" "$@" &
+  nbdkit -f --exit-with-parent "${listen[@]}" -P "$dir/pid" "${nbdkit_options[@]}" "$plugin" "$@" &
   pid=$!
   at_exit "kill $pid 2>/dev/null; wait $pid 2>/dev/null"
   for ((tries = 0; tries < 600; tries++)); do
