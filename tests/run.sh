@@ -34,7 +34,7 @@ stage_lint() {
   bad=0
   find include src tests '(' -name '*.cc' -o -name '*.h' ')' \
     -exec clang-format --dry-run --Werror '{}' + || bad=1
-  for script in tests/*.sh; do sh -n "$script" || bad=1; done
+  for script in tests/*.sh; do "$(sed -n '1s|.*[/ ]||p' "$script")" -n "$script" || bad=1; done
   cmake --preset clang -B build/lint -DRAMDISK_TESTS=OFF -DRAMDISK_BENCH=OFF &&
     run-clang-tidy -quiet -j "$jobs" -p build/lint src/ || bad=1
   return $bad
