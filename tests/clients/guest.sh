@@ -62,7 +62,7 @@ host() { echo "host: $*"; read -r _; }
 stty -echo
 modprobe -a $(cat /etc/modules) || echo "modprobe failed"
 ip link set lo up
-[ ! -e /sys/class/net/eth0 ] || ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0
+if [ -e /sys/class/net/eth0 ]; then ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; fi
 ( set -eu; . /run/script; )
 echo "status: $?"
 poweroff -f
