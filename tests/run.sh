@@ -39,14 +39,9 @@ stage_lint() {
   bad=0
   find include src tests '(' -name '*.cc' -o -name '*.h' ')' \
     -exec clang-format --dry-run --Werror '{}' + || bad=1
-<<<<<<< HEAD
-  for script in tests/*.sh .packaging/debian/*.in .packaging/alpine/APKBUILD; do
-    sh -n "$script" || bad=1
-  done
-  rpmspec --parse .packaging/rpm/*.spec >/dev/null || bad=1
-=======
   for script in tests/*.sh; do "$(sed -n '1s|.*[/ ]||p' "$script")" -n "$script" || bad=1; done
->>>>>>> w3
+  for script in .packaging/debian/*.in .packaging/alpine/APKBUILD; do sh -n "$script" || bad=1; done
+  rpmspec --parse .packaging/rpm/*.spec >/dev/null || bad=1
   cmake --preset clang -B build/lint -DRAMDISK_TESTS=OFF -DRAMDISK_BENCH=OFF &&
     run-clang-tidy -quiet -j "$jobs" -p build/lint src/ || bad=1
   return $bad
