@@ -61,8 +61,8 @@ bool ZstdAllocator::squeeze() {
 void ZstdAllocator::begin_squeezing() {
   Maintenance& m = maintenance_;
   const uint32_t wanted = squeezes_wanted_;
-  if (m.squeezing || !options_.recompress || (wanted == squeezes_done_ && !memory_.pressed()))
-    return;
+  const bool due = wanted != squeezes_done_ || memory_.pressed();
+  if (m.squeezing || !options_.recompress || !due) return;
   m.squeezing = true;
   m.squeeze = wanted;
   advance_time();  // what is used from now on is for the next walk
