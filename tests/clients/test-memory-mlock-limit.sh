@@ -2,7 +2,7 @@
 # Proves that mlock=true beyond RLIMIT_MEMLOCK is refused at the start with a message that names the
 # limit and `ulimit -l`, and that it works within the limit, for a user without privileges.
 . "$(dirname "$0")/functions.sh"
-requires setpriv nbdinfo
+requires setpriv nbdinfo nbdsh
 requires_root # to become somebody who is not
 
 chmod 777 "$dir"
@@ -38,5 +38,30 @@ for allocator in $(allocators); do
     fail "allocator=$allocator starts with a limit of 64 KiB"
   fi
   expect_lines "$allocator" "$errors" mlock 'ulimit -l' 2097152 65536
-  expect_same "the size" 1048576 "$(as_nobody 16384 1M "allocator=$allocator" mlock=true)"
+  expect_same "the size" 1048576 "$(as_nobody 8192 1M "allocator=$allocator" mlock=true)"
 done
+
+# A disk that may lock no more refuses the write, and keeps what it has.
+cat >"$dir/fill.py" <<'PYTHON'
+import errno
+written = 0
+block = bytes(range(256)) * 1024
+try:
+    while written < 64:
+        h.pwrite(block, written * len(block))
+        written += 1
+    assert False, "64 blocks of 256 KiB were locked within 8 MiB"
+except nbd.Error as error:
+    assert error.errnum in (errno.ENOMEM, errno.ENOSPC), error
+assert written > 0
+for i in range(written):
+    assert h.pread(len(block), i * len(block)) == block, i
+PYTHON
+chmod 644 "$dir/fill.py"
+(
+  cd "$dir"
+  ulimit -l 8192
+  setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all \
+    nbdkit -U "$(fresh_socket)" ./nbdkit-memory-plugin.so 1G mlock=true \
+    --run "nbdsh -u \"\$uri\" -c - <'$dir/fill.py'" 2>&1
+) || fail "a disk that may lock 8 MiB"
