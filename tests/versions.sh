@@ -10,7 +10,9 @@ source=$(cd "$(dirname "$0")/.." && pwd)
 export RAMDISK_PLUGIN=${RAMDISK_PLUGIN:-$source/build/release/nbdkit-memory-plugin.so}
 . "$source/tests/clients/functions.sh"
 requires apt-get dpkg-deb cmake ninja nbdsh
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# Where this system has its own packages from.
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | head -n 1)}
+[ -n "$mirror" ] || skip "apt has no source of packages"
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -e "$keys" ] || skip "there is no $keys"
 [ $# -gt 0 ] || set -- trixie sid
