@@ -11,15 +11,16 @@ constexpr uint64_t kLeastReserve = uint64_t{8} << 20;
 constexpr uint64_t kMostReserve = uint64_t{256} << 20;
 constexpr uint64_t kReservePart = 16;
 constexpr uint64_t kAllowancePart = 8;
+constexpr uint64_t kBurstPart = 16;
 
 }  // namespace
 
 bool SpareMemory::take_from_reading(uint64_t bytes) noexcept {
-  if (Clock::now().time_since_epoch().count() >= next_reading_.load(std::memory_order_acquire)) {
-    return false;
-  }
+  const bool old =
+      Clock::now().time_since_epoch().count() >= next_reading_.load(std::memory_order_acquire);
+  const uint64_t floor = old ? floor_.load(std::memory_order_relaxed) : 0;
   uint64_t left = allowance_.load(std::memory_order_relaxed);
-  while (left >= bytes) {
+  while (left >= bytes && left - bytes >= floor) {
     if (allowance_.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed))
       return true;
   }
@@ -33,7 +34,9 @@ bool SpareMemory::take(uint64_t bytes) noexcept {
   read_locked();
   const uint64_t spare = spare_.load(std::memory_order_relaxed);
   if (spare < bytes) return false;
-  allowance_.store(std::max(spare / kAllowancePart, bytes) - bytes, std::memory_order_relaxed);
+  const uint64_t allowance = std::max(spare / kAllowancePart, bytes) - bytes;
+  floor_.store(allowance - std::min(allowance, reserve_ / kBurstPart), std::memory_order_relaxed);
+  allowance_.store(allowance, std::memory_order_relaxed);
   next_reading_.store((Clock::now() + kValid).time_since_epoch().count(),
                       std::memory_order_release);
   return true;
@@ -50,8 +53,8 @@ void SpareMemory::read_locked() noexcept {
   try {
     const AvailableMemory now = probe_();
     if (now.bytes != UINT64_MAX) {
-      const uint64_t reserve = std::clamp(now.total / kReservePart, kLeastReserve, kMostReserve);
-      spare = now.bytes > reserve ? now.bytes - reserve : 0;
+      reserve_ = std::clamp(now.total / kReservePart, kLeastReserve, kMostReserve);
+      spare = now.bytes > reserve_ ? now.bytes - reserve_ : 0;
     }
   } catch (const std::exception&) {
   }

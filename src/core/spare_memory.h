@@ -3,9 +3,10 @@
 // A RAM disk that takes the last memory there is gets killed with all its data. So a small reserve
 // is left alone: 1/16 of all memory, 8 to 256 MiB.
 //
-// Reading how much memory there is costs some 100 microseconds, so it is done at most every 50 ms,
-// or when an eighth of what there was to spare has been taken since, whichever is sooner: others
-// take memory, too.
+// Reading how much memory there is costs some 100 microseconds, and more when it has not been done
+// for a while. So it is done when an eighth of what there was to spare has been taken since, or
+// after 50 ms, since others take memory, too; but a sixteenth of the reserve may be taken whatever
+// the age of the reading, so that a short burst after a rest need not wait.
 //
 // Thread contract: any thread. Who finds that a new reading is due takes it; others wait for that.
 
@@ -46,8 +47,10 @@ class SpareMemory {
   const Probe probe_;
   std::atomic<uint64_t> spare_{UINT64_MAX};
   std::atomic<uint64_t> allowance_{0};       // of the last reading, that is left
+  std::atomic<uint64_t> floor_{0};           // how far it may be taken when the reading is old
   std::atomic<Clock::rep> next_reading_{0};  // a time
   Mutex mutex_;                              // held by who reads
+  uint64_t reserve_ GUARDED_BY(mutex_) = 0;  // at the last reading
 };
 
 }  // namespace ramdisk

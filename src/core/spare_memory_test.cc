@@ -67,7 +67,19 @@ TEST_F(SpareMemoryTest, ReadsAnewAfterAWhile) {
   EXPECT_TRUE(spare_.take(1));
   const int before = readings_;
   std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  EXPECT_TRUE(spare_.take(17 * kMiB));
+  EXPECT_GT(readings_, before);
+}
+
+// A sixteenth of the reserve, 16 MiB here, does not wait for a reading, but more does.
+TEST_F(SpareMemoryTest, AShortBurstAfterARestNeedsNoReading) {
   EXPECT_TRUE(spare_.take(1));
+  const int before = readings_;
+  machine_.bytes = 0;
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  for (int taken = 0; taken < 16; ++taken) EXPECT_TRUE(spare_.take(kMiB));
+  EXPECT_EQ(readings_, before);
+  EXPECT_FALSE(spare_.take(kMiB));
   EXPECT_GT(readings_, before);
 }
 
