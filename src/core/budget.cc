@@ -67,12 +67,25 @@ uint64_t Budget::room_now() noexcept {
   return room();
 }
 
+// Who is not admitted takes nothing, so that no reading would follow by itself: a shortage of the
+// system that has ended has to be looked for here, and in pressed().
 bool Budget::admits_new() noexcept {
+  const auto admits = [this] {
+    const uint64_t limit = limit_now();
+    return limit == UINT64_MAX || room() >= kept_for_changes(limit);
+  };
+  if (admits()) return true;
+  room_now();
+  if (admits()) return true;
   const uint64_t limit = limit_now();
-  if (limit == UINT64_MAX || room() >= kept_for_changes(limit)) return true;
   refusal_.store(options_.limit && limit == *options_.limit ? Refusal::limit : Refusal::spare,
                  std::memory_order_relaxed);
   return false;
+}
+
+bool Budget::pressed() noexcept {
+  const auto short_of = [this](uint64_t room) { return room < limit_now() / 6; };
+  return short_of(room()) && short_of(room_now());
 }
 
 // Several threads may pass a mark at once: the one that counts it says so.

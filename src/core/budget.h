@@ -61,7 +61,7 @@ class Budget {
   // 2.5 MiB or, of a limit below 20 MiB, 1/8. Counts as a refusal if not.
   bool admits_new() noexcept;
   // Whether less than 1/6 is left.
-  bool pressed() const noexcept { return room() < limit_now() / 6; }
+  bool pressed() noexcept;
 
   // What to tell the client, when memory could not be had: ENOSPC if the last refusal was this
   // budget's, else ENOMEM. The message is a literal.

@@ -66,6 +66,20 @@ TEST(Budget, SaysWhyItRefused) {
   EXPECT_EQ(budget.why().errnum(), ENOMEM);
 }
 
+// Who asks first and is refused takes nothing: the end of the shortage must be seen all the same.
+TEST(Budget, AShortageThatHasEndedIsNoticed) {
+  uint64_t available = 8 * kMiB;  // just the reserve
+  Budget budget({.limit = {},
+                 .probe = [&] { return AvailableMemory{available, "", 128 * kMiB}; },
+                 .on_mark = {}});
+  budget.charge(10 * kMiB);
+  EXPECT_FALSE(budget.admits_new());
+  EXPECT_TRUE(budget.pressed());
+  available = 100 * kMiB;
+  EXPECT_TRUE(budget.admits_new());
+  EXPECT_FALSE(budget.pressed());
+}
+
 TEST(Budget, KeepsSomethingForChanges) {
   Budget budget({.limit = 3200, .probe = {}, .on_mark = {}});
   EXPECT_TRUE(budget.take(2800));

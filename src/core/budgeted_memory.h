@@ -29,7 +29,7 @@ class BudgetedMemory final : public MemorySource {
   void charge(int64_t bytes) noexcept override { budget_.charge(bytes); }
   uint64_t room() noexcept override { return budget_.room_now(); }
   bool admits_new() noexcept override { return budget_.admits_new(); }
-  bool pressed() const noexcept override { return budget_.pressed(); }
+  bool pressed() noexcept override { return budget_.pressed(); }
 
   const Budget& budget() const { return budget_; }
 

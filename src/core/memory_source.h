@@ -54,7 +54,7 @@ class MemorySource {
   virtual bool admits_new() noexcept { return true; }
 
   // Whether it is time to keep what there is in less memory.
-  virtual bool pressed() const noexcept { return false; }
+  virtual bool pressed() noexcept { return false; }
 };
 
 struct MemoryOptions {
