@@ -47,6 +47,20 @@ requires() {
 }
 requires nbdkit
 
+# The plugin where somebody else can read it, as ./nbdkit-memory-plugin.so in $dir.
+copy_plugin_for_others() {
+  chmod 777 "$dir"
+  cp "$plugin" "$dir/nbdkit-memory-plugin.so"
+  chmod 755 "$dir/nbdkit-memory-plugin.so"
+}
+
+# become UID COMMAND...: runs it as that user, without any privilege.
+become() {
+  local user=$1
+  shift
+  setpriv "--reuid=$user" "--regid=$user" --clear-groups --inh-caps=-all --bounding-set=-all "$@"
+}
+
 requires_root() { [ "$(id -u)" -eq 0 ] || skip "this needs root"; }
 
 dump_plugin() { nbdkit "${1:-$plugin}" --dump-plugin; }

@@ -8,19 +8,9 @@ ulimit -v $((800 * 1024)) # nbdkit takes about 200 MiB, and each thread up to 72
 nbdkit_options=(--threads 2)
 
 cat >"$dir/script.py" <<'PYTHON'
-import errno, random
 block = 1 << 18
-noise = random.Random(1).randbytes(2 * block)
-def data(i):
-    return noise[i:i + block]
-def fill():
-    for i in range(h.get_size() // block):
-        try:
-            h.pwrite(data(i), i * block)
-        except nbd.Error as error:
-            assert error.errnum in (errno.ENOMEM, errno.ENOSPC), error
-            return i
-    assert False, "the whole disk fits"
+filler = Filler(h, block, [errno.ENOMEM, errno.ENOSPC])
+data, fill = filler.data, filler.fill
 
 written = fill()
 assert written * block > 100 << 20, written
@@ -50,7 +40,7 @@ PYTHON
 for allocator in $(allocators); do
   [ "$allocator" != malloc ] || continue
   start_nbdkit 1G "allocator=$allocator"
-  nbdsh -u "$uri" -c - <"$dir/script.py" || fail "allocator=$allocator"
+  cat "$(dirname "$0")/fill.py" "$dir/script.py" | nbdsh -u "$uri" -c - || fail "allocator=$allocator"
   # A client that comes after that is served, too.
   nbdsh -u "$uri" -c 'h.trim(h.get_size(), 0)' -c 'assert h.pread(4096, 0) == bytes(4096)'
   stop_nbdkit

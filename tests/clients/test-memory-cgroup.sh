@@ -30,19 +30,9 @@ make_group() {
 make_group
 
 cat >"$dir/script.py" <<'PYTHON'
-import errno, random
 block = 1 << 18
-noise = random.Random(1).randbytes(2 * block)
-def data(i):
-    return noise[i * 64 % block:][:block]
-def fill():
-    for i in range(h.get_size() // block):
-        try:
-            h.pwrite(data(i), i * block)
-        except nbd.Error as error:
-            assert error.errnum == errno.ENOSPC, error
-            return i
-    assert False, "the whole disk fits"
+filler = Filler(h, block, [errno.ENOSPC])
+data, fill = filler.data, filler.fill
 
 written = fill()
 print(written * block >> 20, "MiB were written")
@@ -66,7 +56,8 @@ for allocator in $(allocators); do
   echo "$BASHPID" >"$group/cgroup.procs"
   start_nbdkit 2G "allocator=$allocator" 2>"$dir/log"
   echo "$BASHPID" >"$(dirname "$group")/cgroup.procs"
-  timeout 150 nbdsh -u "$uri" -c - <"$dir/script.py" || fail "allocator=$allocator: $(cat "$dir/log")"
+  cat "$(dirname "$0")/fill.py" "$dir/script.py" | timeout 150 nbdsh -u "$uri" -c - ||
+    fail "allocator=$allocator: $(cat "$dir/log")"
   grep -q 'short of memory' "$dir/log" || fail "the log does not say why: $(cat "$dir/log")"
   stop_nbdkit
 done

@@ -5,9 +5,7 @@
 requires setpriv
 requires_root # to become somebody who is not
 
-chmod 777 "$dir"
-cp "$plugin" "$dir/nbdkit-memory-plugin.so"
-chmod 755 "$dir/nbdkit-memory-plugin.so"
+copy_plugin_for_others
 
 # as_nobody PROCESSES ARGUMENT...: runs nbdkit as a user who may have so many processes. Not as
 # 65534: others may run as that.
@@ -17,8 +15,7 @@ as_nobody() {
   (
     cd "$dir"
     ulimit -u "$processes"
-    exec setpriv --reuid=64321 --regid=64321 --clear-groups --inh-caps=-all --bounding-set=-all \
-      timeout 20 nbdkit -P "$dir/forked-pid" -U "$dir/fork.sock" ./nbdkit-memory-plugin.so "$@" 2>&1
+    become 64321 timeout 20 nbdkit -P "$dir/forked-pid" -U "$dir/fork.sock" ./nbdkit-memory-plugin.so "$@" 2>&1
   )
 }
 

@@ -5,20 +5,10 @@
 . "$(dirname "$0")/functions.sh"
 requires nbdsh nbdinfo
 
-cat >"$dir/fill.py" <<'PYTHON'
-import errno, random
+cat >"$dir/script.py" <<'PYTHON'
 block = 1 << 16
-noise = random.Random(1).randbytes(2 * block)
-def data(i):
-    return noise[i * 64 % block:][:block]
-def fill(start):
-    for i in range(start, h.get_size() // block):
-        try:
-            h.pwrite(data(i), i * block)
-        except nbd.Error as error:
-            assert error.errnum == errno.ENOSPC, error
-            return i
-    assert False, "the whole disk fits"
+filler = Filler(h, block, [errno.ENOSPC])
+data, fill = filler.data, filler.fill
 
 written = fill(0)
 assert 26 << 20 < written * block < 33 << 20, written * block
@@ -43,7 +33,7 @@ PYTHON
 for allocator in $(allocators); do
   [ "$allocator" != malloc ] || continue
   start_nbdkit 1G "allocator=$allocator" max-memory=32M 2>"$dir/log"
-  nbdsh -u "$uri" -c - <"$dir/fill.py" || fail "allocator=$allocator"
+  cat "$(dirname "$0")/fill.py" "$dir/script.py" | nbdsh -u "$uri" -c - || fail "allocator=$allocator"
   description=$(nbdinfo --json "$uri")
   expect_lines "the description" "$description" 'ratio [0-9.]+' 'limit 33554432 bytes'
   stop_nbdkit

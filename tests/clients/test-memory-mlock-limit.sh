@@ -5,9 +5,7 @@
 requires setpriv nbdinfo nbdsh
 requires_root # to become somebody who is not
 
-chmod 777 "$dir"
-cp "$plugin" "$dir/nbdkit-memory-plugin.so"
-chmod 755 "$dir/nbdkit-memory-plugin.so"
+copy_plugin_for_others
 
 # as_nobody KIB ARGUMENT...: runs nbdkit with that limit on locked memory.
 as_nobody() {
@@ -16,7 +14,7 @@ as_nobody() {
   (
     cd "$dir"
     ulimit -l "$limit"
-    setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all \
+    become 65534 \
       nbdkit -U "$(fresh_socket)" ./nbdkit-memory-plugin.so "$@" --run 'nbdinfo --size "$uri"' 2>&1
   )
 }
@@ -61,7 +59,6 @@ chmod 644 "$dir/fill.py"
 (
   cd "$dir"
   ulimit -l 8192
-  setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all \
-    nbdkit -U "$(fresh_socket)" ./nbdkit-memory-plugin.so 1G mlock=true \
+  become 65534 nbdkit -U "$(fresh_socket)" ./nbdkit-memory-plugin.so 1G mlock=true \
     --run "nbdsh -u \"\$uri\" -c - <'$dir/fill.py'" 2>&1
 ) || fail "a disk that may lock 8 MiB"
