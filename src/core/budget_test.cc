@@ -70,7 +70,10 @@ TEST(Budget, SaysWhyItRefused) {
 TEST(Budget, AShortageThatHasEndedIsNoticed) {
   uint64_t available = 8 * kMiB;  // just the reserve
   Budget budget({.limit = {},
-                 .probe = [&] { return AvailableMemory{available, "", 128 * kMiB}; },
+                 .probe =
+                     [&] {
+                       return AvailableMemory{available, "", 128 * kMiB};
+                     },
                  .on_mark = {}});
   budget.charge(10 * kMiB);
   EXPECT_FALSE(budget.admits_new());

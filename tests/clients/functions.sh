@@ -73,6 +73,9 @@ allocators() {
   ! has_zstd || echo zstd
 }
 
+# Those of them that take memory only for what is stored.
+growing_allocators() { allocators | tr ' ' '\n' | grep -vx malloc; }
+
 # The distribution's plugin, for comparisons; skips the test where it is not, or where ours has been
 # installed in its place.
 requires_old_plugin() {

@@ -18,8 +18,7 @@ host_connections() {
     '$2 ~ ":" port "$" && $4 == "01"' /proc/net/tcp | wc -l)
 }
 
-for allocator in $(allocators); do
-  [ "$allocator" != malloc ] || continue
+for allocator in $(growing_allocators); do
   declare -A memory=()
   choose_port
   start_nbdkit 2G "allocator=$allocator"

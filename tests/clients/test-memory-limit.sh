@@ -30,8 +30,7 @@ for i in range(written, again):
     assert h.pread(block, i * block) == data(i), i
 PYTHON
 
-for allocator in $(allocators); do
-  [ "$allocator" != malloc ] || continue
+for allocator in $(growing_allocators); do
   start_nbdkit 1G "allocator=$allocator" max-memory=32M 2>"$dir/log"
   cat "$(dirname "$0")/fill.py" "$dir/script.py" | nbdsh -u "$uri" -c - || fail "allocator=$allocator"
   description=$(nbdinfo --json "$uri")

@@ -30,8 +30,7 @@ expect_same "the size within the limit" 1048576 "$(as_nobody 2048 1M allocator=m
 expect_same "the size without mlock" 1048576 "$(as_nobody 0 1M allocator=malloc)"
 
 # Disks that grow say at the start that they may not lock anything, and serve while they may.
-for allocator in $(allocators); do
-  [ "$allocator" != malloc ] || continue
+for allocator in $(growing_allocators); do
   if errors=$(as_nobody 64 1M "allocator=$allocator" mlock=true); then
     fail "allocator=$allocator starts with a limit of 64 KiB"
   fi

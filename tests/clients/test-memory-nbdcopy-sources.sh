@@ -21,8 +21,7 @@ truncate -s 192M "$dir/disk.img"
 mkfs.ext4 -q -N 40000 -d "$dir/files" "$dir/disk.img"
 tar -C "$dir" -cf "$dir/disk.tar" disk.img
 
-for allocator in $(allocators); do
-  [ "$allocator" != malloc ] || continue
+for allocator in $(growing_allocators); do
 
   # sparse-random checks what is written to it: another's content would be an error.
   random=(sparse-random 1T seed=42 percent=0.01 runlength=1048576 random-content=true)

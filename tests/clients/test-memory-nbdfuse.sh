@@ -5,8 +5,7 @@
 requires python3
 requires_fuse
 
-for allocator in $(allocators); do
-  [ "$allocator" != malloc ] || continue
+for allocator in $(growing_allocators); do
   mount_disk "$dir/$allocator.img" 7E "allocator=$allocator"
   expect_same "the size" 8070450532247928832 "$(stat -c %s "$dir/$allocator.img")"
   python3 - "$dir/$allocator.img" <<'PYTHON'

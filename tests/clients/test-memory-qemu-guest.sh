@@ -15,8 +15,7 @@ host_stored() {
   echo "allocator=$allocator: $1: ${stored[$1]} KiB are stored, nbdkit has ${memory[$1]} KiB"
 }
 
-for allocator in $(allocators); do
-  [ "$allocator" != malloc ] || continue
+for allocator in $(growing_allocators); do
   declare -A stored=() memory=()
   start_nbdkit 1G "allocator=$allocator" stats-export=stats
   run_guest 384 -device virtio-blk-pci,drive=disk -blockdev \
