@@ -19,7 +19,7 @@
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
 // Debug flag of nbdkit: -D memory.dir=1. The name is nbdkit's rule.
-extern "C" NBDKIT_DLL_PUBLIC int memory_debug_dir;
+extern "C" [[gnu::visibility("default")]] int memory_debug_dir;
 int memory_debug_dir = 0;
 
 namespace ramdisk {
@@ -141,6 +141,13 @@ int can_fast_zero(void*) noexcept {
   return 1;
 }
 
+// What nbdkit knows since 1.28 and since 1.32. Before, the threads of the disk end in unload().
+template <typename Table>
+void set_newer_callbacks(Table& table) {
+  if constexpr (requires { table.cleanup; }) table.cleanup = cleanup;
+  if constexpr (requires { table.block_size; }) table.block_size = block_size;
+}
+
 nbdkit_plugin make_plugin() {
   nbdkit_plugin p{};
   p.name = "memory";
@@ -151,20 +158,22 @@ nbdkit_plugin make_plugin() {
   p.unload = unload;
   p.config = config;
   p.config_complete = config_complete;
+  // A parameter at the start of a line, with its "=", is what nbdkit's shell completion offers.
   p.config_help =
-      "[size=]<SIZE>  (required) Size of the disk\n"
+      "size=<SIZE>    (required) Size of the disk; \"size=\" may be left out\n"
       "allocator=sparse|malloc|zstd[,level=N][,cache=SIZE][,recompress=true|false]\n"
       "               How the disk is stored (default: sparse)\n"
       "mlock=true     Keep the disk out of swap\n"
       "max-memory=<SIZE>|<N>%|none\n"
       "               Take no more memory than this (default: what the system can spare)\n"
       "dump=true      Let the disk be part of core dumps\n"
-      "stats-export=<NAME> [stats-format=json|prometheus]\n"
-      "               Serve statistics as a second, read-only export";
+      "stats-export=<NAME>\n"
+      "               Serve statistics as a second, read-only export\n"
+      "stats-format=json|prometheus\n"
+      "               How they are written (default: json)";
   p.magic_config_key = "size";
   p.get_ready = get_ready;
   p.after_fork = after_fork;
-  p.cleanup = cleanup;
   p.dump_plugin = dump_plugin;
   p.list_exports = list_exports;
   p.open = open_export;
@@ -176,7 +185,6 @@ nbdkit_plugin make_plugin() {
   p.can_multi_conn = can_multi_conn;
   p.can_cache = can_cache;
   p.can_fast_zero = can_fast_zero;
-  p.block_size = block_size;
   p.export_description = export_description;
   p.pread = pread;
   p.pwrite = pwrite;
@@ -185,6 +193,7 @@ nbdkit_plugin make_plugin() {
   p.zero = zero;
   p.extents = extents;
   p.errno_is_preserved = 1;
+  set_newer_callbacks(p);
   return p;
 }
 
@@ -193,4 +202,7 @@ nbdkit_plugin registration = make_plugin();
 }  // namespace
 }  // namespace ramdisk
 
+// nbdkit before 1.26 does not itself say that plugin_init is seen outside.
+#pragma GCC visibility push(default)
 NBDKIT_REGISTER_PLUGIN(ramdisk::registration)
+#pragma GCC visibility pop

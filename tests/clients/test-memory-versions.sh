@@ -1,33 +1,36 @@
 #!/usr/bin/env bash
 # Proves that the plugin works with other versions of nbdkit than the one installed: built with the
-# headers of each, it runs in both, and so does one built with the installed headers.
-# Usage: bash tests/versions.sh [SUITE]...     of Debian; trixie and sid when none is named
+# headers of each, it runs in both, and the plugin under test runs in each.
+# Usage: bash test-memory-versions.sh [SUITE]...     of Debian; bullseye, trixie and sid when none is named
 #
-# The packages of a suite are unpacked in a directory, with all that they need, and run from there by
-# their own loader: nothing is installed. A suite that cannot be had is left out. Exits with 77 when
-# that holds for all.
-source=$(cd "$(dirname "$0")/.." && pwd)
-export RAMDISK_PLUGIN=${RAMDISK_PLUGIN:-$source/build/release/nbdkit-memory-plugin.so}
-. "$source/tests/clients/functions.sh"
+# The packages of a suite are unpacked in a directory, with all that they need, and run from there:
+# nothing is installed. A suite that cannot be had is left out, and the test is skipped when that holds
+# for all.
+. "$(dirname "$0")/functions.sh"
 requires apt-get dpkg-deb cmake ninja nbdsh
+source=${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..}
 # Where this system has its own packages from.
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | head -n 1)}
 [ -n "$mirror" ] || skip "apt has no source of packages"
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -e "$keys" ] || skip "there is no $keys"
-[ $# -gt 0 ] || set -- trixie sid
+[ $# -gt 0 ] || set -- bullseye trixie sid
 
-# build NAME HEADERS: the plugin as $dir/NAME.so, with the nbdkit headers of that directory.
+# build SUITE: the plugin as $dir/SUITE.so, with the nbdkit headers of that suite. They take each other's
+# place, with the time of now, so that only what includes them is built again.
 build() {
-  nice -n 10 cmake -S "$source" -B "$dir/$1" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-    -DCMAKE_CXX_FLAGS="-I$2" -DRAMDISK_TESTS=OFF -DRAMDISK_BENCH=OFF >"$dir/log" 2>&1 &&
-    nice -n 10 cmake --build "$dir/$1" -j 2 >>"$dir/log" 2>&1 || { tail -n 30 "$dir/log"; fail "build for $1"; }
-  mv "$dir/$1/nbdkit-memory-plugin.so" "$dir/$1.so"
+  mkdir -p "$dir/headers"
+  cp "$dir/$1-root"/usr/include/nbdkit*.h "$dir/headers"
+  cmake -S "$source" -B "$dir/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_CXX_FLAGS="-I$dir/headers" -DRAMDISK_TESTS=OFF -DRAMDISK_BENCH=OFF >"$dir/log" 2>&1 &&
+    cmake --build "$dir/build" >>"$dir/log" 2>&1 || { tail -n 80 "$dir/log"; fail "build for $1"; }
+  cp "$dir/build/nbdkit-memory-plugin.so" "$dir/$1.so"
 }
 
-# fetch SUITE: unpacks its nbdkit into $dir/SUITE-root.
+# fetch SUITE: unpacks its nbdkit into $dir/SUITE-root and makes $dir/SUITE-bin/nbdkit, which runs it. One
+# of an older system works with the libraries of this one; a newer one brings its own.
 fetch() {
-  local apt=$dir/$1-apt root=$dir/$1-root package options
+  local apt=$dir/$1-apt root=$dir/$1-root package options libc run
   mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$root/usr/lib64" "$root/usr/lib"
   ln -s usr/lib64 usr/lib "$root"
   echo "deb [signed-by=$keys] $mirror $1 main" >"$apt/list"
@@ -41,20 +44,23 @@ fetch() {
   for package in "$apt"/archives/*.deb; do
     dpkg-deb --fsys-tarfile "$package" | tar -C "$root" -xf - --keep-directory-symlink
   done
-  mkdir "$dir/$1-headers" "$dir/$1-bin"
-  cp "$root"/usr/include/nbdkit*.h "$dir/$1-headers"
+  run=$root/usr/$(cd "$root/usr" && echo *bin/nbdkit)
+  libc=$(dpkg-deb --field "$apt"/archives/libc6_*.deb Version)
+  if dpkg --compare-versions "$libc" gt "$(dpkg-query -W -f '${Version}\n' libc6 | head -n 1)"; then
+    run="$(echo "$root"/lib64/ld-linux*) --library-path $(dirname "$root"/usr/lib/*/libzstd.so.1) $run"
+  fi
+  mkdir "$dir/$1-bin"
   cat >"$dir/$1-bin/nbdkit" <<SHIM
 #!/bin/sh
-exec "$(echo "$root"/lib64/ld-linux*)" --library-path "$(dirname "$(echo "$root"/usr/lib/*/libzstd.so.1)")" \\
-  "$root/usr/$(cd "$root/usr" && echo *bin/nbdkit)" "\$@"
+exec $run "\$@"
 SHIM
   chmod +x "$dir/$1-bin/nbdkit"
 }
 
-# try PLUGIN: with the nbdkit that is first in the path, all allocators and the statistics.
+# try PLUGIN BUILT-WITH: with the nbdkit that is first in the path, all allocators and the statistics.
 try() {
   local allocator
-  plugin=$dir/$1.so
+  plugin=$1
   expect_lines "$1" "$(dump_plugin)" '^ramdisk_version=' '^zstd='
   for allocator in $(allocators); do
     start_nbdkit 64M "allocator=$allocator" stats-export=stats
@@ -63,11 +69,10 @@ try() {
       -c 'import json; assert json.loads(h.pread(h.get_size(), 0))["size_bytes"] == 64 << 20'
     stop_nbdkit
   done
-  echo "built with the headers of $1, run in $(nbdkit --version): OK"
+  echo "built with $2, run in $(nbdkit --version): OK"
 }
 
-build installed /usr/include/nbdkit-none
-try installed
+under_test=$(realpath "$plugin")
 tried=
 path=$PATH
 for suite; do
@@ -76,12 +81,12 @@ for suite; do
     echo "left out: nbdkit of $suite cannot be had"
     continue
   fi
-  build "$suite" "$dir/$suite-headers"
-  try "$suite"
+  build "$suite"
+  try "$dir/$suite.so" "the headers of $suite"
   PATH=$dir/$suite-bin:$path
   hash -r
-  try "$suite"
-  try installed
+  try "$dir/$suite.so" "the headers of $suite"
+  try "$under_test" "the headers installed here"
   PATH=$path
   hash -r
   tried+=" $suite"
