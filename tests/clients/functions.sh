@@ -6,6 +6,14 @@
 # shellcheck shell=bash disable=SC2034  # variables are for those who source this
 
 set -euo pipefail
+
+# Each test has mounts of its own, where that is allowed. Whoever makes a mount namespace (unshare, ip
+# netns exec) takes along all mounts that it sees, and keeps them: a filesystem that another test has
+# unmounted would then still be mounted when that test checks it.
+if [ -z "${RAMDISK_OWN_MOUNTS:-}" ] && unshare --mount true 2>/dev/null; then
+  RAMDISK_OWN_MOUNTS=1 exec unshare --mount bash "$0" "$@"
+fi
+
 export LC_ALL=C
 # nbdsh takes the first python3 there is; the nbd module belongs to the system's own.
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH

@@ -51,7 +51,7 @@ bool Session::try_write(std::span<const std::byte> data, uint64_t offset) {
   if (status.ok()) {
     model_->write(data, offset);
   } else {
-    adopt(status, Bytes(data.begin(), data.end()), offset);
+    adopt(status, data.data(), data.size(), offset);
   }
   return status.ok();
 }
@@ -63,27 +63,31 @@ bool Session::try_zero(uint64_t count, uint64_t offset) {
     model_->zero(count, offset);
     kept_.zero(count, offset);
   } else {
-    adopt(status, Bytes(count), offset);
+    adopt(status, nullptr, count, offset);
   }
   return status.ok();
 }
 
 // After a failed request: looks at each page, also the neighbours, and takes over which of them
-// are new.
-void Session::adopt(const Status& failed, const Bytes& wanted, uint64_t offset) {
+// are new. `wanted` is null for zeroes.
+void Session::adopt(const Status& failed, const std::byte* wanted, uint64_t count,
+                    uint64_t offset) {
   EXPECT_TRUE(out_of_memory(failed)) << step_ << ": errno " << failed.errnum();
   EXPECT_STRNE(failed.message(), "") << step_;
   const uint64_t page = page_bytes();
-  const uint64_t first = offset / page - std::min<uint64_t>(1, offset / page);
-  for (uint64_t at = first * page; at < std::min(bytes_, offset + wanted.size() + page);
-       at += page) {
+  const uint64_t end = offset + count;
+  for (const uint64_t number : pages_to_adopt(wanted != nullptr, count, offset)) {
+    const uint64_t at = number * page;
+    if (at >= bytes_) continue;
     const uint64_t length = std::min(page, bytes_ - at);
     const Bytes old = model_->read(length, at);
     Bytes fresh = old;
     const uint64_t from = std::max(at, offset);
-    const uint64_t to = std::min(at + length, offset + wanted.size());
-    if (from < to) {
-      std::copy_n(wanted.begin() + (from - offset), to - from, fresh.begin() + (from - at));
+    const uint64_t to = std::min(at + length, end);
+    if (from < to && wanted != nullptr) {
+      std::copy_n(wanted + (from - offset), to - from, fresh.begin() + (from - at));
+    } else if (from < to) {
+      std::fill_n(fresh.begin() + (from - at), to - from, std::byte{0});
     }
     const Bytes now = read_back(*disk_, length, at);
     if (now == fresh) {
@@ -92,6 +96,23 @@ void Session::adopt(const Status& failed, const Bytes& wanted, uint64_t offset) 
       EXPECT_EQ(first_difference(now, old, at), "") << step_ << ": neither old nor new";
     }
   }
+}
+
+// The numbers of the pages that a request may have changed, and of one on each side. Of a range of
+// zeroes, which may be large, only the ends and what holds something: elsewhere old and new are one.
+std::set<uint64_t> Session::pages_to_adopt(bool all, uint64_t count, uint64_t offset) const {
+  const uint64_t page = page_bytes();
+  const uint64_t first = offset / page - std::min<uint64_t>(1, offset / page);
+  const uint64_t last = (offset + count) / page + 1;
+  std::set<uint64_t> pages = {first, first + 1, last - 1, last};
+  if (all) {
+    for (uint64_t number = first; number < last; ++number) pages.insert(number);
+  } else {
+    for (const uint64_t piece : model_->pieces()) {
+      if (const uint64_t number = piece / page; first < number && number < last) pages.insert(number);
+    }
+  }
+  return pages;
 }
 
 void Session::check_extents_only(uint64_t count, uint64_t offset) {

@@ -6,6 +6,7 @@
 #define RAMDISK_CONFORMANCE_SESSION_H
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "data.h"
@@ -47,7 +48,8 @@ class Session {
   const std::string& last_step() const { return step_; }
 
  private:
-  void adopt(const Status& failed, const Bytes& wanted, uint64_t offset);
+  void adopt(const Status& failed, const std::byte* wanted, uint64_t count, uint64_t offset);
+  std::set<uint64_t> pages_to_adopt(bool all, uint64_t count, uint64_t offset) const;
 
   Disk& disk_;
   const bool holes_;
