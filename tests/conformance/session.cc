@@ -99,7 +99,8 @@ void Session::adopt(const Status& failed, const std::byte* wanted, uint64_t coun
 }
 
 // The numbers of the pages that a request may have changed, and of one on each side. Of a range of
-// zeroes, which may be large, only the ends and what holds something: elsewhere old and new are one.
+// zeroes, which may be large, only the ends and what holds something: elsewhere old and new are
+// one.
 std::set<uint64_t> Session::pages_to_adopt(bool all, uint64_t count, uint64_t offset) const {
   const uint64_t page = page_bytes();
   const uint64_t first = offset / page - std::min<uint64_t>(1, offset / page);
@@ -109,7 +110,8 @@ std::set<uint64_t> Session::pages_to_adopt(bool all, uint64_t count, uint64_t of
     for (uint64_t number = first; number < last; ++number) pages.insert(number);
   } else {
     for (const uint64_t piece : model_->pieces()) {
-      if (const uint64_t number = piece / page; first < number && number < last) pages.insert(number);
+      if (const uint64_t number = piece / page; first < number && number < last)
+        pages.insert(number);
     }
   }
   return pages;
