@@ -1,5 +1,6 @@
 """The plots of a run: what to look at first."""
 
+import itertools
 import os
 
 import svg
@@ -57,18 +58,20 @@ def wire(results, place, allocator, path, subtitle):
 
 
 def latency(results, path, subtitle):
-    """The slowest in a hundred requests of 4 KiB, by the number of connections."""
+    """The slowest in a hundred requests of 4 KiB: one under way, sixteen, by one and by eight."""
     groups = []
     for place, allocator in (("wire", "sparse"), ("wire-files", "zstd")):
-        for key, plugins in results.figures.items():
-            if (key.place, key.allocator, key.block, key.metric) != (place, allocator, SMALL, "p99"):
-                continue
-            null = results.find(place, "", *key[2:6]).get("null")
-            members = (plugins.get("ours"), plugins.get("old"), null)
-            label = f"{allocator}: {key.workload}, {key.threads} conn."
-            groups.append((label, [(median(m), show(median(m), key.unit)) for m in members]))
-    return svg.bar_chart(path, "Latency of 4 KiB over the wire: 99 % of the requests are faster",
-                         subtitle, ("ours", "old", "null"), groups)
+        for what, depth, connections in itertools.product(("read", "write"), (1, 16), (1, 8)):
+            figure = (f"random-{what}-d{depth}", SMALL, connections, "p99")
+            plugins = results.find(place, allocator, *figure)
+            null = results.find(place, "", *figure).get("null")
+            members = [median(m) for m in (plugins.get("ours"), plugins.get("old"), null)]
+            if any(m is not None for m in members):
+                plural = "s" if connections > 1 else ""
+                label = f"{allocator}: {what}, {depth} at a time, {connections} conn{plural}."
+                groups.append((label, [(m, show(m, "us")) for m in members]))
+    return svg.bar_chart(path, "Latency of random 4 KiB over the wire: 99 % are faster (log scale)",
+                         subtitle, ("ours", "old", "null"), groups, logarithmic=True, unit="us")
 
 
 def memory_after_trim(results, path, subtitle):
@@ -84,7 +87,8 @@ def memory_after_trim(results, path, subtitle):
             continue
         left = [(ratio(after.get(p), before.get(p)), show(median(after.get(p)), "bytes"))
                 for p in ("ours", "old")]
-        groups.append((f"{allocator}: {show_block(block)}, {threads} threads", left))
+        plural = "s" if threads > 1 else ""
+        groups.append((f"{allocator}: {show_block(block)}, {threads} thread{plural}", left))
     return svg.bar_chart(path, "Memory after everything was trimmed, of what it was before",
                          subtitle, ("ours", "old"), groups)
 

@@ -3,6 +3,8 @@
 import math
 from xml.sax.saxutils import escape
 
+from units import show
+
 COLORS = ("#1f6fb2", "#d98324", "#8a8f98")
 LABEL_WIDTH, PLOT_WIDTH, TEXT_WIDTH = 250, 430, 200
 BAR, GAP, TOP = 13, 9, 78
@@ -10,13 +12,13 @@ BAR, GAP, TOP = 13, 9, 78
 
 def scale(values, logarithmic):
     """A function from a value to pixels, and the values to draw lines at."""
-    most = max(values + [1.0])
+    most = max(values)
     if not logarithmic:
         most = max(1.2, math.ceil(most * 5) / 5)
         ticks = [most * i / 6 for i in range(7)]
         return (lambda v: v / most * PLOT_WIDTH), ticks
-    least = min([v for v in values if v > 0] + [1.0])
-    low, high = math.floor(math.log2(least)), max(1, math.ceil(math.log2(most)))
+    least = min(v for v in values if v > 0)
+    low, high = math.floor(math.log2(least)), math.ceil(math.log2(most))
     step = max(1, (high - low) // 8)
     ticks = [2.0 ** e for e in range(low, high + 1, step)]
     span = high - low
@@ -28,13 +30,14 @@ def text(x, y, content, anchor="start", size=11, color="#222"):
             f'fill="{color}">{escape(content)}</text>')
 
 
-def bar_chart(path, title, subtitle, series, groups, logarithmic=False):
+def bar_chart(path, title, subtitle, series, groups, logarithmic=False, unit="ratio"):
     """`groups`: (label, [(value, text) for each of the series]); a value of None leaves the bar
-    out. 1 is drawn as the line to compare with."""
+    out. Among ratios 1 is drawn as the line to compare with."""
     values = [v for _, bars in groups for v, _ in bars if v is not None]
     if not values:
         return False
-    to_pixels, ticks = scale(values, logarithmic)
+    ratios = unit == "ratio"
+    to_pixels, ticks = scale(values + [1.0] if ratios else values, logarithmic)
     bottom = TOP + sum(len(bars) * BAR + GAP for _, bars in groups)
     width, height = LABEL_WIDTH + PLOT_WIDTH + TEXT_WIDTH, bottom + 26
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -49,8 +52,9 @@ def bar_chart(path, title, subtitle, series, groups, logarithmic=False):
     for tick in ticks:
         at = LABEL_WIDTH + to_pixels(tick)
         out.append(f'<line x1="{at:.1f}" y1="{TOP - 6}" x2="{at:.1f}" y2="{bottom}" '
-                   f'stroke="{"#444" if tick == 1 else "#ddd"}"/>')
-        out.append(text(at, bottom + 14, f"{tick:.3g}", "middle", 10, "#555"))
+                   f'stroke="{"#444" if ratios and tick == 1 else "#ddd"}"/>')
+        label = f"{tick:.3g}" if ratios else show(tick, unit)
+        out.append(text(at, bottom + 14, label, "middle", 10, "#555"))
     y = TOP
     for label, bars in groups:
         out.append(text(LABEL_WIDTH - 8, y + len(bars) * BAR / 2 + 4, label, "end"))
