@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Proves of the RPM spec and the Alpine APKBUILD what can be proved away from those systems: their
+# steps build, check and install a release without a network, and what they install works.
+. "$(dirname "$0")/functions.sh"
+requires cmake ninja rpmbuild rpm rpm2archive tar
+source=$(realpath "${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..}")
+name=nbdkit-memory-plugin-1.0.0
+offline=()
+! unshare --net true 2>/dev/null || offline=(unshare --net)
+
+git -C "$source" archive --prefix="$name/" HEAD >"$dir/$name.tar" 2>/dev/null ||
+  tar -C "$source" --exclude=./build --exclude=./.git --transform "s|^\.|$name|" -cf "$dir/$name.tar" .
+
+# works PLUGIN: it is ours, and holds data.
+works() {
+  plugin=$1
+  expect_lines "$1" "$(dump_plugin)" '^ramdisk_version=1[.]0[.]0$'
+  start_nbdkit 64M
+  check_disk sparse
+  stop_nbdkit
+}
+
+# ---- RPM: Fedora's macros for CMake, and where this system has its libraries, are given here.
+mkdir -p "$dir/rpm/SOURCES"
+gzip -c "$dir/$name.tar" >"$dir/rpm/SOURCES/$name.tar.gz"
+libraries=$(nbdkit --dump-config | sed -n 's|^libdir=||p')
+"${offline[@]}" rpmbuild -bb --nodeps --define "_topdir $dir/rpm" --define "_libdir $libraries" \
+  --define 'cmake cmake -S . -B made -DCMAKE_INSTALL_PREFIX=/usr' --define 'cmake_build cmake --build made' \
+  --define 'cmake_install DESTDIR=%{buildroot} cmake --install made' --define 'debug_package %{nil}' \
+  "$source/.packaging/rpm/nbdkit-memory-plugin.spec" >"$dir/log" 2>&1 ||
+  { tail -n 40 "$dir/log"; fail "rpmbuild"; }
+package=$(echo "$dir"/rpm/RPMS/*/*.rpm)
+rpm -qlp "$package"
+mkdir "$dir/from-rpm"
+rpm2archive "$package" && tar -C "$dir/from-rpm" -xf "$package.tgz"
+works "$dir/from-rpm$libraries/nbdkit-memory-plugin/nbdkit-memory-plugin.so"
+
+# ---- Alpine: the steps are shell functions.
+mkdir "$dir/apk"
+tar -C "$dir/apk" -xf "$dir/$name.tar"
+(
+  cd "$dir/apk/$name"
+  export pkgdir=$dir/from-apk
+  "${offline[@]}" sh -euc '. ./.packaging/alpine/APKBUILD && build && check && package'
+) >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; fail "the steps of the APKBUILD"; }
+(cd "$dir/from-apk" && find . -type f)
+works "$dir/from-apk$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-memory-plugin.so"
