@@ -1,14 +1,14 @@
 #!/bin/sh
 # Sets up, builds and runs all the tests. Complete on a bare Debian 12, as root.
 # Usage: sh tests/run.sh [STAGE]...      Stages, in this order when none is named:
-#   lint     formatting, clang-tidy, shell scripts
+#   lint     formatting, clang-tidy, shell scripts, packaging
 #   clang    build with clang and its thread-safety analysis; unit tests
 #   nozstd   build without libzstd; unit tests
 #   asan     units, conformance, hostile clients and stops under the address and undefined-behaviour sanitizers
-#   tsan     the same under the thread sanitizer
+#   tsan     units and conformance under the thread sanitizer
 #   fuzz     disks and parameters under random requests for a minute each (RAMDISK_FUZZ_SECONDS)
 #   i386     units and conformance on a 32-bit machine
-#   s390x    the same on a big-endian one, which is emulated
+#   s390x    those about bytes and words on a big-endian one, which is emulated
 #   release  everything: units, conformance, through the wire, through real clients
 # Every stage runs, whatever became of the one before. Exits with 1 when any has failed; one that lacks
 # what only a package server has (compilers and libraries of other machines) is skipped.

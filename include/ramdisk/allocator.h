@@ -56,11 +56,13 @@ class Allocator {
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
 
-  // Takes what has to be had before the first request. nbdkit may fork after this: locks on
-  // memory and threads do not survive that. On failure the allocator may only be destroyed.
+  // Makes sure that what has to be had before the first request can be had. nbdkit may fork after
+  // this: locks on memory and threads do not survive that. On failure the allocator may only be
+  // destroyed.
   virtual Status get_ready() { return {}; }
 
-  // Takes again what a fork loses. Called in the process that serves, whether it forked or not.
+  // Takes what belongs to the process that serves. Called in that process, whether nbdkit forked or
+  // not. On failure as get_ready.
   virtual Status after_fork() { return {}; }
 
   // Ends background work. No request is under way or comes later. Called at most once.
@@ -69,8 +71,8 @@ class Allocator {
   // Copies the range at `offset` into `buffer`. Never fails for lack of disk memory.
   virtual Status read(std::span<std::byte> buffer, uint64_t offset) = 0;
 
-  // Stores `data` at `offset`. ENOMEM or ENOSPC when there is no memory: pages written before
-  // that keep the new bytes, the others the old.
+  // Stores `data` at `offset`. ENOMEM when there is no memory: pages written before that keep the
+  // new bytes, the others the old.
   virtual Status write(std::span<const std::byte> data, uint64_t offset) = 0;
 
   // Makes `count` bytes at `offset` read as zeroes, and gives back the memory of pages that

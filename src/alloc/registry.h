@@ -57,12 +57,12 @@ Result<bool> parse_bool(std::string_view what, std::string_view value);
 // value and what would be right.
 Result<AllocatorOptions> parse_allocator(std::string_view value);
 
-// EINVAL when `options` ask for what the chosen allocator cannot do, ENOTSUP for one that this
-// build does not have.
+// ENOTSUP when `options` ask for an allocator that this build does not have, or for mlock where the
+// system has no such thing.
 Status check_options(const AllocatorOptions& options);
 
 // An allocator for a disk of `disk_bytes` bytes (0 to 2^63-1). `options` have passed
-// check_options(). Takes little memory; get_ready() takes the rest.
+// check_options(). Takes little memory; get_ready() and after_fork() take the rest.
 Result<std::unique_ptr<Allocator>> make_allocator(const AllocatorOptions& options,
                                                   uint64_t disk_bytes,
                                                   const Environment& environment);

@@ -48,6 +48,7 @@ ZstdAllocator::ZstdAllocator(const Environment& environment, uint64_t disk_bytes
 
 ZstdAllocator::~ZstdAllocator() {
   stop();
+  end_regrouping();
 }
 
 Status ZstdAllocator::get_ready() {

@@ -165,6 +165,7 @@ class ZstdAllocator final : public Allocator {
     bool data_changed = false;
     // Regrouping: where the walk over the disk is, and what it needs while it is under way.
     std::unique_ptr<Compressor> compressor;
+    int64_t compressor_bytes = 0;
     unsigned generation = 0;
     uint32_t squeeze = 0;         // squeezing is for those who wanted this one or one before
     bool squeezing = false;       // the walk takes all pages, cold or not

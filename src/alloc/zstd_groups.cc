@@ -92,7 +92,9 @@ bool ZstdAllocator::begin_regrouping() {
     pages_.dictionaries().leave(m.generation);
     return false;
   }
+  m.compressor_bytes = static_cast<int64_t>(compressor->memory_bytes());
   m.compressor = std::move(compressor);
+  memory_.charge(m.compressor_bytes);
   return true;
 }
 
@@ -103,6 +105,7 @@ void ZstdAllocator::end_regrouping() {
   if (!m.compressor) return;
   pages_.dictionaries().leave(m.generation);
   m.compressor.reset();
+  memory_.charge(-m.compressor_bytes);
 }
 
 // False: memory has run out, and the rest of the directory is for another walk.

@@ -130,10 +130,17 @@ std::unique_ptr<MemorySource> make_system_memory([[maybe_unused]] MemoryOptions 
 #endif
 }
 
-std::unique_ptr<MemorySource> make_default_memory(MemoryOptions options) {
+bool default_memory_is_portable() {
+#if defined(__linux__)
   const char* choice = std::getenv("RAMDISK_MEMORY");
-  if (choice && std::string_view(choice) == "portable") return make_portable_memory();
-  return make_system_memory(options);
+  return choice && std::string_view(choice) == "portable";
+#else
+  return true;
+#endif
+}
+
+std::unique_ptr<MemorySource> make_default_memory(MemoryOptions options) {
+  return default_memory_is_portable() ? make_portable_memory() : make_system_memory(options);
 }
 
 }  // namespace ramdisk

@@ -72,6 +72,7 @@ std::unique_ptr<MemorySource> make_portable_memory();
 // make_system_memory() where there is one, else make_portable_memory(). The environment variable
 // RAMDISK_MEMORY=portable forces the latter, which knows no options.
 std::unique_ptr<MemorySource> make_default_memory(MemoryOptions options = {});
+bool default_memory_is_portable();
 
 }  // namespace ramdisk
 

@@ -70,6 +70,9 @@ Status make_memory(const Config& config) {
   const bool lock = config.options().mlock;
   const bool grows = config.options().type != AllocatorType::malloc;
   if (lock && grows) {
+    if (default_memory_is_portable()) {
+      return Status::error(ENOTSUP, "mlock=true: here only allocator=malloc can lock its memory");
+    }
     if (Status status = allow_locking(kSlab); !status.ok()) return status;
   }
   Budget::Options limits;
@@ -107,8 +110,8 @@ int after_fork() noexcept {
 
 void cleanup() noexcept {
   if (!plugin || !plugin->allocator) return;
-  plugin->allocator->stop();
   log_disk();
+  plugin->allocator->stop();
 }
 
 void dump_plugin() noexcept {
@@ -141,7 +144,7 @@ int can_fast_zero(void*) noexcept {
   return 1;
 }
 
-// What nbdkit knows since 1.28 and since 1.32. Before, the threads of the disk end in unload().
+// What nbdkit knows since 1.28 and since 1.30. Before, the threads of the disk end in unload().
 template <typename Table>
 void set_newer_callbacks(Table& table) {
   if constexpr (requires { table.cleanup; }) table.cleanup = cleanup;

@@ -69,6 +69,15 @@ become() {
   setpriv "--reuid=$user" "--regid=$user" --clear-groups --inh-caps=-all --bounding-set=-all "$@"
 }
 
+# release_archive PREFIX: the project as a release, which is what git knows, as a tar archive below PREFIX/; with
+# what has been changed since the last commit.
+release_archive() {
+  local source=${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..} tree
+  tree=$(git -C "$source" stash create 2>/dev/null) || :
+  git -C "$source" archive --prefix="$1/" "${tree:-HEAD}" 2>/dev/null ||
+    tar -C "$source" --exclude=./build --exclude=./.git --transform "s|^\.|$1|" -cf - .
+}
+
 requires_root() { [ "$(id -u)" -eq 0 ] || skip "this needs root"; }
 
 dump_plugin() { nbdkit "${1:-$plugin}" --dump-plugin; }

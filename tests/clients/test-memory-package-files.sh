@@ -8,8 +8,7 @@ name=nbdkit-memory-plugin-1.0.0
 offline=()
 ! unshare --net true 2>/dev/null || offline=(unshare --net)
 
-git -C "$source" archive --prefix="$name/" HEAD >"$dir/$name.tar" 2>/dev/null ||
-  tar -C "$source" --exclude=./build --exclude=./.git --transform "s|^\.|$name|" -cf "$dir/$name.tar" .
+release_archive "$name" >"$dir/$name.tar"
 
 # works PLUGIN: it is ours, and holds data.
 works() {

@@ -6,13 +6,9 @@
 requires cmake cpack ninja gzip dpkg-deb dpkg-shlibdeps dpkg-divert unshare chroot
 requires_root
 requires_old_plugin
-source=${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..}
 
-# A release is what git knows, and builds without a network.
-git -C "$source" archive --prefix=release/ HEAD >"$dir/release.tar" 2>/dev/null ||
-  tar -C "$source" --exclude=./build --exclude=./.git --transform 's|^\.|release|' \
-    -cf "$dir/release.tar" .
-tar -C "$dir" -xf "$dir/release.tar"
+# A release builds without a network.
+release_archive release | tar -C "$dir" -xf -
 
 # package VERSION FILE: builds the package and calls it that version.
 package() {

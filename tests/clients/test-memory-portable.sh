@@ -10,3 +10,8 @@ for allocator in $(allocators); do
   check_disk "$allocator"
   stop_nbdkit
 done
+
+# It cannot be locked as it grows, and that is said.
+for allocator in $(growing_allocators); do
+  expect_lines "mlock" "$(errors_of 1M "allocator=$allocator" mlock=true)" 'only allocator=malloc can lock'
+done

@@ -19,10 +19,7 @@ for folder in proc sys dev; do
   at_exit "umount -l '$dir/root/$folder'"
 done
 project=$dir/root/root/project
-mkdir -p "$project"
-git -C "$source" archive HEAD 2>/dev/null | tar -C "$project" -xf - ||
-  tar -C "$source" --exclude=./build --exclude=./.git -cf - . | tar -C "$project" -xf -
-cp "$source/README.md" "$project/"
+release_archive project | tar -C "$dir/root/root" -xf -
 
 # What is run by something else, and where that is; FILE must know the program that follows.
 elsewhere() {
