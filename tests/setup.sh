@@ -21,10 +21,16 @@ if ! command -v dpkg-query >/dev/null; then
   exit 0
 fi
 
+# A package that is there for another machine, too, has a state for each.
+here=$(dpkg --print-architecture)
+installed() {
+  dpkg-query -W -f '${Architecture} ${db:Status-Status}\n' "$1" 2>/dev/null |
+    grep -qx -e "$here installed" -e 'all installed'
+}
+
 missing=
 for package in $wanted; do
-  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=
-  [ "$state" = installed ] || missing="$missing $package"
+  installed "$package" || missing="$missing $package"
 done
 if [ -z "$missing" ]; then
   echo "setup: all packages are there"
