@@ -9,10 +9,13 @@ set -euo pipefail
 
 # Each test has mounts of its own, where that is allowed. Whoever makes a mount namespace (unshare, ip
 # netns exec) takes along all mounts that it sees, and keeps them: a filesystem that another test has
-# unmounted would then still be mounted when that test checks it.
-if [ -z "${RAMDISK_OWN_MOUNTS:-}" ] && unshare --mount true 2>/dev/null; then
-  RAMDISK_OWN_MOUNTS=1 exec unshare --mount bash "$0" "$@"
-fi
+# unmounted would then still be mounted when that test checks it. (In a chroot the root is no mount
+# that could be made private.)
+for propagation in private unchanged; do
+  if [ -z "${RAMDISK_OWN_MOUNTS:-}" ] && unshare --mount --propagation "$propagation" true 2>/dev/null; then
+    RAMDISK_OWN_MOUNTS=1 exec unshare --mount --propagation "$propagation" bash "$0" "$@"
+  fi
+done
 
 export LC_ALL=C
 # nbdsh takes the first python3 there is; the nbd module belongs to the system's own.

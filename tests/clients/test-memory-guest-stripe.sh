@@ -25,7 +25,7 @@ start_host() {
     ip -n "$name" link set eth0 up
     nbdkit_port=10809
     nbdkit_options=()
-    nbdkit() { exec ip netns exec "$name" "$nbdkit_program" "$@"; }
+    nbdkit() { exec nsenter --net="/run/netns/$name" "$nbdkit_program" "$@"; }
     start_nbdkit 3E
     unset -f nbdkit
     places+=("$nbdkit_host $nbdkit_port")

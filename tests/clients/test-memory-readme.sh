@@ -73,7 +73,7 @@ while IFS= read -r command; do
     [[ "$(commands Tests)" == *"$command"* ]] || fail "nobody runs: $command"
 done <<<"$(commands '.')"
 
-unshare --net --pid --fork --mount-proc="$dir/root/proc" chroot "$dir/root" \
+unshare --net --pid --fork --propagation unchanged --mount-proc="$dir/root/proc" chroot "$dir/root" \
   bash /root/project/readme-commands >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; fail "a command of the README"; }
 cat "$dir/log" | grep '^=='
 expect_lines "the log" "$(cat "$dir/log")" '^ramdisk_version=' 'Removing .diversion'
