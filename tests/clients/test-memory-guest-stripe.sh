@@ -21,8 +21,9 @@ start_host() {
     ip addr add "${address%.*}.$((${address##*.} + 1))/30" dev "rd$$-$1"
     ip link set "rd$$-$1" up
     nbdkit_host=${address%.*}.$((${address##*.} + 2))
-    ip -n "$name" addr add "$nbdkit_host/30" dev eth0
-    ip -n "$name" link set eth0 up
+    # Not "ip -n", which needs a root that is a mount: that of a chroot is none.
+    nsenter --net="/run/netns/$name" ip addr add "$nbdkit_host/30" dev eth0
+    nsenter --net="/run/netns/$name" ip link set eth0 up
     nbdkit_port=10809
     nbdkit_options=()
     nbdkit() { exec nsenter --net="/run/netns/$name" "$nbdkit_program" "$@"; }
