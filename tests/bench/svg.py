@@ -18,7 +18,8 @@ def scale(values, logarithmic):
         ticks = [most * i / 6 for i in range(7)]
         return (lambda v: v / most * PLOT_WIDTH), ticks
     least = min(v for v in values if v > 0)
-    low, high = math.floor(math.log2(least)), math.ceil(math.log2(most))
+    low = math.floor(math.log2(least))
+    high = max(low + 1, math.ceil(math.log2(most)))
     step = max(1, (high - low) // 8)
     ticks = [2.0 ** e for e in range(low, high + 1, step)]
     span = high - low
