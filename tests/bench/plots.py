@@ -5,7 +5,7 @@ import os
 
 import svg
 from results import median, ratio
-from units import show, show_block
+from units import show, show_block, show_count
 
 BIG, SMALL = 262144, 4096
 
@@ -35,8 +35,7 @@ def inprocess(results, path, subtitle):
         unit = "MB/s" if metric == "speed" else "ops/s"
         note = f"{value:.2f}× ({show(median(plugins['old']), unit)} → " \
                f"{show(median(plugins['ours']), unit)})"
-        plural = "s" if threads > 1 else ""
-        label = f"{allocator}: {workload} {show_block(block)}, {threads} thread{plural}"
+        label = f"{allocator}: {workload} {show_block(block)}, {show_count(threads, 'thread')}"
         groups.append((label, [(value, note)]))
     return svg.bar_chart(path, "In-process, ours relative to the old plugin (log scale)",
                          subtitle, ("ours",), groups, logarithmic=True)
@@ -67,8 +66,7 @@ def latency(results, path, subtitle):
             null = results.find(place, "", *figure).get("null")
             members = [median(m) for m in (plugins.get("ours"), plugins.get("old"), null)]
             if any(m is not None for m in members):
-                plural = "s" if connections > 1 else ""
-                label = f"{allocator}: {what}, {depth} at a time, {connections} conn{plural}."
+                label = f"{allocator}: {what}, {depth} at a time, {show_count(connections, 'conn')}."
                 groups.append((label, [(m, show(m, "us")) for m in members]))
     return svg.bar_chart(path, "Latency of random 4 KiB over the wire: 99 % are faster (log scale)",
                          subtitle, ("ours", "old", "null"), groups, logarithmic=True, unit="us")
@@ -87,8 +85,8 @@ def memory_after_trim(results, path, subtitle):
             continue
         left = [(ratio(after.get(p), before.get(p)), show(median(after.get(p)), "bytes"))
                 for p in ("ours", "old")]
-        plural = "s" if threads > 1 else ""
-        groups.append((f"{allocator}: {show_block(block)}, {threads} thread{plural}", left))
+        label = f"{allocator}: {show_block(block)}, {show_count(threads, 'thread')}"
+        groups.append((label, left))
     return svg.bar_chart(path, "Memory after everything was trimmed, of what it was before",
                          subtitle, ("ours", "old"), groups)
 

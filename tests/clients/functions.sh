@@ -72,8 +72,8 @@ become() {
   setpriv "--reuid=$user" "--regid=$user" --clear-groups --inh-caps=-all --bounding-set=-all "$@"
 }
 
-# release_archive PREFIX: the project as a release, which is what git knows, as a tar archive below PREFIX/; with
-# what has been changed since the last commit.
+# release_archive PREFIX: the project as a release, which is what git knows, with what has been changed
+# since the last commit; a tar archive of all below PREFIX/.
 release_archive() {
   local source=${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..} tree
   tree=$(git -C "$source" stash create 2>/dev/null) || :
