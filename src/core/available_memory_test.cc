@@ -252,9 +252,14 @@ TEST_F(AvailableMemoryTest, V2ActiveCacheCanBeDropped) {
   machine();
   put("/proc/self/cgroup", "0::/g\n");
   put("/sys/fs/cgroup/g/memory.max", "268435456\n");
-  put("/sys/fs/cgroup/g/memory.current", "137000000\n");
-  put("/sys/fs/cgroup/g/memory.stat", "inactive_file 0\nactive_file 136314880\n");
-  expect_group(256 * kMebibyte - 137000000 + 136314880);
+  put("/sys/fs/cgroup/g/memory.current", "137019392\n");
+  put("/sys/fs/cgroup/g/memory.stat",
+      "anon 0\nfile 136314880\nkernel 327680\nkernel_stack 0\npagetables 0\nsec_pagetables 0\n"
+      "percpu 0\nsock 0\nvmalloc 0\nshmem 0\nfile_mapped 0\nfile_dirty 0\nfile_writeback 0\n"
+      "swapcached 0\nanon_thp 0\nfile_thp 0\nshmem_thp 0\ninactive_anon 0\nactive_anon 0\n"
+      "inactive_file 0\nactive_file 136314880\nunevictable 0\nslab_reclaimable 314880\n"
+      "slab_unreclaimable 4048\nslab 318928\n");
+  expect_group(256 * kMebibyte - 137019392 + 136314880);
 }
 
 // ---- odd figures
