@@ -73,15 +73,15 @@ errors=$(errors_of 2G allocator=malloc)
 echo "$BASHPID" >"$(dirname "$group")/cgroup.procs"
 expect_lines "malloc" "$errors" 'control group'
 
-# cached: how many bytes of files the group has in memory that have been read more than once.
-cached() { sed -n "s/^\(total_\)\?active_file //p" "$group/memory.stat" | sort -n | tail -n 1; }
+# Bytes of files that the group has in memory and that have been used more than once.
+active_cache() { sed -n "s/^\(total_\)\?active_file //p" "$group/memory.stat" | sort -n | tail -n 1; }
 
 # A group that is full of such files is not full. (Where files are in memory anyway, there are none.)
 echo "$BASHPID" >"$group/cgroup.procs"
 head -c 130M /dev/urandom >"$dir/file"
 sync "$dir/file"
 for _ in 1 2 3; do cat "$dir/file" >/dev/null; done
-active=$(cached)
+active=$(active_cache)
 if [ "$active" -ge $((100 << 20)) ]; then
   start_nbdkit 200M allocator=malloc
   stop_nbdkit

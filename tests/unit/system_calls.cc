@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cerrno>
 #include <map>
 #include <mutex>
@@ -10,13 +11,13 @@ namespace ramdisk::unit {
 namespace {
 
 struct State {
-  std::mutex mutex;
-  bool recording = false;
+  std::atomic<bool> recording{false};
+  std::atomic<int> mlock2{0};
+  std::atomic<int> mlock{0};
+  std::atomic<uintptr_t> map_at{0};
+  std::mutex mutex;  // guards the rest
   std::vector<SystemCalls::Advice> advice;
   std::map<int, int> refused_advice;  // errno by advice
-  int mlock2 = 0;
-  int mlock = 0;
-  uintptr_t map_at = 0;
 };
 
 State& state() {
@@ -30,7 +31,8 @@ void reset(bool recording) {
   all.recording = recording;
   all.advice.clear();
   all.refused_advice.clear();
-  all.mlock2 = all.mlock = 0;
+  all.mlock2 = 0;
+  all.mlock = 0;
   all.map_at = 0;
 }
 
