@@ -90,6 +90,7 @@ using ramdisk::unit::state;
 extern "C" {
 
 int __real_madvise(void* base, size_t bytes, int advice);
+int __real_munmap(void* base, size_t bytes);
 int __real_mlock(const void* base, size_t bytes);
 int __real_mlock2(const void* base, size_t bytes, unsigned flags);
 void* __real_mmap(void* base, size_t bytes, int protection, int flags, int file, off_t offset);
@@ -110,6 +111,11 @@ int __wrap_mlock(const void* base, size_t bytes) {
 
 int __wrap_mlock2(const void* base, size_t bytes, unsigned flags) {
   return refuse(state().mlock2) ? -1 : __real_mlock2(base, bytes, flags);
+}
+
+// A sanitizer's own munmap would look into what it knows of an address that nothing is mapped at.
+int __wrap_munmap(void* base, size_t bytes) {
+  return state().map_at != 0 ? 0 : __real_munmap(base, bytes);
 }
 
 void* __wrap_mmap(void* base, size_t bytes, int protection, int flags, int file, off_t offset) {

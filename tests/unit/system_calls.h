@@ -33,7 +33,7 @@ class SystemCalls {
   void refuse_mlock2(int errnum);
   void refuse_mlock(int errnum);
 
-  // Each mmap() gives this address, where nothing is mapped.
+  // Each mmap() gives this address, where nothing is mapped, and munmap() does nothing. 0: no more.
   void map_at(uintptr_t address);
 
   // All madvise() so far, refused or not, and only those with one advice.
