@@ -189,7 +189,8 @@ Status PackedPages::Reader::load(PageWord word, Page page) {
   }
   std::memcpy(page.data(), group_bytes_.data() + word.index() * kPageBytes, kPageBytes);
   const auto bit = static_cast<uint8_t>(1u << word.index());
-  if (std::atomic_ref(seen_pages(*group)).fetch_or(bit, std::memory_order_relaxed) & bit) {
+  // (The builtin of gcc and clang: std::atomic_ref is not in every C++20 library.)
+  if (__atomic_fetch_or(&seen_pages(*group), bit, __ATOMIC_RELAXED) & bit) {
     hot_page_ = group->page() + word.index();
   }
   return {};

@@ -5,7 +5,7 @@
 //        56-55  index in the group        52  touched
 //        47-3   address, or 34-3 pattern  2-0 the page table's own
 //
-// Addresses of user space have at most 47 bits on the systems this runs on, and are multiples of 8.
+// A MemorySource gives no addresses of more than kAddressBits, and they are multiples of 8.
 
 #ifndef RAMDISK_ALLOC_PAGE_WORD_H
 #define RAMDISK_ALLOC_PAGE_WORD_H
@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "core/dictionaries.h"
+#include "core/memory_source.h"
 #include "core/object_store.h"
 
 namespace ramdisk {
@@ -79,6 +80,7 @@ class PageWord {
   static constexpr uint64_t kClaimed = uint64_t{1} << 53;
   static constexpr uint64_t kTouched = uint64_t{1} << 52;
   static constexpr uint64_t kAddress = (uint64_t{1} << 48) - 8;
+  static_assert(kAddress == (uint64_t{1} << kAddressBits) - 8 && kAddress < kTouched);
   static_assert(Dictionaries::kGenerations <= 8 && StoredObject::kGroupPages <= 4);
 
   static uint64_t with_kind(PageKind kind) { return static_cast<uint64_t>(kind) << kKindShift; }

@@ -30,17 +30,24 @@ uint64_t number(const std::string& path, uint64_t otherwise) {
 struct Names {
   const char* limit;
   const char* used;
-  const char* reclaimable;  // field of memory.stat: page cache that the kernel drops first
+  // Fields of memory.stat: pages of files that the kernel drops, after writing them where they have
+  // changed, before it refuses memory. It prefers the inactive ones and takes the others as well.
+  // Files of a tmpfs are in neither: they need swap.
+  const char* inactive_cache;
+  const char* active_cache;
 };
-constexpr Names kV1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
-constexpr Names kV2{"memory.max", "memory.current", "inactive_file"};
+constexpr Names kV1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file",
+                    "total_active_file"};
+constexpr Names kV2{"memory.max", "memory.current", "inactive_file", "active_file"};
 
 void consider_group(const std::string& folder, const Names& names, AvailableMemory& least) {
   const uint64_t limit = number(folder + "/" + names.limit, UINT64_MAX);
   // v1 writes "no limit" as a number of pages that no machine has.
   if (limit >= UINT64_MAX / 4) return;
   const uint64_t used = number(folder + "/" + names.used, 0);
-  const uint64_t cache = field(folder + "/memory.stat", names.reclaimable);
+  const std::string statistics = folder + "/memory.stat";
+  const uint64_t cache =
+      field(statistics, names.inactive_cache) + field(statistics, names.active_cache);
   const uint64_t kept = used > cache ? used - cache : 0;
   const uint64_t left = limit > kept ? limit - kept : 0;
   least.total = std::min(least.total, limit);

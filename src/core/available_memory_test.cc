@@ -44,22 +44,25 @@ class AvailableMemoryTest : public testing::Test {
 
   void machine() { put("/proc/meminfo", kMeminfo); }
 
-  // A group of version 2 or 1 that is the memory controller's.
+  // A group of version 2 or 1 that is the memory controller's. Its cache is half active.
   void group2(const std::string& path, const std::string& limit, uint64_t used, uint64_t cache) {
     const std::string folder = "/sys/fs/cgroup" + path;
     put(folder + "/memory.max", limit + "\n");
     put(folder + "/memory.current", std::to_string(used) + "\n");
-    put(folder + "/memory.stat", "anon 1\nactive_file 2\ninactive_file " + std::to_string(cache) +
-                                     "\nslab 3\ntotal_inactive_file 99999999999\n");
+    put(folder + "/memory.stat", "anon 1\nfile 99999999999\nactive_file " +
+                                     std::to_string(cache - cache / 2) + "\ninactive_file " +
+                                     std::to_string(cache / 2) +
+                                     "\nshmem 99999999999\ntotal_inactive_file 99999999999\n");
   }
   void group1(const std::string& path, uint64_t limit, uint64_t used, uint64_t cache) {
     const std::string folder = "/sys/fs/cgroup/memory" + path;
     put(folder + "/memory.limit_in_bytes", std::to_string(limit) + "\n");
     put(folder + "/memory.usage_in_bytes", std::to_string(used) + "\n");
     put(folder + "/memory.stat",
-        "cache 1\ninactive_file 99999999999\ntotal_cache 5\n"
+        "cache 1\nactive_file 99999999999\ninactive_file 99999999999\ntotal_cache 99999999999\n"
         "total_inactive_file " +
-            std::to_string(cache) + "\n");
+            std::to_string(cache / 2) + "\ntotal_active_file " + std::to_string(cache - cache / 2) +
+            "\n");
   }
 
   AvailableMemory look(Swap swap = Swap::counts) const {
@@ -220,6 +223,43 @@ TEST_F(AvailableMemoryTest, V1NumberThatMeansNoLimit) {
   // And where the machine is not known either: nothing is.
   put("/proc/meminfo", "");
   EXPECT_EQ(look().bytes, UINT64_MAX);
+}
+
+// ---- files as they were found
+
+// A group that had read a file of 130 MiB three times, so that most of it is active (Linux 6.18).
+TEST_F(AvailableMemoryTest, V1ActiveCacheCanBeDropped) {
+  machine();
+  put("/proc/self/cgroup", "4:memory:/g\n");
+  put("/sys/fs/cgroup/memory/g/memory.limit_in_bytes", "268435456\n");
+  put("/sys/fs/cgroup/memory/g/memory.usage_in_bytes", "136577024\n");
+  put("/sys/fs/cgroup/memory/g/memory.stat",
+      "cache 136314880\nrss 0\nrss_huge 0\nshmem 0\nmapped_file 0\ndirty 0\nwriteback 0\n"
+      "workingset_refault_anon 0\nworkingset_refault_file 0\nswap 0\nswapcached 0\npgpgin 672\n"
+      "pgpgout 254\npgfault 521\npgmajfault 0\ninactive_anon 0\nactive_anon 0\ninactive_file 0\n"
+      "active_file 136314880\nunevictable 0\nhierarchical_memory_limit 268435456\n"
+      "hierarchical_memsw_limit 9223372036854771712\ntotal_cache 136314880\ntotal_rss 0\n"
+      "total_rss_huge 0\ntotal_shmem 0\ntotal_mapped_file 0\ntotal_dirty 0\ntotal_writeback 0\n"
+      "total_workingset_refault_anon 0\ntotal_workingset_refault_file 0\ntotal_swap 0\n"
+      "total_swapcached 0\ntotal_pgpgin 672\ntotal_pgpgout 254\ntotal_pgfault 521\n"
+      "total_pgmajfault 0\ntotal_inactive_anon 0\ntotal_active_anon 0\ntotal_inactive_file 0\n"
+      "total_active_file 136314880\ntotal_unevictable 0\n");
+  expect_group(256 * kMebibyte - 262144);
+}
+
+// The same in a guest with the hierarchy of version 2 (Linux 6.1).
+TEST_F(AvailableMemoryTest, V2ActiveCacheCanBeDropped) {
+  machine();
+  put("/proc/self/cgroup", "0::/g\n");
+  put("/sys/fs/cgroup/g/memory.max", "268435456\n");
+  put("/sys/fs/cgroup/g/memory.current", "137019392\n");
+  put("/sys/fs/cgroup/g/memory.stat",
+      "anon 0\nfile 136314880\nkernel 327680\nkernel_stack 0\npagetables 0\nsec_pagetables 0\n"
+      "percpu 0\nsock 0\nvmalloc 0\nshmem 0\nfile_mapped 0\nfile_dirty 0\nfile_writeback 0\n"
+      "swapcached 0\nanon_thp 0\nfile_thp 0\nshmem_thp 0\ninactive_anon 0\nactive_anon 0\n"
+      "inactive_file 0\nactive_file 136314880\nunevictable 0\nslab_reclaimable 314880\n"
+      "slab_unreclaimable 4048\nslab 318928\n");
+  expect_group(256 * kMebibyte - 137019392 + 136314880);
 }
 
 // ---- odd figures

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "unit/system_calls.h"
+
 namespace ramdisk {
 namespace {
 
@@ -169,6 +171,8 @@ std::string fault_in(const Status& status, size_t bytes, size_t limit) {
 TEST(MemoryLock, BeyondTheLimitNamesIt) {
   for (const size_t limit : {size_t{0}, kBytes, 2 * kBytes - 4096}) {
     SCOPED_TRACE("limit of " + std::to_string(limit));
+    // What may lock nothing at all is told so by mlock2 and then by mlock.
+    if (limit == 0 && !mlock_is_real()) continue;
     in_child({limit, limit}, User::nobody, [&] {
       const Mapping mapping(2 * kBytes);
       return fault_in(promise_lock(mapping.base(), 2 * kBytes), 2 * kBytes, limit);
@@ -218,6 +222,25 @@ TEST(MemoryLock, PromiseOfRootHoldsForOthers) {
     const Mapping mapping(2 * kBytes);
     return std::string(lock_on_fault(mapping.base(), 2 * kBytes) ? "" : "nobody may not lock");
   });
+}
+
+// Nobody is sent to raise a limit that is not the reason, though it is too low as well.
+TEST(MemoryLock, ACallThatIsRefusedIsNamed) {
+  for (const int errnum : {EPERM, ENOSYS, EINVAL}) {
+    SCOPED_TRACE(errnum);
+    in_child({kBytes, kBytes}, User::nobody, [=] {
+      unit::SystemCalls calls;
+      calls.refuse_mlock2(errnum);
+      calls.refuse_mlock(errnum);
+      const Mapping mapping(2 * kBytes);
+      const Status status = promise_lock(mapping.base(), 2 * kBytes);
+      const std::string message = status.message();
+      const bool right = status.errnum() == errnum &&
+                         message.find("mlock is refused") != std::string::npos &&
+                         message.find("ulimit") == std::string::npos;
+      return right ? "" : std::to_string(status.errnum()) + ": " + message;
+    });
+  }
 }
 
 TEST(MemoryLock, ProcessesAreToldApart) {

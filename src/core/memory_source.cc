@@ -1,5 +1,7 @@
 #include "core/memory_source.h"
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -28,6 +30,10 @@ class PortableMemory final : public MemorySource {
     if (bytes > SIZE_MAX - alignment) return nullptr;
     const size_t rounded = (bytes + alignment - 1) & ~(alignment - 1);  // aligned_alloc's rule
     void* base = std::aligned_alloc(alignment, rounded);
+    if (base && !address_fits(reinterpret_cast<uintptr_t>(base), bytes)) {
+      std::free(base);
+      return nullptr;
+    }
     if (base) std::memset(base, 0, bytes);
     return base;
   }
@@ -38,6 +44,38 @@ class PortableMemory final : public MemorySource {
 };
 
 #if defined(__linux__)
+
+// Advice to the system that it may refuse: old kernels do not know all of it, and a sandbox may
+// forbid any. In the order of kAdvice.
+enum class Advice { populate, huge, small, free, discard, discard_locked, no_dump, count };
+
+struct AdviceText {
+  int number;  // for madvise
+  const char* call;
+  const char* without;
+  bool promised;
+};
+
+constexpr const char* kKept = "memory goes back to the system only in pieces of 2 MiB";
+constexpr std::array<AdviceText, static_cast<size_t>(Advice::count)> kAdvice{{
+    {MADV_POPULATE_WRITE, "madvise(MADV_POPULATE_WRITE)",
+     "pages are touched one by one, which is slower", false},
+    {MADV_HUGEPAGE, "madvise(MADV_HUGEPAGE)", "huge pages are left to the system", false},
+    {MADV_NOHUGEPAGE, "madvise(MADV_NOHUGEPAGE)",
+     "a system that always makes huge pages takes more memory for the disk than it counts", false},
+    {MADV_FREE, "madvise(MADV_FREE)", "a huge page that is discarded in part may stay whole",
+     false},
+    {MADV_DONTNEED, "madvise(MADV_DONTNEED)", kKept, true},
+    {MADV_DONTNEED_LOCKED, "madvise(MADV_DONTNEED_LOCKED)", kKept, false},
+    {MADV_DONTDUMP, "madvise(MADV_DONTDUMP)", "a core dump of the process would hold the disk",
+     true},
+}};
+
+// Whether the system does not know the call or forbids it, and so will not allow it later either.
+// Anything else says that there is no memory.
+bool refused_for_good(int errnum) {
+  return errnum == EINVAL || errnum == ENOSYS || errnum == EPERM || errnum == EACCES;
+}
 
 class LinuxMemory final : public MemorySource {
  public:
@@ -52,9 +90,9 @@ class LinuxMemory final : public MemorySource {
       base = map_aligned(bytes, alignment);
     }
     if (!base) return nullptr;
-    if (huge) madvise(base, bytes, MADV_HUGEPAGE);  // only ever an optimisation
-    if (!options_.dump) madvise(base, bytes, MADV_DONTDUMP);
-    if (options_.lock && !lock_on_fault(base, bytes)) {
+    advise(base, bytes, huge ? Advice::huge : Advice::small);
+    if (!options_.dump) advise(base, bytes, Advice::no_dump);
+    if (options_.lock && !lock(base, bytes)) {
       munmap(base, bytes);
       return nullptr;
     }
@@ -64,40 +102,91 @@ class LinuxMemory final : public MemorySource {
   void unmap(void* base, size_t bytes) noexcept override {
     // Unmapping the middle of a mapping fails when the process has all the mappings it may
     // have: then at least the memory goes back.
-    if (munmap(base, bytes) != 0) madvise(base, bytes, MADV_DONTNEED);
+    if (munmap(base, bytes) != 0) advise(base, bytes, Advice::discard);
   }
 
   bool populate(void* base, size_t bytes) override {
-    if (madvise(base, bytes, MADV_POPULATE_WRITE) == 0) return true;
-    // A kernel without the call faults the pages in when they are touched.
-    if (errno == EINVAL) return true;
-    discard(base, bytes);
-    return false;
+    if (advise(base, bytes, Advice::populate)) return true;
+    if (!refused(Advice::populate)) {
+      discard(base, bytes);
+      return false;
+    }
+    touch(base, bytes);
+    return true;
   }
 
   // Linux's khugepaged fills the holes of a range that is advised to be huge: within a minute a
   // disk of which 7/8 had been trimmed was back at its full size (Linux 6.18, 2026-11-21).
   void expect_holes(void* base, size_t bytes) noexcept override {
-    madvise(base, bytes, MADV_NOHUGEPAGE);
+    advise(base, bytes, Advice::small);
   }
 
   // A huge page of which a part is discarded stays whole until memory runs short: the resident size
   // falls, but nobody else gets the memory. MADV_FREE splits it first (where it can). What nbdkit
   // itself has locked (--swap) stays.
   bool discard(void* base, size_t bytes) noexcept override {
-    if (options_.lock) return madvise(base, bytes, MADV_DONTNEED_LOCKED) == 0;
-    madvise(base, bytes, MADV_FREE);
-    return madvise(base, bytes, MADV_DONTNEED) == 0;
+    if (options_.lock) return advise(base, bytes, Advice::discard_locked);
+    advise(base, bytes, Advice::free);
+    return advise(base, bytes, Advice::discard);
   }
 
  private:
-  static void* map_anywhere(size_t bytes) {
+  bool refused(Advice advice) const noexcept {
+    return refused_[static_cast<size_t>(advice)].load(std::memory_order_relaxed);
+  }
+
+  // Advice that was refused for good is not tried again.
+  bool advise(void* base, size_t bytes, Advice advice) noexcept {
+    const AdviceText& text = kAdvice[static_cast<size_t>(advice)];
+    if (refused(advice)) return false;
+    if (madvise(base, bytes, text.number) == 0) return true;
+    const int errnum = errno;
+    // Locked memory (nbdkit --swap) gives EINVAL for what is discarded, as the manual says.
+    const bool promised = text.promised && !(advice == Advice::discard && errnum == EINVAL);
+    if (!refused_for_good(errnum) && !promised) return false;
+    // Relaxed: the flag stands for nothing else. The exchange picks who reports.
+    const bool before =
+        refused_[static_cast<size_t>(advice)].exchange(true, std::memory_order_relaxed);
+    if (!before) report({text.call, text.without, errnum, promised});
+    return false;
+  }
+
+  bool lock(void* base, size_t bytes) noexcept {
+    const MemoryLock locked = lock_memory(base, bytes);
+    if (locked == MemoryLock::at_once &&
+        !reported_lock_.exchange(true, std::memory_order_relaxed)) {
+      report({"mlock2(MLOCK_ONFAULT)", "memory is locked, and taken, in pieces of 2 MiB", errno,
+              false});
+    }
+    return locked != MemoryLock::none;
+  }
+
+  void report(const MemoryRefusal& refusal) const noexcept {
+    if (options_.on_refusal) options_.on_refusal(refusal);
+  }
+
+  // Makes pages present that the system does not populate. A store without a load before it, for
+  // which the system would map its page of zeroes first; and none to a page that has content.
+  static void touch(void* base, size_t bytes) noexcept {
+    auto* const bytes_of = static_cast<unsigned char*>(base);
+    for (size_t at = 0; at < bytes; at += 4096) {
+      unsigned char zero = 0;
+      __atomic_compare_exchange_n(bytes_of + at, &zero, static_cast<unsigned char>(0), false,
+                                  __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    }
+  }
+
+  void* map_anywhere(size_t bytes) const noexcept {
     void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return base == MAP_FAILED ? nullptr : base;
+    if (base == MAP_FAILED) return nullptr;
+    if (address_fits(reinterpret_cast<uintptr_t>(base), bytes)) return base;
+    munmap(base, bytes);
+    report({"mmap", "addresses of more than 48 bits are of no use", EOVERFLOW, true});
+    return nullptr;
   }
 
   // Maps more than asked for and cuts off what lies outside.
-  static void* map_aligned(size_t bytes, size_t alignment) {
+  void* map_aligned(size_t bytes, size_t alignment) const noexcept {
     if (bytes > SIZE_MAX - alignment) return nullptr;
     void* base = map_anywhere(bytes + alignment);
     if (!base) return nullptr;
@@ -112,6 +201,8 @@ class LinuxMemory final : public MemorySource {
   }
 
   const MemoryOptions options_;
+  std::array<std::atomic<bool>, static_cast<size_t>(Advice::count)> refused_{};
+  std::atomic<bool> reported_lock_{false};
 };
 
 #endif

@@ -15,13 +15,26 @@
 
 namespace ramdisk {
 
+// Tables keep addresses and flags in one word, so a source hands out no address that needs more
+// bits than this. Systems give higher ones only to programs that ask for them; some kernels of
+// machines with five levels of page tables have been less careful.
+inline constexpr unsigned kAddressBits = 48;
+
+constexpr bool address_fits(uintptr_t base, size_t bytes) {
+  const uint64_t first = base;
+  const uint64_t last = bytes > 0 ? first + (bytes - 1) : first;
+  return first <= last && last >> kAddressBits == 0;
+}
+
 class MemorySource {
  public:
   virtual ~MemorySource() = default;
 
   // `bytes` of zeroed memory aligned to `alignment`, or nullptr. Both are multiples of the
   // system's page size, and `alignment` is a power of two. With `huge` the memory is backed by huge
-  // pages where the system has them; then it should be populated in large pieces.
+  // pages where the system has them; then it should be populated in large pieces. Without, it never
+  // is, so that a page of it takes no more than a page. The addresses are such that
+  // address_fits() holds.
   virtual void* map(size_t bytes, size_t alignment, bool huge) = 0;
 
   // Gives back a whole range that map() returned.
@@ -57,9 +70,20 @@ class MemorySource {
   virtual bool pressed() noexcept { return false; }
 };
 
+// Something that the system refuses and that the disk can do without.
+struct MemoryRefusal {
+  const char* call;     // what was called, for people
+  const char* without;  // how the disk does without it, for people
+  int errnum;           // what the system said
+  bool promised;        // a promise to users is broken; otherwise it is only less good
+};
+
 struct MemoryOptions {
   bool lock = false;  // never in swap; mapping fails where the system does not allow that
   bool dump = true;   // part of a core dump
+
+  // Called once for each call that is refused, from any thread, which may hold locks.
+  void (*on_refusal)(const MemoryRefusal&) noexcept = nullptr;
 };
 
 // Memory from the system's own calls (mmap and madvise).

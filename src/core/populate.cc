@@ -10,6 +10,29 @@
 
 namespace ramdisk {
 
+namespace {
+
+// Joins its threads, whatever ends the scope. (std::jthread is not in every C++20 library.)
+class Helpers {
+ public:
+  Helpers() = default;
+  ~Helpers() { join(); }
+  Helpers(const Helpers&) = delete;
+  Helpers& operator=(const Helpers&) = delete;
+
+  size_t count() const { return threads_.size(); }
+  void start(const auto& work) { threads_.emplace_back(work); }
+  void join() noexcept {
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+ private:
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
 bool populate_in_parallel(MemorySource& memory, std::byte* base, size_t bytes) {
   constexpr size_t kPiece = size_t{64} << 20;  // whole huge pages
   const size_t pieces = bytes / kPiece + (bytes % kPiece != 0);
@@ -26,15 +49,15 @@ bool populate_in_parallel(MemorySource& memory, std::byte* base, size_t bytes) {
       }
     }
   };
-  std::vector<std::jthread> helpers;
+  Helpers helpers;
   try {
     const size_t threads = std::min(pieces, cpus());
-    while (helpers.size() + 1 < threads) helpers.emplace_back(work);
+    while (helpers.count() + 1 < threads) helpers.start(work);
   } catch (const std::exception&) {
     // The pieces are done all the same, only later.
   }
   work();
-  helpers.clear();
+  helpers.join();
   return good.load(std::memory_order_relaxed);
 }
 

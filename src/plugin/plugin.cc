@@ -7,6 +7,7 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 
 #include "alloc/registry.h"
 #include "core/available_memory.h"
@@ -64,6 +65,17 @@ void report_mark(const Budget::Mark& mark) {
                mark.percent, mark.used, mark.limit);
 }
 
+// Once for each call. What breaks a promise of the manual is in the log without -v.
+void report_refusal(const MemoryRefusal& refusal) noexcept {
+  const char* format = "the system refuses %s (%s): %s";
+  const char* reason = std::strerror(refusal.errnum);
+  if (refusal.promised) {
+    nbdkit_error(format, refusal.call, reason, refusal.without);
+  } else {
+    nbdkit_debug(format, refusal.call, reason, refusal.without);
+  }
+}
+
 // malloc takes and locks its memory at once, the others as they grow.
 Status make_memory(const Config& config) {
   constexpr size_t kSlab = size_t{2} << 20;  // in pieces of that
@@ -83,7 +95,9 @@ Status make_memory(const Config& config) {
   }
   if (grows) limits.on_mark = report_mark;
   plugin->memory = std::make_unique<BudgetedMemory>(
-      make_default_memory({.lock = lock && grows, .dump = config.dump()}), std::move(limits));
+      make_default_memory(
+          {.lock = lock && grows, .dump = config.dump(), .on_refusal = report_refusal}),
+      std::move(limits));
   return {};
 }
 
