@@ -40,8 +40,8 @@ export PATH=$dir/bin:$PATH
 
 cd "$dir/run"
 truncate -s 64M disk.img
-tar -cf - -C / usr/include 2>/dev/null | head -c 8000000 |
-  dd of=disk.img bs=1M seek=2 conv=notrunc status=none iflag=fullblock || :
+tar -cf "$dir/files.tar" -C / usr/include 2>/dev/null || :
+head -c 8000000 "$dir/files.tar" | dd of=disk.img bs=1M seek=2 conv=notrunc status=none
 qemu-img convert -f raw -O qcow2 disk.img disk.qcow2
 cp disk.img original.img
 
