@@ -71,8 +71,9 @@ run_fuse() {
   # The file that it names must not be one that another example needs.
   bash -c "exec ${1/disk.img/fuse.img}" &
   fuse=$!
-  for ((tries = 0; tries < 200; tries++)); do
+  for ((tries = 0; tries < 600; tries++)); do
     ! mountpoint -q fuse.img || break
+    kill -0 "$fuse" 2>/dev/null || fail "nbdfuse did not start: $1"
     sleep 0.05
   done
   stat -c 'fuse.img has %s bytes' fuse.img
