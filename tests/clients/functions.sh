@@ -49,6 +49,13 @@ trap 'exit 143' TERM
 # at_exit COMMAND: run when the test ends, the last one given first.
 at_exit() { cleanups+=("$1"); }
 
+# end_child PID: ends a process that the test started itself and that still runs. One that is gone may
+# have left its number to somebody else's.
+end_child() {
+  ! grep -qx "$1" <<<"$(jobs -pr)" || kill "$1" 2>/dev/null
+  wait "$1" 2>/dev/null
+}
+
 fail() { echo "FAIL: $*" >&2; exit 1; }
 skip() { echo "SKIP: $*"; exit 77; }
 
@@ -126,7 +133,7 @@ start_nbdkit() {
   rm -f "$dir/pid"
   nbdkit -f --exit-with-parent "${listen[@]}" -P "$dir/pid" "${nbdkit_options[@]}" "$plugin" "$@" &
   pid=$!
-  at_exit "kill $pid 2>/dev/null; wait $pid 2>/dev/null"
+  at_exit "end_child $pid"
   for ((tries = 0; tries < 600; tries++)); do
     [ ! -s "$dir/pid" ] || return 0
     kill -0 "$pid" 2>/dev/null || fail "nbdkit did not start with: $*"
@@ -225,10 +232,10 @@ make_files() {
   for source in /usr/include /usr/share/perl /usr/lib/gcc /usr/share/doc /usr/share/locale \
     /usr/lib/python3 /usr/bin /usr/lib/x86_64-linux-gnu; do
     [ -d "$source" ] || continue
-    size=$(du -sm "$source" | cut -f1)
+    # A file that vanishes or cannot be read while it is counted or copied does not matter here.
+    size=$(du -sm "$source" 2>/dev/null | cut -f1) || :
     [ $((total + size)) -le "$2" ] || continue
     mkdir -p "$1$source"
-    # A file that vanishes or cannot be read while it is copied does not matter here.
     cp -a "$source/." "$1$source/" 2>/dev/null || :
     total=$((total + size))
   done
