@@ -40,6 +40,8 @@ stage_lint() {
   find include src tests '(' -name '*.cc' -o -name '*.h' ')' \
     -exec clang-format --dry-run --Werror '{}' + || bad=1
   for script in tests/*.sh; do "$(sed -n '1s|.*[/ ]||p' "$script")" -n "$script" || bad=1; done
+  for script in tests/clients/*.sh .ci/run; do bash -n "$script" || bad=1; done
+  python3 tests/lint-pipelines.py || bad=1
   for script in .packaging/debian/*.in .packaging/alpine/APKBUILD; do sh -n "$script" || bad=1; done
   # The other C++ library has less of C++20 than gcc's.
   find src -name '*.cc' ! -name '*_test.cc' -exec clang++ -std=c++20 -stdlib=libc++ -fsyntax-only \

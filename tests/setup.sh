@@ -24,8 +24,10 @@ fi
 # A package that is there for another machine, too, has a state for each.
 here=$(dpkg --print-architecture)
 installed() {
-  dpkg-query -W -f '${Architecture} ${db:Status-Status}\n' "$1" 2>/dev/null |
-    grep -qx -e "$here installed" -e 'all installed'
+  case " $(dpkg-query -W -f '${Architecture} ${db:Status-Status} ' "$1" 2>/dev/null)" in
+    *" $here installed "* | *' all installed '*) ;;
+    *) return 1 ;;
+  esac
 }
 
 missing=

@@ -5,6 +5,9 @@
 # nothing behind: files, mounts and processes go on every exit.
 # shellcheck shell=bash disable=SC2034  # variables are for those who source this
 
+# A program that ends before it has read all that is piped into it (head, grep -q, awk with exit) gets
+# the one that writes killed now and then. With pipefail the whole pipeline then fails, and a condition
+# is wrong. tests/lint-pipelines.py refuses such pipelines; grep -q reads <<<"$(...)" instead.
 set -euo pipefail
 
 # Each test has mounts of its own, where that is allowed. Whoever makes a mount namespace (unshare, ip
@@ -46,6 +49,13 @@ trap 'exit 143' TERM
 # at_exit COMMAND: run when the test ends, the last one given first.
 at_exit() { cleanups+=("$1"); }
 
+# end_child PID: ends a process that the test started itself and that still runs. One that is gone may
+# have left its number to somebody else's.
+end_child() {
+  ! grep -qx "$1" <<<"$(jobs -pr)" || kill "$1" 2>/dev/null
+  wait "$1" 2>/dev/null
+}
+
 fail() { echo "FAIL: $*" >&2; exit 1; }
 skip() { echo "SKIP: $*"; exit 77; }
 
@@ -85,7 +95,7 @@ requires_root() { [ "$(id -u)" -eq 0 ] || skip "this needs root"; }
 
 dump_plugin() { nbdkit "${1:-$plugin}" --dump-plugin; }
 
-has_zstd() { dump_plugin | grep -qx zstd=yes; }
+has_zstd() { grep -qx zstd=yes <<<"$(dump_plugin)"; }
 
 # The allocators of the plugin under test.
 allocators() {
@@ -101,7 +111,8 @@ growing_allocators() { allocators | tr ' ' '\n' | grep -vx malloc; }
 requires_old_plugin() {
   old_plugin=$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-memory-plugin.so
   [ -e "$old_plugin" ] || skip "the distribution's plugin is not installed"
-  ! dump_plugin "$old_plugin" | grep -q '^ramdisk_' || skip "$old_plugin is ours, not the distribution's"
+  ! grep -q '^ramdisk_' <<<"$(dump_plugin "$old_plugin")" ||
+    skip "$old_plugin is ours, not the distribution's"
 }
 
 # start_nbdkit ARGUMENT...: starts nbdkit with the plugin and these arguments, and waits until it
@@ -122,7 +133,7 @@ start_nbdkit() {
   rm -f "$dir/pid"
   nbdkit -f --exit-with-parent "${listen[@]}" -P "$dir/pid" "${nbdkit_options[@]}" "$plugin" "$@" &
   pid=$!
-  at_exit "kill $pid 2>/dev/null; wait $pid 2>/dev/null"
+  at_exit "end_child $pid"
   for ((tries = 0; tries < 600; tries++)); do
     [ ! -s "$dir/pid" ] || return 0
     kill -0 "$pid" 2>/dev/null || fail "nbdkit did not start with: $*"
@@ -221,10 +232,10 @@ make_files() {
   for source in /usr/include /usr/share/perl /usr/lib/gcc /usr/share/doc /usr/share/locale \
     /usr/lib/python3 /usr/bin /usr/lib/x86_64-linux-gnu; do
     [ -d "$source" ] || continue
-    size=$(du -sm "$source" | cut -f1)
+    # A file that vanishes or cannot be read while it is counted or copied does not matter here.
+    size=$(du -sm "$source" 2>/dev/null | cut -f1) || :
     [ $((total + size)) -le "$2" ] || continue
     mkdir -p "$1$source"
-    # A file that vanishes or cannot be read while it is copied does not matter here.
     cp -a "$source/." "$1$source/" 2>/dev/null || :
     total=$((total + size))
   done

@@ -117,7 +117,7 @@ run_guest() {
     -kernel "$guest_cache/root/boot/vmlinuz-$(guest_kernel)" -initrd "$dir/initrd" \
     -append 'console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off' "$@" 2>&1; }
   guest_pid=$QEMU_PID
-  at_exit "kill $guest_pid 2>/dev/null; wait $guest_pid 2>/dev/null"
+  at_exit "end_child $guest_pid"
   exec {in}>&"${QEMU[1]}" {out}<&"${QEMU[0]}"
   while IFS= read -r line <&"$out"; do
     line=${line%$'\r'}

@@ -73,7 +73,7 @@ same result 1M allocator=malloc,mlock=false
 same result 1M allocator=malloc,mlock
 same result 1M allocator=malloc allocator=sparse
 same result allocator=malloc
-if has_zstd && dump_plugin "$old_plugin" | grep -qx zstd=yes; then
+if has_zstd && grep -qx zstd=yes <<<"$(dump_plugin "$old_plugin")"; then
   same result 1M allocator=zstd
   same result 100T allocator=zstd
 fi

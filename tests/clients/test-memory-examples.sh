@@ -40,8 +40,8 @@ export PATH=$dir/bin:$PATH
 
 cd "$dir/run"
 truncate -s 64M disk.img
-tar -cf - -C / usr/include 2>/dev/null | head -c 8000000 |
-  dd of=disk.img bs=1M seek=2 conv=notrunc status=none iflag=fullblock || :
+tar -cf "$dir/files.tar" -C / usr/include 2>/dev/null || :
+head -c 8000000 "$dir/files.tar" | dd of=disk.img bs=1M seek=2 conv=notrunc status=none
 qemu-img convert -f raw -O qcow2 disk.img disk.qcow2
 cp disk.img original.img
 
@@ -71,8 +71,9 @@ run_fuse() {
   # The file that it names must not be one that another example needs.
   bash -c "exec ${1/disk.img/fuse.img}" &
   fuse=$!
-  for ((tries = 0; tries < 200; tries++)); do
+  for ((tries = 0; tries < 600; tries++)); do
     ! mountpoint -q fuse.img || break
+    kill -0 "$fuse" 2>/dev/null || fail "nbdfuse did not start: $1"
     sleep 0.05
   done
   stat -c 'fuse.img has %s bytes' fuse.img

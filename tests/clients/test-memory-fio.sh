@@ -2,7 +2,7 @@
 # Proves that fio, with its NBD engine and verification, finds every block that it wrote.
 . "$(dirname "$0")/functions.sh"
 requires fio
-fio --enghelp 2>/dev/null | grep -qw nbd || skip "fio was built without its nbd engine"
+grep -qw nbd <<<"$(fio --enghelp 2>/dev/null)" || skip "fio was built without its nbd engine"
 
 # job NAME OPTION...: writes with checksums, reads all of it again and verifies.
 job() {

@@ -99,7 +99,7 @@ readable() {
 host silence
 for piece in 1 3; do
   if readable $piece; then echo "piece $piece of a silent host can be read"; exit 1; fi
-  echo "a silent host: $(cat /tmp/error | head -n 1)"
+  echo "a silent host: $(head -n 1 /tmp/error)"
 done
 if dd if=/tmp/noise of=$large bs=128k seek=1 count=1 conv=fsync 2>/tmp/error; then
   echo "a silent host can be written"
@@ -109,7 +109,7 @@ readable 0
 readable 2
 host end
 if readable 2; then echo "the piece of an ended server can be read"; exit 1; fi
-echo "an ended server: $(cat /tmp/error | head -n 1)"
+echo "an ended server: $(head -n 1 /tmp/error)"
 GUEST
 )
 SCRIPT

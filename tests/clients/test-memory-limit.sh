@@ -43,10 +43,10 @@ for allocator in $(growing_allocators); do
 done
 
 # Percentages, no limit, and what cannot be meant.
-nbdkit -U - "$plugin" 1M max-memory=50% --run 'nbdinfo "$uri"' | grep -q 'limit [0-9]* bytes' ||
-  fail "a percentage is no limit"
-! nbdkit -U - "$plugin" 1M max-memory=none --run 'nbdinfo "$uri"' | grep -q limit ||
-  fail "none is a limit"
+description=$(nbdkit -U - "$plugin" 1M max-memory=50% --run 'nbdinfo "$uri"')
+expect_lines "a percentage" "$description" 'limit [0-9]* bytes'
+description=$(nbdkit -U - "$plugin" 1M max-memory=none --run 'nbdinfo "$uri"')
+! grep -q limit <<<"$description" || fail "none is a limit"
 for value in 0% 101% % x x% -1 1.5% 8E; do
   errors=$(errors_of 1M "max-memory=$value")
   expect_lines "max-memory=$value" "$errors" "max-memory=|parse.*size|size"

@@ -33,12 +33,16 @@ PYTHON
   head -c 67108864 /dev/urandom >"$dir/noise"
   qemu-nbd --fork --persistent --shared=4 --discard=unmap --socket="$again" --pid-file="$dir/qemu-nbd" \
     --format=raw "$uri"
-  at_exit 'kill "$(cat "$dir/qemu-nbd")" 2>/dev/null'
+  qemu_nbd=$(cat "$dir/qemu-nbd")
+  at_exit '[ -z "$qemu_nbd" ] || kill "$qemu_nbd"'
   expect_lines "qemu-nbd" "$(nbdinfo "nbd+unix:///?socket=$again")" 'can_multi_conn: true'
   nbdcopy --connections=4 --flush "$dir/noise" "nbd+unix:///?socket=$again"
   nbdcopy --connections=4 "nbd+unix:///?socket=$again" "$dir/copy"
   cmp "$dir/noise" "$dir/copy"
   nbdcopy "$uri" - | cmp - "$dir/noise"
-  kill "$(cat "$dir/qemu-nbd")"
+  # It locks its file until it is gone, and the next one would find that.
+  kill "$qemu_nbd"
+  while kill -0 "$qemu_nbd" 2>/dev/null; do sleep 0.05; done
+  qemu_nbd=
   stop_nbdkit
 done

@@ -36,7 +36,7 @@ for allocator in $(growing_allocators); do
   expect_same "the data in the map" "$allocated" "$(data_of "$uri")"
   nbdkit -U - "${random[@]}" --run "nbdcopy --flush --connections=4 '$uri' \"\$uri\""
   # That it does check: one byte that is not the same, in the first of the data.
-  at=$(nbdinfo --map "$uri" | awk '$NF == "data" { print $1; exit }')
+  at=$(nbdinfo --map "$uri" | awk '$NF == "data" && !seen++ { print $1 }')
   nbdsh -u "$uri" -c "b = h.pread(1, $at); h.pwrite(bytes([b[0] ^ 1]), $at)"
   if nbdkit -U - "${random[@]}" --run "nbdcopy '$uri' \"\$uri\"" 2>/dev/null; then
     fail "the other server does not see the changed byte"

@@ -43,7 +43,7 @@ before=$(state)
 
 # whose PLUGIN: who made the plugin that "nbdkit memory" is.
 whose() {
-  if inside nbdkit memory --dump-plugin | grep -q '^ramdisk_version='; then
+  if grep -q '^ramdisk_version=' <<<"$(inside nbdkit memory --dump-plugin)"; then
     echo ours
   else
     echo "the distribution's"

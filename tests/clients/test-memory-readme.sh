@@ -57,12 +57,13 @@ SHELL
       printf 'echo %q\n%s\n' "== $command" "$command"
       # Servers go to the background; a filesystem needs a moment to be there.
       case $command in
-        nbdfuse*) echo 'for i in $(seq 100); do [ ! -s disk.img ] || break; sleep 0.1; done' ;;
+        nbdfuse*) echo 'for i in $(seq 600); do [ ! -s disk.img ] || break; sleep 0.1; done' ;;
         mkfs*mount*) echo 'touch /mnt/file && umount /mnt && umount disk.img' ;;
         *' -U - '* | *--dump-plugin*) ;;
         nbdkit*)
           echo 'nbdinfo --size "nbd+unix:///?socket=/tmp/disk.sock" 2>/dev/null || nbdinfo --size nbd://localhost'
-          echo 'kill "$(pgrep -n -x nbdkit)"; sleep 0.5; rm -f /tmp/disk.sock' ;;
+          echo 'server=$(pgrep -n -x nbdkit); kill "$server"'
+          echo 'while kill -0 "$server" 2>/dev/null; do sleep 0.1; done; rm -f /tmp/disk.sock' ;;
       esac
     done <<<"$part"
   done

@@ -8,8 +8,12 @@ has_zstd || skip "the plugin was built without zstd"
 socket=$(fresh_socket)
 socat "UNIX-LISTEN:$socket,fork" "EXEC:nbdkit -s $plugin 1G allocator=zstd max-memory=256M" &
 pid=$!
-at_exit "kill $pid 2>/dev/null; wait $pid 2>/dev/null"
-until [ -S "$socket" ]; do sleep 0.05; done
+at_exit "end_child $pid"
+# The file is there a moment before anybody listens, which 10000 stands for among the flags of a socket.
+until grep -q " 00010000 .* $socket\$" /proc/net/unix; do
+  kill -0 "$pid" 2>/dev/null || fail "socat did not start"
+  sleep 0.05
+done
 
 URI=nbd+unix:///?socket=$socket nbdsh -c - <<'PYTHON' || fail "the disks are not the clients' own"
 import os

@@ -10,7 +10,7 @@
 requires apt-get dpkg-deb cmake ninja nbdsh
 source=${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..}
 # Where this system has its own packages from.
-mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | head -n 1)}
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | sed -n 1p)}
 [ -n "$mirror" ] || skip "apt has no source of packages"
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -e "$keys" ] || skip "there is no $keys"
@@ -46,7 +46,7 @@ fetch() {
   done
   run=$root/usr/$(cd "$root/usr" && echo *bin/nbdkit)
   libc=$(dpkg-deb --field "$apt"/archives/libc6_*.deb Version)
-  if dpkg --compare-versions "$libc" gt "$(dpkg-query -W -f '${Version}\n' libc6 | head -n 1)"; then
+  if dpkg --compare-versions "$libc" gt "$(dpkg-query -W -f '${Version}\n' libc6 | sed -n 1p)"; then
     run="$(echo "$root"/lib64/ld-linux*) --library-path $(dirname "$root"/usr/lib/*/libzstd.so.1) $run"
   fi
   mkdir "$dir/$1-bin"
