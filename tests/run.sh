@@ -21,7 +21,7 @@ under= # a command to run the tests under
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
 # build PRESET [TARGET]... ; warnings are errors here, for a user they are not. All invariants are checked,
-# in the plugin too, which costs time: for measurements build in another folder.
+# in the plugin too, which costs time; `cmake --preset release` alone goes back to a build without.
 build() {
   preset=$1
   shift
