@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-cmake --preset release >/dev/null
+cmake --preset release -DRAMDISK_CHECKS=ON >/dev/null
 cmake --build build/release --target memory_plugin >/dev/null
 FILESYSTEM_SECONDS=${1:-60} RAMDISK_PLUGIN=$PWD/build/release/nbdkit-memory-plugin.so \
   exec bash tests/clients/test-memory-filesystems.sh

@@ -55,7 +55,7 @@ if [ ! -e "$build/googletest/lib/libgtest.a" ]; then
 fi
 
 cmake -S . -B "$build/ramdisk" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$toolchain" \
-  -DRAMDISK_PLUGIN=OFF -DRAMDISK_BENCH=OFF -DRAMDISK_WERROR=ON \
+  -DRAMDISK_PLUGIN=OFF -DRAMDISK_BENCH=OFF -DRAMDISK_WERROR=ON -DRAMDISK_CHECKS=ON \
   -DGTest_DIR="$PWD/$build/googletest/lib/cmake/GTest" &&
   cmake --build "$build/ramdisk" -j "$jobs" &&
   ctest --test-dir "$build/ramdisk" --output-on-failure --no-tests=error --no-label-summary \

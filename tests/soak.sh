@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 minutes=${1:-30}
-cmake --preset release -DRAMDISK_TESTS=ON >/dev/null
+cmake --preset release -DRAMDISK_CHECKS=ON -DRAMDISK_TESTS=ON >/dev/null
 cmake --build build/release --target wire_soak_test >/dev/null
 echo "soak: $minutes minutes, a third of them for each allocator"
 RAMDISK_SOAK_SECONDS=$((minutes * 60 / 3)) exec build/release/tests/wire/wire_soak_test

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/check.h"
 #include "core/page.h"
 #include "ramdisk/extents.h"
 
@@ -23,6 +24,7 @@ class ExtentMerger {
   // The next stored page; pages come in ascending order. False: the visitor wants no more.
   bool page(uint64_t page, ExtentKind kind) {
     const uint64_t start = page << kPageShift;
+    DCHECK(start < end_ && start + kPageBytes > position_);
     return advance(start, ExtentKind::hole) && advance(std::min(end_, start + kPageBytes), kind);
   }
 
@@ -45,6 +47,7 @@ class ExtentMerger {
 
   // The extent that ends at position_.
   bool report() {
+    DCHECK(begin_ <= position_ && position_ <= end_);
     const bool more = position_ == begin_ || visitor_.extent(begin_, position_ - begin_, kind_);
     begin_ = position_;
     return more;

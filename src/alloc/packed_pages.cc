@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/check.h"
 #include "core/cpus.h"
 #include "core/shared_bytes.h"
+#include "core/yield.h"
 
 namespace ramdisk {
 
@@ -91,6 +93,7 @@ size_t PackedPages::shorten(Data page, Buffer& buffer, const Dictionary* diction
 }
 
 PageWord PackedPages::store(uint64_t number, const Packed& packed, bool moved) {
+  DCHECK(!packed.bytes.empty() && packed.bytes.size() <= kPageBytes);
   if (packed.plain()) return store_plain(packed.bytes.first<kPageBytes>());
   const StoredObject* object =
       moved ? store_.add_moved(number, packed.bytes) : store_.add(number, packed.bytes);
@@ -142,6 +145,7 @@ std::optional<uint32_t> PackedPages::pattern_of(Data page) {
 // ---- all kinds
 
 void PackedPages::drop(PageWord word) {
+  RAMDISK_YIELD("PackedPages::drop");
   if (word.kind() == PageKind::plain) {
     std::byte* page = word.page();
     plain_.retire({&page, 1});
@@ -154,6 +158,7 @@ void PackedPages::drop(PageWord word) {
 Status PackedPages::Reader::load_object(const StoredObject& object, unsigned generation,
                                         std::span<std::byte> out) {
   if (!decompressor_) decompressor_.emplace(pages_.decompressors_);
+  CHECK(generation == 0 || pages_.dictionaries_.get(generation));
   const std::span<const std::byte> frame = object.bytes().subspan(object.group() ? 1 : 0);
   if ((*decompressor_)->decompress(out, frame, pages_.dictionaries_.get(generation))) return {};
   return Status::error(EIO, "allocator=zstd: a compressed page is damaged in memory");

@@ -83,14 +83,33 @@ class PackedPagesTest : public testing::Test {
     pages_.drop(word);
   }
 
-  // Compresses four pages together, as the background does.
+  // Compresses four pages together, as the background does, with the current dictionary.
   PageWord store_group(uint64_t first, const Bytes& pages) {
+    Dictionaries& dictionaries = pages_.dictionaries();
+    const unsigned generation = dictionaries.join();
     const auto compressor = Compressor::make(6, pages.size());
+    const Dictionary* dictionary = dictionaries.get(generation);
+    EXPECT_TRUE(!dictionary || compressor->adopt(*dictionary));
     Bytes frame(pages.size());
     const size_t length = compressor->compress(std::span(frame).subspan(1), pages, nullptr);
     EXPECT_GT(length, 0u);
     const Epoch::Guard guard(epoch_);
-    return pages_.store_group(first, std::span(frame).first(length + 1), 0);
+    const PageWord group =
+        pages_.store_group(first, std::span(frame).first(length + 1), generation);
+    dictionaries.leave(generation);
+    return group;
+  }
+
+  // Makes a new dictionary the current one, and frees those that nobody uses.
+  void install() {
+    {
+      auto dictionary = Dictionary::collect(make_data(300 * kPageBytes, Data::text, rng_), 3);
+      ASSERT_TRUE(dictionary);
+      const Epoch::Guard guard(epoch_);
+      ASSERT_TRUE(pages_.dictionaries().install(std::move(dictionary)));
+      pages_.dictionaries().sweep();
+    }
+    epoch_.collect();
   }
 
   conformance::FailingMemory memory_;
@@ -184,14 +203,62 @@ TEST_F(PackedPagesTest, NoMemoryIsAHole) {
   EXPECT_NE(store(1, make_data(kPageBytes, Data::text, rng_)), PageWord());
 }
 
+// Each member of a group is a user of its dictionary: the last one holds it alone.
+TEST_F(PackedPagesTest, TheLastMemberOfAGroupHoldsItsDictionary) {
+  install();
+  const Bytes pages = make_data(kGroup * kPageBytes, Data::text, rng_);
+  const PageWord group = store_group(8, pages);
+  const unsigned generation = group.generation();
+  ASSERT_NE(generation, 0u);
+  for (unsigned i = 0; i < kGroup; ++i) {
+    install();
+    const auto begin = pages.begin() + static_cast<ptrdiff_t>(i * kPageBytes);
+    ASSERT_NE(pages_.dictionaries().get(generation), nullptr) << kGroup - i << " members are left";
+    EXPECT_EQ(load(group.member(i)), Bytes(begin, begin + kPageBytes));
+    drop(group.member(i));
+  }
+  install();
+  EXPECT_EQ(pages_.dictionaries().get(generation), nullptr);
+}
+
+// The cleaner's copies take the place of all that used a dictionary, and hold it like the
+// originals.
+TEST_F(PackedPagesTest, CopiesHoldTheirDictionary) {
+  install();
+  const Bytes page = make_data(kPageBytes, Data::text, rng_);
+  const Bytes pages = make_data(kGroup * kPageBytes, Data::text, rng_);
+  std::vector<PageWord> words{store(3, page)};
+  const PageWord group = store_group(8, pages);
+  for (unsigned i = 0; i < kGroup; ++i) words.push_back(group.member(i));
+  const unsigned generation = words[0].generation();
+  ASSERT_NE(generation, 0u);
+  for (int round = 0; round < 3; ++round) {
+    std::vector<PageWord> copies;
+    {
+      const Epoch::Guard guard(epoch_);
+      const StoredObject* object = pages_.store().add_moved(*words[0].stored());
+      const StoredObject* moved = pages_.store().add_moved(*words[1].stored());
+      for (const PageWord word : words) {
+        copies.push_back(pages_.word_for_copy(word == words[0] ? object : moved, word));
+        pages_.drop(word);
+      }
+    }
+    words = copies;
+    install();
+    ASSERT_NE(pages_.dictionaries().get(generation), nullptr) << "moved " << round + 1 << " times";
+    EXPECT_EQ(load(words[0]), page);
+    for (unsigned i = 0; i < kGroup; ++i) {
+      const auto begin = pages.begin() + static_cast<ptrdiff_t>(i * kPageBytes);
+      EXPECT_EQ(load(words[1 + i]), Bytes(begin, begin + kPageBytes));
+    }
+  }
+  for (const PageWord word : words) drop(word);
+  install();
+  EXPECT_EQ(pages_.dictionaries().get(generation), nullptr);
+}
+
 // Dictionaries: what was compressed with an old one stays readable, and holds it.
 TEST_F(PackedPagesTest, GenerationsLiveAsLongAsTheirPages) {
-  const auto install = [&] {
-    auto dictionary = Dictionary::collect(make_data(300 * kPageBytes, Data::text, rng_), 3);
-    ASSERT_TRUE(dictionary);
-    const Epoch::Guard guard(epoch_);
-    ASSERT_TRUE(pages_.dictionaries().install(std::move(dictionary)));
-  };
   std::vector<std::pair<PageWord, Bytes>> stored;
   for (int generation = 0; generation < 3; ++generation) {
     for (int i = 0; i < 20; ++i) {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/check.h"
 #include "core/dictionaries.h"
 #include "core/memory_source.h"
 #include "core/object_store.h"
@@ -36,13 +37,19 @@ class PageWord {
     return PageWord(with_kind(PageKind::filled) | uint64_t{pattern} << 3);
   }
   static PageWord plain(std::byte* page) {
-    return PageWord(with_kind(PageKind::plain) | reinterpret_cast<uintptr_t>(page));
+    return PageWord(with_kind(PageKind::plain) | fitting(page));
   }
   static PageWord object(const StoredObject* object, unsigned generation) {
+    CHECK(generation < Dictionaries::kGenerations);
     return PageWord(with_kind(object->group() ? PageKind::group : PageKind::object) |
-                    uint64_t{generation} << kGenerationShift | reinterpret_cast<uintptr_t>(object));
+                    uint64_t{generation} << kGenerationShift | fitting(object));
   }
-  PageWord member(unsigned index) const { return PageWord(bits_ | uint64_t{index} << kIndexShift); }
+  // Page `index` of the group; 0 also for what is no group.
+  PageWord member(unsigned index) const {
+    CHECK(index < (kind() == PageKind::group ? StoredObject::kGroupPages : 1) &&
+          this->index() == 0);
+    return PageWord(bits_ | uint64_t{index} << kIndexShift);
+  }
 
   uint64_t bits() const { return bits_; }
   bool operator==(const PageWord&) const = default;
@@ -51,11 +58,20 @@ class PageWord {
   bool compressed() const { return kind() == PageKind::object || kind() == PageKind::group; }
 
   // filled
-  uint32_t pattern() const { return static_cast<uint32_t>(bits_ >> 3); }
+  uint32_t pattern() const {
+    DCHECK(kind() == PageKind::filled);
+    return static_cast<uint32_t>(bits_ >> 3);
+  }
   // plain
-  std::byte* page() const { return reinterpret_cast<std::byte*>(address()); }
+  std::byte* page() const {
+    DCHECK(kind() == PageKind::plain);
+    return reinterpret_cast<std::byte*>(address());
+  }
   // object and group
-  StoredObject* stored() const { return reinterpret_cast<StoredObject*>(address()); }
+  StoredObject* stored() const {
+    DCHECK(compressed());
+    return reinterpret_cast<StoredObject*>(address());
+  }
   unsigned generation() const { return bits_ >> kGenerationShift & 7; }
   unsigned index() const { return bits_ >> kIndexShift & 3; }  // within the group
 
@@ -64,9 +80,9 @@ class PageWord {
   bool queued() const { return bits_ & kQueued; }
   bool claimed() const { return bits_ & kClaimed; }
   bool touched() const { return bits_ & kTouched; }
-  PageWord as_queued() const { return PageWord(bits_ | kQueued); }
-  PageWord as_claimed() const { return PageWord(bits_ | kClaimed); }
-  PageWord as_touched() const { return PageWord(bits_ | kTouched); }
+  PageWord as_queued() const { return with(kQueued); }
+  PageWord as_claimed() const { return with(kClaimed); }
+  PageWord as_touched() const { return with(kTouched); }
   PageWord as_untouched() const { return PageWord(bits_ & ~kTouched); }
   PageWord as_unclaimed() const { return PageWord(bits_ & ~kClaimed); }
   PageWord as_plain() const { return plain(page()); }
@@ -84,6 +100,15 @@ class PageWord {
   static_assert(Dictionaries::kGenerations <= 8 && StoredObject::kGroupPages <= 4);
 
   static uint64_t with_kind(PageKind kind) { return static_cast<uint64_t>(kind) << kKindShift; }
+  static uint64_t fitting(const void* p) {
+    const uint64_t address = reinterpret_cast<uintptr_t>(p);
+    CHECK(address != 0 && (address & ~kAddress) == 0);
+    return address;
+  }
+  PageWord with(uint64_t mark) const {
+    DCHECK(kind() == PageKind::plain);
+    return PageWord(bits_ | mark);
+  }
   uintptr_t address() const { return static_cast<uintptr_t>(bits_ & kAddress); }
 
   uint64_t bits_ = 0;

@@ -18,11 +18,14 @@ class RecentPages {
   static constexpr size_t kMost = 640;
 
   // At first every page is kept, later one in sixteen, so that the samples are of many megabytes.
-  void add(uint64_t page) {
+  // Returns how many have been added, this one included: each number is returned once.
+  uint64_t add(uint64_t page) {
     const uint64_t n = added_.fetch_add(1, std::memory_order_relaxed);
-    if (n >= kMost && n % kOneIn != 0) return;
-    const uint64_t place = n < kMost ? n : n / kOneIn;
-    pages_[place % kMost].store(page, std::memory_order_relaxed);
+    if (n < kMost || n % kOneIn == 0) {
+      const uint64_t place = n < kMost ? n : n / kOneIn;
+      pages_[place % kMost].store(page, std::memory_order_relaxed);
+    }
+    return n + 1;
   }
 
   uint64_t added() const { return added_.load(std::memory_order_relaxed); }

@@ -33,6 +33,7 @@ class SparseAllocator final : public Allocator {
 
  private:
   static std::byte* page_at(uint64_t payload) {
+    DCHECK(payload != 0 && payload % kPageBytes == 0);
     return reinterpret_cast<std::byte*>(static_cast<uintptr_t>(payload));
   }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <new>
 
+#include "core/check.h"
+
 namespace ramdisk {
 
 namespace {
@@ -27,40 +29,44 @@ bool WriteQueue::admit() {
       return false;
     }
   }
-  count_.store(count + 1, std::memory_order_relaxed);
+  DCHECK(count < ring_.size());
+  count_.store(count + 1, std::memory_order_seq_cst);
   return true;
 }
 
 bool WriteQueue::push(uint64_t page) {
   MutexLock lock(mutex_);
+  CHECK(waiting() < size() && size() <= ring_.size());  // or it would take another one's place
   ring_[pushed_++ % ring_.size()] = page;
-  const bool half_full = !draining_ && waiting() > limit_.load(std::memory_order_relaxed) / 2;
-  if (half_full) draining_ = true;
-  return half_full || waiting() == 1;
+  if (waiting() > limit_.load(std::memory_order_relaxed) / 2) draining_ = true;
+  return waiting() == 1 || due();
 }
 
 std::optional<uint64_t> WriteQueue::pop() {
   if (empty()) return {};
   MutexLock lock(mutex_);
   if (waiting() <= limit_.load(std::memory_order_relaxed) / 4) draining_ = false;
-  if (waiting() == 0 || !(draining_ || popped_ < old_)) return {};
+  if (!due()) return {};
   return ring_[popped_++ % ring_.size()];
 }
 
 void WriteQueue::leave() {
   MutexLock lock(mutex_);
-  count_.fetch_sub(1, std::memory_order_relaxed);
+  CHECK(size() > waiting());
+  count_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
 void WriteQueue::tick() {
   MutexLock lock(mutex_);
-  old_ = last_tick_;
+  old_ = std::max(old_, last_tick_);  // those that hurry() was said for stay due
   last_tick_ = pushed_;
+  DCHECK(old_ <= pushed_);
 }
 
-void WriteQueue::hurry() {
+bool WriteQueue::hurry() {
   MutexLock lock(mutex_);
   old_ = pushed_;
+  return due();
 }
 
 }  // namespace ramdisk

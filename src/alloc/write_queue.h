@@ -5,7 +5,14 @@
 // that bursts find room, and those that have waited for one to two ticks, so that an idle disk has
 // none.
 //
-// Thread contract: any thread. The mutex is held for O(1) steps.
+// Whoever has looked here in vain may go to rest; the queue says when to wake those who do. It says
+// so whenever there is something to do, and not only when that begins: it cannot know who rests,
+// and why (they may have found nothing but pages that are being rewritten), and waking nobody costs
+// nothing.
+//
+// Thread contract: any thread. The mutex is held for O(1) steps. size() and empty() are ordered
+// with everything sequentially consistent, for threads that say that they rest and then look once
+// more.
 
 #ifndef RAMDISK_ALLOC_WRITE_QUEUE_H
 #define RAMDISK_ALLOC_WRITE_QUEUE_H
@@ -30,7 +37,7 @@ class WriteQueue {
   bool admit() EXCLUDES(mutex_);
 
   // `page` waits from now on. Returns true if those who rest should look for work: when the first
-  // page comes, and when it has become half full.
+  // page comes, and for every page while some should be compressed now.
   bool push(uint64_t page) EXCLUDES(mutex_);
 
   // The page to compress next, if one should be now. It counts until it leave()s, or is pushed
@@ -41,16 +48,17 @@ class WriteQueue {
   // What was pushed before the last tick should be compressed from now on.
   void tick() EXCLUDES(mutex_);
 
-  // All that waits should be compressed from now on.
-  void hurry() EXCLUDES(mutex_);
+  // All that waits should be compressed from now on. Returns true if that is anything.
+  bool hurry() EXCLUDES(mutex_);
 
   size_t limit() const { return limit_.load(std::memory_order_relaxed); }
-  size_t size() const { return count_.load(std::memory_order_relaxed); }  // admitted
+  size_t size() const { return count_.load(std::memory_order_seq_cst); }  // admitted
   bool empty() const { return size() == 0; }
   bool has_room() const { return size() < limit_.load(std::memory_order_relaxed); }
 
  private:
   uint64_t waiting() const REQUIRES(mutex_) { return pushed_ - popped_; }
+  bool due() const REQUIRES(mutex_) { return waiting() > 0 && (draining_ || popped_ < old_); }
 
   std::atomic<size_t> limit_{0};
   std::atomic<size_t> count_{0};  // admitted; changes under the mutex

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "conformance/data.h"
@@ -67,13 +70,115 @@ TEST(WriteQueue, OldestFirstBeyondAQuarterOnceHalfFull) {
   ASSERT_TRUE(queue.admit());
   EXPECT_TRUE(queue.push(50));
   ASSERT_TRUE(queue.admit());
-  EXPECT_FALSE(queue.push(51)) << "said once";
+  EXPECT_TRUE(queue.push(51)) << "there is still something to do";
   const std::vector<uint64_t> pages = pop_all(queue);
   ASSERT_EQ(pages.size(), 27u);
   for (uint64_t page = 0; page < 27; ++page) EXPECT_EQ(pages[page], page);
   EXPECT_EQ(queue.size(), 25u);
-  ASSERT_TRUE(put(queue, 52));
+  ASSERT_TRUE(queue.admit());
+  EXPECT_FALSE(queue.push(52));
   EXPECT_EQ(queue.pop(), std::nullopt);
+}
+
+// Those who found nothing but pages that are being rewritten rest while there is still something to
+// do; what comes then wakes them.
+TEST(WriteQueue, SaysSoWhenThoseAtWorkHaveGoneToRest) {
+  WriteQueue queue;
+  queue.set_limit(80);
+  for (uint64_t page = 0; page < 41; ++page) ASSERT_TRUE(put(queue, page));
+  for (int i = 0; i < 41; ++i) queue.push(*queue.pop());  // each written since: a second chance
+  int wakes = 0;
+  for (uint64_t page = 41; page < 80; ++page) {
+    ASSERT_TRUE(queue.admit());
+    if (queue.push(page)) ++wakes;
+  }
+  EXPECT_EQ(wakes, 39) << "of 39 pushes up to full";
+}
+
+TEST(WriteQueue, HurryOutlastsTicks) {
+  WriteQueue queue;
+  queue.set_limit(100);
+  EXPECT_FALSE(queue.hurry()) << "nothing waits";
+  for (uint64_t page = 0; page < 40; ++page) ASSERT_TRUE(put(queue, page));
+  EXPECT_TRUE(queue.hurry());
+  queue.tick();
+  EXPECT_EQ(pop_all(queue).size(), 40u);
+}
+
+// Every order of so many steps: one who rests in vain has nothing to do until it is woken.
+class Sleeper {
+ public:
+  Sleeper() { queue_.set_limit(4); }
+
+  void step(char what) {
+    switch (what) {
+      case 'p':  // a page is written
+        if (!queue_.admit()) return;
+        ++new_pages_;
+        wake(queue_.push(0));
+        return;
+      case 'c':  // compresses one
+      case 'r':  // or finds that it is being rewritten
+        if (!rests_) look(what == 'r');
+        return;
+      case 't':
+        queue_.tick();
+        rests_ = false;  // it is the one who ticks
+        return;
+      case 'h':
+        wake(queue_.hurry());
+        return;
+    }
+  }
+
+  // Whether it would sleep although it should work.
+  bool oversleeps() {
+    const bool seen_all = rewritten_ > 0 && new_pages_ == 0;
+    return rests_ && !seen_all && queue_.pop();
+  }
+
+ private:
+  void wake(bool said) {
+    if (said) rests_ = false;
+  }
+  void look(bool rewritten) {
+    new_pages_ = 0;
+    rewritten_ = rewritten ? rewritten_ + 1 : 0;
+    const auto page = queue_.pop();
+    if (!page) {
+      rewritten_ = 0;
+      rests_ = true;
+    } else if (rewritten) {
+      queue_.push(*page);
+      rests_ = rewritten_ >= queue_.size();
+    } else {
+      queue_.leave();
+    }
+  }
+
+  WriteQueue queue_;
+  bool rests_ = false;
+  size_t rewritten_ = 0;  // found so in a row
+  int new_pages_ = 0;     // since it looked last
+};
+
+TEST(WriteQueue, NobodyOversleepsInAnyOrderOfSteps) {
+  constexpr std::string_view kSteps = "pcrth";
+  constexpr size_t kLength = 8;
+  std::string order;
+  const std::function<void()> try_all = [&] {
+    Sleeper sleeper;
+    for (const char step : order) sleeper.step(step);
+    ASSERT_FALSE(sleeper.oversleeps()) << order;
+    if (order.size() == kLength - (conformance::slow_build() ? 2 : 0)) return;
+    for (const char step : kSteps) {
+      order.push_back(step);
+      try_all();
+      order.pop_back();
+      if (testing::Test::HasFailure()) return;
+    }
+  };
+  try_all();
 }
 
 TEST(WriteQueue, WhatHasWaitedForATickGoes) {

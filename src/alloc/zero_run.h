@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/check.h"
 #include "core/page.h"
 #include "core/shared_bytes.h"
 
@@ -15,6 +16,7 @@ namespace ramdisk {
 // How many bytes of `data`, a request at the disk's byte `offset`, are zero from `position` on,
 // counted in parts of pages: 0 if the part of the first page has anything else in it.
 inline size_t zero_run(std::span<const std::byte> data, uint64_t offset, size_t position) {
+  DCHECK(position <= data.size());
   size_t end = position;
   while (end < data.size()) {
     const size_t length = page_part(offset, data.size(), end).length;

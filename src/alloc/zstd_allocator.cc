@@ -9,6 +9,7 @@
 
 #include "alloc/extent_merger.h"
 #include "alloc/zero_run.h"
+#include "core/check.h"
 #include "core/cpus.h"
 #include "core/memory_lock.h"
 #include "core/shared_bytes.h"
@@ -85,7 +86,10 @@ void ZstdAllocator::swap(Slot& slot, PageWord word) {
   const bool is_hole = word == PageWord();
   if (was_hole && !is_hole) stored_pages_.fetch_add(1, std::memory_order_relaxed);
   slot.unlock(word.bits());
-  if (!was_hole && is_hole) stored_pages_.fetch_sub(1, std::memory_order_relaxed);
+  if (!was_hole && is_hole) {
+    [[maybe_unused]] const uint64_t stored = stored_pages_.fetch_sub(1, std::memory_order_relaxed);
+    DCHECK(stored > 0);
+  }
   pages_.drop(old);
 }
 
@@ -116,8 +120,7 @@ void ZstdAllocator::note_work() {
 }
 
 void ZstdAllocator::note_compressed(uint64_t number) {
-  recent_.add(number);
-  if (recent_.added() == kFirstTraining) workers_.wake();
+  if (recent_.add(number) == kFirstTraining) workers_.wake();
 }
 
 // ---- reading

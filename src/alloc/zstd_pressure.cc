@@ -31,7 +31,7 @@ bool ZstdAllocator::release_free_memory() {
 bool ZstdAllocator::empty_queue() {
   constexpr int kPages = 64;
   queue_.set_limit(0);
-  queue_.hurry();
+  if (queue_.hurry()) workers_.wake();
   int done = 0;
   while (done < kPages && compress_queued()) ++done;
   return done > 0;

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <cassert>
 #include <new>
 #include <utility>
 
 #include "core/arena_slab.h"
+#include "core/check.h"
 
 namespace ramdisk {
 
@@ -25,7 +25,7 @@ Arena::Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes, Keep keep, 
       growth_(growth),
       keep_(keep) {
   static_assert(sizeof(Slab) <= kHeaderBytes);
-  assert(block_bytes >= kMinBlockBytes && block_bytes % 64 == 0 && blocks_ > 0);
+  CHECK(block_bytes >= kMinBlockBytes && block_bytes % 64 == 0 && blocks_ > 0);
   epoch_.add_reclaimer(this);
 }
 
@@ -47,10 +47,12 @@ Arena::Slab* Arena::slab_of(const void* p) {
 }
 
 size_t Arena::index_of(const void* p) const {
+  DCHECK((reinterpret_cast<uintptr_t>(p) & (kSlabBytes - 1)) >= kHeaderBytes);
   return ((reinterpret_cast<uintptr_t>(p) & (kSlabBytes - 1)) - kHeaderBytes) / block_bytes_;
 }
 
 std::byte* Arena::address_of(Slab* slab, size_t index) const {
+  DCHECK(index < blocks_);
   return reinterpret_cast<std::byte*>(slab) + kHeaderBytes + index * block_bytes_;
 }
 
@@ -91,9 +93,11 @@ void Arena::remove(Slab* slab, List list) {
 void Arena::set_free(Slab* slab, size_t word, uint64_t blocks, bool dirty) {
   const uint32_t count = count_bits(blocks);
   if (count == 0) return;
+  CHECK((slab->free[word] & blocks) == 0);  // or two would be given the same block
   slab->free[word] |= blocks;
   if (slab->free_count == 0) push(slab, kUsable);
   slab->free_count += count;
+  DCHECK(slab->free_count <= slab->ready_blocks || slab == first_);
   if (!dirty) return;
   slab->dirty[word] |= blocks;
   if (slab->dirty_count == 0) push(slab, kDirty);
@@ -111,8 +115,13 @@ void Arena::set_free_range(Slab* slab, size_t first, size_t end, bool dirty) {
 
 void Arena::clear_free(Slab* slab, size_t word, uint64_t blocks) {
   if (blocks == 0) return;
+  CHECK((slab->free[word] & blocks) == blocks);
+  DCHECK((slab->dirty[word] & ~slab->free[word]) == 0);
+  DCHECK((slab->absent[word] & (~slab->free[word] | slab->dirty[word])) == 0);
   const uint32_t dirty = count_bits(slab->dirty[word] & blocks);
   const uint32_t absent = count_bits(slab->absent[word] & blocks);
+  DCHECK(slab->absent_count >= absent && slab->dirty_count >= dirty && dirty_ >= dirty);
+  DCHECK(slab->free_count >= count_bits(blocks));
   slab->free[word] &= ~blocks;
   slab->dirty[word] &= ~blocks;
   slab->absent[word] &= ~blocks;
@@ -129,6 +138,8 @@ void Arena::clear_free(Slab* slab, size_t word, uint64_t blocks) {
 // Free blocks of the slab, not dirty, whose memory has gone back to the system.
 void Arena::set_absent(Slab* slab, size_t word, uint64_t blocks) {
   const uint32_t count = count_bits(blocks);
+  CHECK((slab->free[word] & ~slab->dirty[word] & ~slab->absent[word] & blocks) == blocks);
+  DCHECK(held_ >= count * block_bytes_);
   slab->absent[word] |= blocks;
   slab->absent_count += count;
   held_ -= count * block_bytes_;
@@ -138,6 +149,7 @@ void Arena::set_absent(Slab* slab, size_t word, uint64_t blocks) {
 // returns the chain of such slabs. One empty slab and the first one are kept: a disk that grows
 // and shrinks by a page must not map and unmap 2 MiB each time.
 Arena::Slab* Arena::drop_if_empty(Slab* slab, Slab* dropped) {
+  DCHECK(slab->free_count <= slab->ready_blocks);
   if (slab->free_count != slab->ready_blocks || slab == first_ || slab == spare_) return dropped;
   if (!spare_) {
     spare_ = slab;
@@ -149,6 +161,9 @@ Arena::Slab* Arena::drop_if_empty(Slab* slab, Slab* dropped) {
 }
 
 void Arena::unlink(Slab* slab) {
+  CHECK(slab->free_count == slab->ready_blocks);
+  DCHECK(held_ >= slab->ready_bytes - slab->absent_count * block_bytes_);
+  DCHECK(dirty_ >= slab->dirty_count);
   held_ -= slab->ready_bytes - slab->absent_count * block_bytes_;
   dirty_ -= slab->dirty_count;
   if (slab->dirty_count > 0) remove(slab, kDirty);
@@ -165,6 +180,7 @@ void Arena::unmap_chain(Slab* slab) noexcept {
 }
 
 Arena::Run Arena::take(size_t most) {
+  DCHECK(most >= 1);
   for (;;) {
     Run run;
     bool absent = false;
@@ -193,6 +209,7 @@ Arena::Run Arena::take(size_t most) {
 
 // More than `most` if they are absent, since making several present at once costs little more.
 Arena::Run Arena::take_from(Slab* slab, size_t most) {
+  DCHECK(slab->free_count > 0);
   const bool dirty = slab->dirty_count > 0;
   const Bitmap& wanted = dirty ? slab->dirty : slab->free;
   size_t word = 0;
@@ -222,7 +239,9 @@ Arena::Slab* Arena::map_slab(bool huge, size_t ready) {
     memory_.unmap(base, kSlabBytes);
     return nullptr;
   }
+  CHECK(reinterpret_cast<uintptr_t>(base) % kSlabBytes == 0);
   Slab* slab = new (base) Slab;
+  slab->owner = this;
   slab->ready_bytes = ready;
   return slab;
 }
@@ -285,8 +304,10 @@ void Arena::put_back(Run run, bool absent) {
   Slab* dropped = nullptr;
   {
     MutexLock lock(mutex_);
+    CHECK(slab->owner == this && taken_ >= run.count);
     taken_ -= run.count;
     const size_t first = index_of(run.base);
+    CHECK(address_of(slab, first) == run.base && first + run.count <= blocks_);
     set_free_range(slab, first, first + run.count, !run.clean);
     for (size_t i = first; absent && i < first + run.count; ++i) {
       set_absent(slab, i / 64, uint64_t{1} << (i % 64));
@@ -300,15 +321,18 @@ void Arena::retire(std::span<std::byte* const> blocks) {
   if (blocks.empty()) return;
   const size_t list = epoch_.retire_list();
   MutexLock lock(mutex_);
+  CHECK(taken_ >= blocks.size());
   taken_ -= blocks.size();
   for (std::byte* block : blocks) {
     Slab* slab = slab_of(block);
+    CHECK(slab->owner == this);
     if (slab->retired_count[list]++ == 0) {
       slab->next_limbo[list] = limbo_[list];
       limbo_[list] = slab;
     }
     const size_t i = index_of(block);
-    assert(!test(slab->free, i) && !test(slab->retired[list], i));
+    CHECK(address_of(slab, i) == block && !test(slab->free, i));
+    for (const Bitmap& retired : slab->retired) CHECK(!test(retired, i));
     slab->retired[list][i / 64] |= uint64_t{1} << (i % 64);
   }
 }
@@ -322,6 +346,7 @@ void Arena::reclaim(size_t index) noexcept {
     limbo_[index] = nullptr;
     while (slab) {
       Slab* next = slab->next_limbo[index];
+      DCHECK(slab->retired_count[index] > 0);
       for (size_t w = 0; w < words_; ++w) {
         set_free(slab, w, std::exchange(slab->retired[index][w], 0), true);
       }

@@ -4,6 +4,7 @@
 
 #include "core/arena.h"
 #include "core/arena_slab.h"
+#include "core/check.h"
 
 namespace ramdisk {
 
@@ -25,6 +26,7 @@ void Arena::purge(bool all) noexcept {
     {
       MutexLock lock(mutex_);
       slab = heads_[kDirty];
+      DCHECK(!slab || slab->dirty_count > 0);
       if (!slab || !can_purge()) return;
       if (!all && dirty_ * block_bytes_ <= dirty_limit() / 2) return;
       blocks = slab->dirty;

@@ -21,6 +21,7 @@ struct Arena::Slab {
   std::array<Slab*, Epoch::kEpochs> next_limbo{};
   std::array<uint32_t, Epoch::kEpochs> retired_count{};
   Slab* next_dropped = nullptr;
+  const Arena* owner = nullptr;
   uint32_t free_count = 0;
   uint32_t dirty_count = 0;
   uint32_t absent_count = 0;

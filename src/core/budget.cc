@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "core/check.h"
+
 namespace ramdisk {
 
 namespace {
@@ -34,17 +36,20 @@ bool Budget::take(uint64_t bytes) noexcept {
 }
 
 bool Budget::refuse(uint64_t bytes, Refusal why) noexcept {
+  DCHECK(used() >= bytes);
   used_.fetch_sub(bytes, std::memory_order_relaxed);
   refusal_.store(why, std::memory_order_relaxed);
   return false;
 }
 
 void Budget::give(uint64_t bytes) noexcept {
+  DCHECK(used() >= bytes);
   used_.fetch_sub(bytes, std::memory_order_relaxed);
   note_level();
 }
 
 void Budget::charge(int64_t bytes) noexcept {
+  DCHECK(bytes >= 0 || used() >= static_cast<uint64_t>(-bytes));
   used_.fetch_add(static_cast<uint64_t>(bytes), std::memory_order_relaxed);
   note_level();
 }

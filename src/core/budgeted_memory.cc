@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "core/check.h"
+
 namespace ramdisk {
 
 BudgetedMemory::BudgetedMemory(std::unique_ptr<MemorySource> inner, Budget::Options options)
@@ -30,6 +32,8 @@ void BudgetedMemory::unmap(void* base, size_t bytes) noexcept {
     // Before the range goes: another thread may get the same address.
     MutexLock lock(mutex_);
     const auto range = present_.find(reinterpret_cast<uintptr_t>(base));
+    CHECK(range != present_.end());
+    DCHECK(range->second <= bytes);
     present = range->second;
     present_.erase(range);
   }
@@ -39,7 +43,9 @@ void BudgetedMemory::unmap(void* base, size_t bytes) noexcept {
 
 void BudgetedMemory::note_present(void* base, int64_t bytes) noexcept {
   MutexLock lock(mutex_);
+  CHECK(!present_.empty() && present_.begin()->first <= reinterpret_cast<uintptr_t>(base));
   auto range = std::prev(present_.upper_bound(reinterpret_cast<uintptr_t>(base)));
+  DCHECK(bytes >= 0 || range->second >= static_cast<uint64_t>(-bytes));
   range->second += static_cast<uint64_t>(bytes);
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/check.h"
 #include "core/page.h"
 
 namespace ramdisk {
@@ -23,6 +24,7 @@ namespace {
 constexpr size_t kDictionaryBytes = 110 << 10;  // what zstd's own tool takes; more gains little
 
 std::vector<size_t> lengths_of(std::span<const std::byte> samples) {
+  DCHECK(samples.size() % kPageBytes == 0);
   return std::vector<size_t>(samples.size() / kPageBytes, kPageBytes);
 }
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "core/check.h"
+#include "core/yield.h"
+
 namespace ramdisk {
 
 Dictionaries::Dictionaries(MemorySource& memory, Epoch& epoch)
@@ -21,18 +24,28 @@ Dictionaries::~Dictionaries() {
 unsigned Dictionaries::join() noexcept {
   for (;;) {
     const unsigned generation = current_.load(std::memory_order_seq_cst);
-    join(generation);
+    RAMDISK_YIELD("Dictionaries::join, before it is counted");
+    count_user(generation);
+    RAMDISK_YIELD("Dictionaries::join, counted");
     if (current_.load(std::memory_order_seq_cst) == generation) return generation;
     leave(generation);
   }
 }
 
-void Dictionaries::join(unsigned generation) noexcept {
+void Dictionaries::count_user(unsigned generation) noexcept {
   if (generation > 0) slots_[generation].users.fetch_add(1, std::memory_order_seq_cst);
 }
 
+void Dictionaries::join(unsigned generation) noexcept {
+  DCHECK(generation < kGenerations);
+  if (generation == 0) return;
+  CHECK(slots_[generation].users.fetch_add(1, std::memory_order_seq_cst) > 0);
+}
+
 void Dictionaries::leave(unsigned generation) noexcept {
-  if (generation > 0) slots_[generation].users.fetch_sub(1, std::memory_order_seq_cst);
+  DCHECK(generation < kGenerations);
+  if (generation == 0) return;
+  CHECK(slots_[generation].users.fetch_sub(1, std::memory_order_seq_cst) > 0);
 }
 
 bool Dictionaries::install(std::unique_ptr<Dictionary> dictionary) {
@@ -43,15 +56,18 @@ bool Dictionaries::install(std::unique_ptr<Dictionary> dictionary) {
       if (++generation == kGenerations) return false;
     }
     Slot& slot = slots_[generation];
+    CHECK(!slot.dictionary.load(std::memory_order_relaxed));
     charge(static_cast<int64_t>(dictionary->memory_bytes()));
     slot.dictionary.store(dictionary.release(), std::memory_order_release);
     slot.state.store(State::used, std::memory_order_relaxed);
   }
+  RAMDISK_YIELD("Dictionaries::install, before it is current");
   current_.store(generation, std::memory_order_seq_cst);
   return true;
 }
 
 void Dictionaries::charge(int64_t bytes) noexcept {
+  DCHECK(bytes >= 0 || memory_bytes() >= static_cast<size_t>(-bytes));
   memory_.fetch_add(static_cast<size_t>(bytes), std::memory_order_relaxed);
   memory_source_.charge(bytes);
 }
@@ -70,6 +86,7 @@ void Dictionaries::sweep() {
         slot.users.load(std::memory_order_seq_cst) != 0) {
       continue;
     }
+    RAMDISK_YIELD("Dictionaries::sweep, no users seen");
     slot.list = epoch_.retire_list();
     slot.state.store(State::retired, std::memory_order_release);
   }
@@ -81,6 +98,7 @@ void Dictionaries::reclaim(size_t index) noexcept {
       continue;
     }
     const Dictionary* dictionary = slot.dictionary.exchange(nullptr, std::memory_order_relaxed);
+    CHECK(dictionary);
     charge(-static_cast<int64_t>(dictionary->memory_bytes()));
     delete dictionary;
     slot.state.store(State::free, std::memory_order_release);

@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "core/check.h"
 #include "core/codec.h"
 #include "core/epoch.h"
 #include "core/memory_source.h"
@@ -35,6 +36,7 @@ class Dictionaries final : public Epoch::Reclaimer {
   ~Dictionaries() override;
 
   const Dictionary* get(unsigned generation) const {
+    DCHECK(generation < kGenerations);
     return slots_[generation].dictionary.load(std::memory_order_acquire);
   }
 
@@ -66,6 +68,7 @@ class Dictionaries final : public Epoch::Reclaimer {
     size_t list = 0;  // of the epoch, while retired
   };
 
+  void count_user(unsigned generation) noexcept;
   void charge(int64_t bytes) noexcept;
 
   MemorySource& memory_source_;

@@ -13,6 +13,7 @@
 
 #include "conformance/data.h"
 #include "core/page.h"
+#include "unit/at_yield.h"
 #include "unit/threads.h"
 
 namespace ramdisk {
@@ -99,6 +100,48 @@ TEST_F(DictionariesTest, AllNumbersInUse) {
   EXPECT_EQ(dictionaries_.memory_bytes(), 0u);
   install();
   EXPECT_NE(dictionaries_.join(), 0u);
+}
+
+// While one is about to join, the generation that it has seen is replaced, found without users, and
+// freed.
+TEST_F(DictionariesTest, ReplacedWhileOneJoins) {
+  NEEDS_YIELD_POINTS();
+  for (const char* where :
+       {"Dictionaries::join, before it is counted", "Dictionaries::join, counted"}) {
+    install();
+    bool replaced = false;
+    const unit::AtYield at([&](std::string_view place) {
+      if (replaced || place != where) return;
+      replaced = true;
+      install();
+      sweep();
+    });
+    const unsigned generation = dictionaries_.join();
+    EXPECT_TRUE(replaced);
+    EXPECT_EQ(generation, dictionaries_.current());
+    sweep();
+    EXPECT_NE(dictionaries_.get(generation), nullptr) << where;
+    dictionaries_.leave(generation);
+  }
+}
+
+// Nor does a sweep free what somebody joins at that moment.
+TEST_F(DictionariesTest, JoinedWhileItIsReplaced) {
+  NEEDS_YIELD_POINTS();
+  install();
+  std::optional<unsigned> joined;
+  const unit::AtYield at([&](std::string_view place) {
+    if (!joined && place == "Dictionaries::install, before it is current")
+      joined = dictionaries_.join();
+  });
+  install();
+  sweep();
+  ASSERT_TRUE(joined);
+  EXPECT_NE(dictionaries_.current(), *joined);
+  EXPECT_NE(dictionaries_.get(*joined), nullptr);
+  dictionaries_.leave(*joined);
+  sweep();
+  EXPECT_EQ(dictionaries_.get(*joined), nullptr);
 }
 
 // Compresses with whatever is current, publishes, reads what others published, and drops it.

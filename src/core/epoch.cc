@@ -1,5 +1,8 @@
 #include "core/epoch.h"
 
+#include "core/check.h"
+#include "core/yield.h"
+
 namespace ramdisk {
 
 namespace {
@@ -11,6 +14,22 @@ size_t stripe_of_this_thread(size_t stripes) noexcept {
   return mine % stripes;
 }
 
+// How many pins this thread has, in all epochs: a thread that retires something must have one.
+#ifdef RAMDISK_CHECKS
+thread_local int pins_of_this_thread = 0;
+void note_pin(int change) noexcept {
+  pins_of_this_thread += change;
+}
+bool pinned() noexcept {
+  return pins_of_this_thread > 0;
+}
+#else
+void note_pin(int) noexcept {}
+bool pinned() noexcept {
+  return true;
+}
+#endif
+
 }  // namespace
 
 // The order of the two accesses matters: the pin is counted before the epoch is looked at again.
@@ -21,7 +40,10 @@ std::atomic<uint32_t>& Epoch::enter() noexcept {
   uint64_t now = epoch_.load(std::memory_order_seq_cst);
   for (;;) {
     std::atomic<uint32_t>& cell = stripe.pins[now % kEpochs];
+    RAMDISK_YIELD("Epoch::enter, before it is counted");
     cell.fetch_add(1, std::memory_order_seq_cst);
+    note_pin(1);
+    RAMDISK_YIELD("Epoch::enter, counted");
     const uint64_t again = epoch_.load(std::memory_order_seq_cst);
     if (again == now) return cell;
     leave(cell);
@@ -33,13 +55,18 @@ std::atomic<uint32_t>& Epoch::enter() noexcept {
 // Sequentially consistent with garbage_, so that either this sees the garbage or whoever made it
 // sees that this pin has ended.
 void Epoch::leave(std::atomic<uint32_t>& cell) noexcept {
-  cell.fetch_sub(1, std::memory_order_seq_cst);
+  [[maybe_unused]] const uint32_t pins = cell.fetch_sub(1, std::memory_order_seq_cst);
+  DCHECK(pins > 0);
+  note_pin(-1);
+  RAMDISK_YIELD("Epoch::leave, no longer counted");
   if (garbage_.load(std::memory_order_seq_cst) != 0) collect();
 }
 
 // A read-modify-write, not a load: the step that follows reads from it, so what was unlinked
 // before this call is seen as unlinked by everyone who pins a later epoch.
 size_t Epoch::retire_list() noexcept {
+  DCHECK(pinned());
+  RAMDISK_YIELD("Epoch::retire_list");
   const size_t index = epoch_.fetch_add(0, std::memory_order_seq_cst) % kEpochs;
   garbage_.fetch_or(1u << index, std::memory_order_seq_cst);
   return index;
@@ -51,7 +78,9 @@ bool Epoch::step() noexcept {
   for (const Stripe& stripe : stripes_) {
     if (stripe.pins[before].load(std::memory_order_seq_cst) != 0) return false;
   }
-  epoch_.fetch_add(1, std::memory_order_seq_cst);
+  RAMDISK_YIELD("Epoch::step, no pins seen");
+  CHECK(epoch_.fetch_add(1, std::memory_order_seq_cst) == now);  // one collector at a time
+  RAMDISK_YIELD("Epoch::step, stepped");
   if (garbage_.fetch_and(~(1u << before), std::memory_order_seq_cst) & (1u << before)) {
     for (Reclaimer* reclaimer : reclaimers_) reclaimer->reclaim(before);
   }
@@ -71,7 +100,9 @@ void Epoch::collect() noexcept {
     again_.store(false, std::memory_order_seq_cst);
     while (garbage_.load(std::memory_order_seq_cst) != 0 && step()) {
     }
+    RAMDISK_YIELD("Epoch::collect, about to stop");
     busy_.store(false, std::memory_order_seq_cst);
+    RAMDISK_YIELD("Epoch::collect, stopped");
   }
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "conformance/data.h"
+#include "unit/at_yield.h"
 
 namespace ramdisk {
 namespace {
@@ -144,26 +145,29 @@ TEST(Epoch, EveryReclaimerIsAsked) {
 }
 
 // The model: a number may be freed once every pin that was there when it was retired has ended. It
-// must be once, after that, the pins that were there at that moment have ended too.
+// must be once, after that, the pins that were there at that moment have ended too (if no step was
+// in the middle of another one).
 class Model {
  public:
   explicit Model(uint64_t stream) : rng_(stream) {}
 
   void run(int steps) {
-    for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) {
-      const uint64_t choice = rng_.below(100);
-      if (choice < 40 && pins_.size() < 6) {
-        pin();
-      } else if (choice < 80 && !pins_.empty()) {
-        unpin(std::next(pins_.begin(), static_cast<int>(rng_.below(pins_.size())))->first);
-      } else {
-        const int id = pin();
-        retire();
-        unpin(id);
-      }
+    for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) step();
+    end();
+  }
+
+  // With steps in the middle of others, and in the middle of those.
+  void run_interleaved(int steps) {
+    interleaved_ = true;
+    {
+      const unit::AtYield at(
+          [this](std::string_view) {
+            if (rng_.chance(10)) step();
+          },
+          3);
+      for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) step();
     }
-    while (!pins_.empty()) unpin(pins_.begin()->first);
-    EXPECT_EQ(numbers_.freed().size(), static_cast<size_t>(next_number_));
+    end();
   }
 
  private:
@@ -172,13 +176,35 @@ class Model {
     bool old_pins_ended = false;
   };
 
-  int pin() {
-    pins_.emplace(next_pin_, std::make_unique<Epoch::Guard>(epoch_));
-    return next_pin_++;
+  void step() {
+    const uint64_t choice = rng_.below(100);
+    if (choice < 40 && pins_.size() < 6) {
+      pin();
+    } else if (choice < 80 && !pins_.empty()) {
+      unpin(std::next(pins_.begin(), static_cast<int>(rng_.below(pins_.size())))->first);
+    } else {
+      auto guard = std::make_unique<Epoch::Guard>(epoch_);
+      const int id = next_pin_++;
+      own_.insert(id);
+      retire();
+      own_.erase(id);
+      unpin(id, std::move(guard));
+    }
+  }
+
+  void end() {
+    while (!pins_.empty()) unpin(pins_.begin()->first);
+    check();
+    EXPECT_EQ(numbers_.freed().size(), static_cast<size_t>(next_number_));
+  }
+
+  void pin() {
+    auto guard = std::make_unique<Epoch::Guard>(epoch_);
+    pins_.emplace(next_pin_++, std::move(guard));
   }
 
   std::set<int> pinned() const {
-    std::set<int> ids;
+    std::set<int> ids = own_;
     for (const auto& [id, guard] : pins_) ids.insert(id);
     return ids;
   }
@@ -189,7 +215,12 @@ class Model {
   }
 
   void unpin(int id) {
+    auto guard = std::move(pins_.at(id));
     pins_.erase(id);
+    unpin(id, std::move(guard));
+  }
+
+  void unpin(int id, std::unique_ptr<Epoch::Guard> guard) {
     for (auto& [number, item] : items_) {
       item.waits_for.erase(id);
       if (item.waits_for.empty() && !item.old_pins_ended) {
@@ -197,6 +228,7 @@ class Model {
         item.waits_for = pinned();
       }
     }
+    guard.reset();
     check();
   }
 
@@ -209,14 +241,17 @@ class Model {
       items_.erase(item);
     }
     for (const auto& [number, item] : items_) {
+      if (interleaved_) break;
       ASSERT_FALSE(item.old_pins_ended && item.waits_for.empty()) << number << " is kept";
     }
   }
 
   Rng rng_;
+  bool interleaved_ = false;
   Epoch epoch_;
   Numbers numbers_{epoch_};
   std::map<int, std::unique_ptr<Epoch::Guard>> pins_;
+  std::set<int> own_;          // of steps that retire something
   std::map<int, Item> items_;  // retired and not seen freed
   size_t checked_ = 0;         // of the freed numbers
   int next_pin_ = 0;
@@ -228,6 +263,38 @@ TEST(Epoch, RandomPinsAgainstTheModel) {
     SCOPED_TRACE("stream " + std::to_string(stream));
     Model(stream).run(scaled(2000));
   }
+}
+
+TEST(Epoch, RandomPinsInTheMiddleOfOthers) {
+  NEEDS_YIELD_POINTS();
+  for (uint64_t stream = 1; stream <= 10; ++stream) {
+    SCOPED_TRACE("stream " + std::to_string(stream));
+    Model(stream).run_interleaved(scaled(2000));
+  }
+}
+
+// Between a pin's look at the epoch and its count the epoch goes on: the pin has to notice, or it
+// would be counted where nobody looks.
+TEST(Epoch, APinThatIsLateCounts) {
+  NEEDS_YIELD_POINTS();
+  Epoch epoch;
+  Numbers numbers(epoch);
+  bool late = false;
+  const unit::AtYield at([&](std::string_view place) {
+    if (late || place != "Epoch::enter, before it is counted") return;
+    late = true;
+    const Epoch::Guard guard(epoch);
+    numbers.retire(1);
+  });
+  std::optional<Epoch::Guard> reader(std::in_place, epoch);
+  ASSERT_EQ(numbers.freed(), List{1}) << "which takes two steps of the epoch";
+  {
+    const Epoch::Guard writer(epoch);
+    numbers.retire(2);
+  }
+  EXPECT_EQ(numbers.freed(), List{1}) << "2 was freed while someone who may see it is pinned";
+  reader.reset();
+  EXPECT_EQ(numbers.freed(), (List{1, 2}));
 }
 
 // The two threads take turns, so the order of all that happens is known.

@@ -3,6 +3,7 @@
 #include <new>
 #include <utility>
 
+#include "core/check.h"
 #include "core/shared_bytes.h"
 
 namespace ramdisk {
@@ -18,6 +19,7 @@ uint64_t ObjectStore::pages() const {
 // ---- buckets
 
 void ObjectStore::list(Segment* segment) {
+  DCHECK(segment->live > 0 && segment->live <= segment->end - kFirstObject);
   segment->bucket = static_cast<uint32_t>(uint64_t{segment->live} * kBuckets / (kSegmentBytes + 1));
   Segment*& head = buckets_[segment->bucket];
   segment->previous = nullptr;
@@ -28,6 +30,7 @@ void ObjectStore::list(Segment* segment) {
 }
 
 void ObjectStore::unlist(Segment* segment) {
+  DCHECK(segment->state == State::listed);
   if (segment->next) segment->next->previous = segment->previous;
   if (segment->previous) {
     segment->previous->next = segment->next;
@@ -43,6 +46,7 @@ void ObjectStore::unlist(Segment* segment) {
 StoredObject* ObjectStore::reserve(const StoredObject& header) {
   const size_t footprint = header.footprint();
   if (!open_ || open_->end + footprint > kSegmentBytes) return nullptr;
+  DCHECK(open_->state == State::open && open_->live <= open_->end - kFirstObject);
   std::byte* at = reinterpret_cast<std::byte*>(open_) + open_->end;
   open_->end += static_cast<uint32_t>(footprint);
   open_->live += static_cast<uint32_t>(footprint);
@@ -62,6 +66,7 @@ std::byte* ObjectStore::take_segment(bool use_reserve) {
 
 StoredObject* ObjectStore::add_to_segment(const StoredObject& header,
                                           std::span<const std::byte> data, bool use_reserve) {
+  CHECK(header.size() == data.size());
   StoredObject* object = nullptr;
   std::byte* fresh = nullptr;
   Segment* empty = nullptr;
@@ -93,17 +98,20 @@ StoredObject* ObjectStore::add_to_segment(const StoredObject& header,
 // Puts a segment that is neither open nor being cleaned where its live bytes say. Returns it if it
 // is empty: the caller retires it when the mutex is released.
 ObjectStore::Segment* ObjectStore::settle(Segment* segment) {
+  DCHECK(segment->live <= segment->end - kFirstObject);
   if (segment->state == State::listed) unlist(segment);
   if (segment->live > 0) {
     list(segment);
     return nullptr;
   }
+  CHECK(used_ >= segment->end - kFirstObject && dead_ >= segment->end - kFirstObject);
   used_ -= segment->end - kFirstObject;
   dead_ -= segment->end - kFirstObject;
   return segment;
 }
 
 void ObjectStore::retire(Segment* segment) {
+  CHECK(segment->live == 0);
   std::byte* block = reinterpret_cast<std::byte*>(segment);
   segments_.retire({&block, 1});
 }
@@ -115,6 +123,7 @@ void ObjectStore::drop(const StoredObject* object) {
   Segment* empty = nullptr;
   {
     MutexLock lock(mutex_);
+    CHECK(segment->live >= share && pages_ > 0 && dead_ + share <= used_);
     segment->live -= share;
     dead_ += share;
     --pages_;
@@ -161,6 +170,7 @@ void ObjectStore::end_cleaning(Segment* segment, bool moved_all) {
   Segment* empty = nullptr;
   {
     MutexLock lock(mutex_);
+    DCHECK(cleaner_at_work_ && segment->state == State::cleaning);
     cleaner_at_work_ = false;
     if (segment->live > 0 && moved_all) {
       segment->state = State::aside;

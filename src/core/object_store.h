@@ -34,6 +34,7 @@
 #include <span>
 
 #include "core/arena.h"
+#include "core/check.h"
 #include "core/mutex.h"
 #include "core/page.h"
 
@@ -49,7 +50,9 @@ class StoredObject {
 
   StoredObject(uint64_t page, size_t bytes, bool group)
       : packed_(group ? (page / kGroupPages << kGroupSizeBits | (bytes - 1)) << 1 | 1
-                      : (page << kSizeBits | (bytes - 1)) << 1) {}
+                      : (page << kSizeBits | (bytes - 1)) << 1) {
+    CHECK(this->page() == page && size() == bytes);
+  }
   bool group() const { return packed_ & 1; }
   uint64_t page() const {  // the first one of a group
     return group() ? packed_ >> (kGroupSizeBits + 1) << kGroupShift : packed_ >> (kSizeBits + 1);
@@ -181,6 +184,7 @@ bool ObjectStore::clean(bool eager, Move move) {
   for (size_t at = kFirstObject; at < segment->end && memory;) {
     const auto* object = reinterpret_cast<const StoredObject*>(base + at);
     at += object->footprint();
+    CHECK(at <= segment->end);
     memory = move(object);
   }
   end_cleaning(segment, memory);

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/check.h"
+
 namespace ramdisk {
 
 // 4 KiB is what file systems and guests write in. Larger pages cost a read-modify-write for it
@@ -29,18 +31,21 @@ inline PagePart part_of_page(uint64_t page, uint64_t offset, uint64_t count) {
   const uint64_t start = page << kPageShift;
   const uint64_t first = std::max(offset, start);
   const uint64_t last = std::min(offset + count, start + kPageBytes);
+  DCHECK(first < last);
   return {page, static_cast<size_t>(first - start), static_cast<size_t>(last - first),
           static_cast<size_t>(first - offset)};
 }
 
 // One past the last page that the request of `count` >= 1 bytes at `offset` touches.
 inline uint64_t end_page(uint64_t offset, uint64_t count) {
+  DCHECK(count >= 1 && offset + (count - 1) >= offset);
   return ((offset + count - 1) >> kPageShift) + 1;
 }
 
 // The part of the request (`count` bytes at the disk's byte `offset`) that begins `position` bytes
 // into it. position < count.
 inline PagePart page_part(uint64_t offset, uint64_t count, uint64_t position) {
+  DCHECK(position < count);
   return part_of_page((offset + position) >> kPageShift, offset, count);
 }
 

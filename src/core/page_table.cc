@@ -29,7 +29,10 @@ bool PageTable::lock_word(Word& word) noexcept {
   uint64_t now = word.load(std::memory_order_relaxed);
   uint64_t flags = kLocked;
   for (int spins = 0;;) {
-    if (now & kDead) return false;
+    if (now & kDead) {
+      DCHECK(now == kDead);
+      return false;
+    }
     if (!(now & kLocked)) {
       if (word.compare_exchange_weak(now, now | flags, std::memory_order_acquire,
                                      std::memory_order_relaxed)) {
@@ -89,6 +92,7 @@ uint64_t PageTable::Cursor::peek(uint64_t page) {
 PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {
   const uint64_t key = page >> kDirectoryShift;
   if (!go_to(key)) return {};
+  DCHECK((payload & kFlags) == 0);
   Word& word = directory_->words[page % kDirectoryPages];
   if (!word.compare_exchange_strong(payload, payload | kLocked, std::memory_order_acquire,
                                     std::memory_order_relaxed)) {
@@ -101,6 +105,7 @@ PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {
 PageTable::Directory* PageTable::find_or_create(uint64_t key) {
   const Arena::Run run = directories_.take(1);
   if (!run.base) return nullptr;
+  DCHECK(reinterpret_cast<uintptr_t>(run.base) % alignof(Directory) == 0);
   Directory* directory = new (run.base) Directory;
   directory->key = key;
   RadixTree::Entry* present = nullptr;
@@ -124,7 +129,10 @@ bool PageTable::kill_words(Directory* directory) noexcept {
                                                     std::memory_order_relaxed)) {
       continue;
     }
-    while (i-- > 0) directory->words[i].store(0, std::memory_order_release);
+    while (i-- > 0) {
+      DCHECK(directory->words[i].load(std::memory_order_relaxed) == kDead);
+      directory->words[i].store(0, std::memory_order_release);
+    }
     return false;
   }
   return true;
@@ -135,6 +143,7 @@ void PageTable::remove_if_empty(Directory* directory) {
   {
     MutexLock lock(structure_);
     if (find(key) != directory || !kill_words(directory)) return;
+    CHECK(directory->used.load(std::memory_order_relaxed) == 0);
     tree_.erase(key);
   }
   std::byte* block = reinterpret_cast<std::byte*>(directory);

@@ -31,9 +31,11 @@
 #include <string>
 
 #include "core/arena.h"
+#include "core/check.h"
 #include "core/mutex.h"
 #include "core/page.h"
 #include "core/radix_tree.h"
+#include "core/yield.h"
 #include "ramdisk/status.h"
 
 namespace ramdisk {
@@ -110,7 +112,9 @@ class PageTable {
   // Release pairs with the acquire of scan() and lock_word(): what the payload stands for is
   // complete.
   static void unlock_word(Word& word, uint64_t payload) noexcept {
-    if (word.exchange(payload, std::memory_order_release) & kWaiters) wake(word);
+    const uint64_t before = word.exchange(payload, std::memory_order_release);
+    CHECK(before & kLocked);
+    if (before & kWaiters) wake(word);
   }
   static void wake(Word& word) noexcept;
 
@@ -154,8 +158,12 @@ class PageTable::Slot {
   // Unlocks the page and makes `payload`, a multiple of 8, what readers find from now on. The
   // caller retires the old one, if it is another, after this.
   void unlock(uint64_t payload) {
+    CHECK(word_ && (payload & kFlags) == 0);
+    DCHECK(payload_of(word_->load(std::memory_order_relaxed)) == payload_);
     if ((payload == 0) != (payload_ == 0)) {
-      directory_->used.fetch_add(payload ? 1 : -1, std::memory_order_relaxed);
+      const uint32_t before =
+          directory_->used.fetch_add(payload ? 1 : -1, std::memory_order_relaxed);
+      DCHECK(payload ? before < kDirectoryPages : before > 0);
     }
     unlock_word(*word_, payload);
     word_ = nullptr;
@@ -168,7 +176,10 @@ class PageTable::Slot {
       : directory_(directory),
         word_(&directory->words[page % kDirectoryPages]),
         page_(page),
-        payload_(payload_of(word_->load(std::memory_order_relaxed))) {}
+        payload_(payload_of(word_->load(std::memory_order_relaxed))) {
+    DCHECK(word_->load(std::memory_order_relaxed) & kLocked);
+    DCHECK(page >> kDirectoryShift == directory->key);
+  }
 
   Directory* directory_ = nullptr;
   Word* word_ = nullptr;
@@ -221,6 +232,7 @@ void PageTable::walk(uint64_t first, uint64_t end, Visit visit, Enter enter) con
     const uint64_t base = directory->key << kDirectoryShift;
     if (base >= end) return;
     enter(directory);
+    DCHECK(base + kDirectoryPages > first);
     const uint64_t stop = std::min(end, base + kDirectoryPages);
     for (uint64_t page = std::max(first, base); page < stop; ++page) {
       const uint64_t payload =
@@ -239,6 +251,7 @@ Status PageTable::change(uint64_t first, uint64_t end, Change change) {
     const uint64_t base = directory->key << kDirectoryShift;
     if (base >= end) break;
     note_use(directory);
+    DCHECK(base + kDirectoryPages > first);
     const uint64_t stop = std::min(end, base + kDirectoryPages);
     for (uint64_t page = std::max(first, base); page < stop; ++page) {
       Word& word = directory->words[page - base];

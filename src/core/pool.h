@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/check.h"
 #include "core/mutex.h"
 
 namespace ramdisk {
@@ -37,6 +38,7 @@ class Pool {
     std::unique_ptr<T> thing = make_();
     if (!thing) return false;
     MutexLock lock(mutex_);
+    CHECK(made_ < most_);
     idle_.push_back(std::move(thing));
     ++made_;
     return true;
@@ -77,6 +79,7 @@ class Pool {
     }
     // No memory for another one: there is at least the first to wait for.
     MutexLock lock(mutex_);
+    CHECK(made_ > 1 && made_ <= most_);
     --made_;
     return idle_or_wait();
   }
@@ -98,10 +101,12 @@ class Pool {
 
   void give_back(std::unique_ptr<T> thing) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
+    CHECK(thing && idle_.size() < made_);
     if (!first_waiter_) {
       idle_.push_back(std::move(thing));
       return;
     }
+    DCHECK(idle_.empty());  // or it would not be waiting
     Waiter* waiter = first_waiter_;
     first_waiter_ = waiter->next;
     if (!first_waiter_) last_waiter_ = nullptr;

@@ -92,6 +92,27 @@ TEST(Pool, MakesMoreWhenThereIsMemoryAgain) {
   EXPECT_GE(a->uses + b->uses + c->uses, 8 * scaled(500));
 }
 
+// One that could not be made is not counted as made: when there is memory again it is made.
+TEST(Pool, TriesAgainAfterAFailure) {
+  std::atomic<bool> memory{true};
+  std::atomic<int> tries{0};
+  const auto make = [&] { return ++tries, memory ? std::make_unique<Thing>() : nullptr; };
+  Things pool(make, 2);
+  ASSERT_TRUE(pool.prepare());
+  for (const bool has_memory : {false, true}) {
+    memory = has_memory;
+    const int before = tries;
+    std::optional<Things::Lease> first(pool);
+    std::thread other([&] { const Things::Lease second(pool); });
+    for (int i = 0; i < 20000 && tries == before; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ(tries, before + 1) << "with memory: " << has_memory;
+    first.reset();  // which the other one may be waiting for
+    other.join();
+  }
+}
+
 TEST(Pool, NoMoreThanSaid) {
   for (const int most : {1, 2, 3}) {
     for (const int threads : {1, 8, 32}) {

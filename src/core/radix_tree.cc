@@ -1,13 +1,15 @@
 #include "core/radix_tree.h"
 
 #include <bit>
-#include <cassert>
 #include <new>
+
+#include "core/check.h"
+#include "core/yield.h"
 
 namespace ramdisk {
 
 RadixTree::RadixTree(Arena& nodes, uint64_t keys) : nodes_(nodes) {
-  assert(keys >= 1 && nodes.block_bytes() >= kNodeBytes);
+  CHECK(keys >= 1 && nodes.block_bytes() >= kNodeBytes);
   const unsigned bits = static_cast<unsigned>(std::bit_width(keys - 1));
   top_ = bits <= kBits ? 0 : (bits - 1) / kBits;
 }
@@ -19,6 +21,7 @@ RadixTree::Entry* RadixTree::find(uint64_t key) const {
     const uintptr_t slot = node->slots[digit(key, level)].load(std::memory_order_acquire);
     if (slot == 0) return nullptr;
     if (Entry* entry = entry_in(slot)) return entry->key == key ? entry : nullptr;
+    DCHECK(level > 0);
     node = reinterpret_cast<const Node*>(slot);
   }
 }
@@ -37,10 +40,17 @@ RadixTree::Entry* RadixTree::next_in(const Node& node, unsigned level, uint64_t 
       if (i > own || entry->key >= key) return entry;
       continue;
     }
+    DCHECK(level > 0);
     const Node& child = *reinterpret_cast<const Node*>(slot);
     if (Entry* entry = next_in(child, level - 1, i > own ? 0 : key)) return entry;
   }
   return nullptr;
+}
+
+// Release: what the slot points to is complete.
+void RadixTree::set(Slot& slot, uintptr_t value) {
+  slot.store(value, std::memory_order_release);
+  RAMDISK_YIELD("RadixTree::set");
 }
 
 RadixTree::Node* RadixTree::make_node() {
@@ -49,26 +59,28 @@ RadixTree::Node* RadixTree::make_node() {
 }
 
 RadixTree::Entry* RadixTree::insert(Entry* entry) {
+  CHECK(in_range(entry->key) && reinterpret_cast<uintptr_t>(entry) % alignof(Entry) == 0);
   Node* node = &root_;
   unsigned level = top_;
   for (;;) {
     Slot& slot = node->slots[digit(entry->key, level)];
     const uintptr_t now = slot.load(std::memory_order_relaxed);
     if (now == 0) {
-      slot.store(slot_for(entry), std::memory_order_release);
+      DCHECK(node->used < kFanout);
       ++node->used;
+      set(slot, slot_for(entry));
       return entry;
     }
     if (Entry* other = entry_in(now)) {
       if (other->key == entry->key) return other;
       // The two share this slot: a node below it takes the other one, then the search goes on.
       // When memory runs out half-way the tree is only deeper than it need be.
-      assert(level > 0);
+      CHECK(level > 0);
       Node* fresh = make_node();
       if (!fresh) return nullptr;
-      fresh->slots[digit(other->key, level - 1)].store(now, std::memory_order_relaxed);
+      set(fresh->slots[digit(other->key, level - 1)], now);
       fresh->used = 1;
-      slot.store(reinterpret_cast<uintptr_t>(fresh), std::memory_order_release);
+      set(slot, reinterpret_cast<uintptr_t>(fresh));
       node = fresh;
     } else {
       node = reinterpret_cast<Node*>(now);
@@ -82,6 +94,7 @@ void RadixTree::erase(uint64_t key) {
 }
 
 void RadixTree::erase_in(Node& node, unsigned level, uint64_t key) {
+  DCHECK(level <= top_);
   Slot& slot = node.slots[digit(key, level)];
   const uintptr_t now = slot.load(std::memory_order_relaxed);
   if (now == 0) return;
@@ -92,13 +105,15 @@ void RadixTree::erase_in(Node& node, unsigned level, uint64_t key) {
     erase_in(child, level - 1, key);
     if (child.used > 0) return;
     std::byte* block = reinterpret_cast<std::byte*>(&child);
-    slot.store(0, std::memory_order_release);
+    DCHECK(node.used > 0);
     --node.used;
+    set(slot, 0);
     nodes_.retire({&block, 1});
     return;
   }
-  slot.store(0, std::memory_order_release);
+  DCHECK(node.used > 0);
   --node.used;
+  set(slot, 0);
 }
 
 }  // namespace ramdisk

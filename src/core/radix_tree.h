@@ -68,6 +68,13 @@ class RadixTree {
   }
   static uintptr_t slot_for(Entry* entry) { return reinterpret_cast<uintptr_t>(entry) | 1; }
 
+  // A key that has no digit above the root's.
+  bool in_range(uint64_t key) const {
+    const unsigned bits = (top_ + 1) * kBits;
+    return bits >= 64 || key >> bits == 0;
+  }
+  static void set(Slot& slot, uintptr_t value);
+
   Entry* next_in(const Node& node, unsigned level, uint64_t key) const;
   Node* make_node();
   void erase_in(Node& node, unsigned level, uint64_t key);

@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "core/arena.h"
+#include "core/check.h"
 
 namespace ramdisk {
 
@@ -21,6 +22,7 @@ class RetireBatch {
 
   // `block` has been unlinked already.
   void add(std::byte* block) {
+    DCHECK(block && count_ < blocks_.size());
     blocks_[count_++] = block;
     if (count_ == blocks_.size()) flush();
   }

@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "core/arena.h"
+#include "core/check.h"
 
 namespace ramdisk {
 
@@ -26,6 +27,7 @@ class TakeBatch {
 
   // One block. `expected` (>= 1) is how many the request may need from here on, this one included.
   Block take(size_t expected) {
+    DCHECK(expected >= 1);
     if (run_.count == 0) run_ = arena_.take(std::min(expected, kMost));
     if (run_.count == 0) return {};
     const Block block{run_.base, run_.clean};

@@ -4,6 +4,9 @@
 #include <new>
 #include <system_error>
 
+#include "core/check.h"
+#include "core/yield.h"
+
 namespace ramdisk {
 
 namespace {
@@ -25,6 +28,7 @@ class SignalsBlocked {
 }  // namespace
 
 size_t Workers::start(size_t count, Work work) {
+  DCHECK(threads_.empty() && resting_ == 0);
   const SignalsBlocked blocked;
   work_ = std::move(work);
   stopping_.store(false, std::memory_order_relaxed);
@@ -51,22 +55,39 @@ void Workers::stop() noexcept {
 // resting_ after the work has been made: one of the two sees the other.
 void Workers::wake() noexcept {
   if (resting_.load(std::memory_order_seq_cst) == 0) return;
+  RAMDISK_YIELD("Workers::wake, someone rests");
   MutexLock lock(mutex_);
   ++calls_;
+  resting_.store(0, std::memory_order_seq_cst);
   woken_.notify_all();
+}
+
+// Counts this thread as resting, and returns how many calls of wake() there have been.
+uint64_t Workers::begin_rest() {
+  MutexLock lock(mutex_);
+  resting_.fetch_add(1, std::memory_order_seq_cst);
+  return calls_;
+}
+
+// wake() has uncounted those whom it woke.
+void Workers::end_rest(uint64_t calls) {
+  MutexLock lock(mutex_);
+  if (calls != calls_) return;
+  CHECK(resting_ > 0);
+  resting_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
 void Workers::run(size_t number) noexcept {
   while (!stopping_.load(std::memory_order_relaxed)) {
     if (work_(number) == Rest::zero()) continue;
-    resting_.fetch_add(1, std::memory_order_seq_cst);
-    uint64_t calls = 0;
-    {
-      MutexLock lock(mutex_);
-      calls = calls_;
-    }
-    if (const Rest rest = work_(number); rest != Rest::zero()) sleep(rest, calls);
-    resting_.fetch_sub(1, std::memory_order_seq_cst);
+    RAMDISK_YIELD("Workers::run, looked once");
+    const uint64_t calls = begin_rest();
+    RAMDISK_YIELD("Workers::run, said that it rests");
+    const Rest rest = work_(number);
+    RAMDISK_YIELD("Workers::run, looked again");
+    if (rest != Rest::zero()) sleep(rest, calls);
+    RAMDISK_YIELD("Workers::run, about to work");
+    end_rest(calls);
   }
 }
 

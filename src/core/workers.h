@@ -1,5 +1,9 @@
 // Workers: threads that do an allocator's work in the background.
 //
+// A worker that finds nothing to do looks once more, having said that it is about to rest. Whoever
+// makes work first makes it and then calls wake(): one of the two sees the other. That takes work
+// which is looked for under a mutex, or by accesses that are sequentially consistent.
+//
 // Thread contract: start() and stop() by one thread; wake() by any, between them or not.
 
 #ifndef RAMDISK_CORE_WORKERS_H
@@ -39,11 +43,15 @@ class Workers {
 
  private:
   void run(size_t number) noexcept;
+  uint64_t begin_rest() EXCLUDES(mutex_);
+  void end_rest(uint64_t calls) EXCLUDES(mutex_);
   void sleep(Rest rest, uint64_t calls) EXCLUDES(mutex_);
 
   Work work_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopping_{false};
+  // Who rests, or is about to, and has not been woken. Set to 0 by wake(): calls of it that follow
+  // one another cost no more than a look.
   std::atomic<uint32_t> resting_{0};
   Mutex mutex_;
   std::condition_variable_any woken_;

@@ -54,6 +54,15 @@ def skip(reason):
     sys.exit(77)
 
 
+def checks_invariants(plugin):
+    """Whether the plugin lies in a folder that was configured as tests/run.sh does."""
+    cache = os.path.join(os.path.dirname(plugin), "CMakeCache.txt")
+    if not os.path.exists(cache):
+        return False
+    with open(cache, encoding="utf-8", errors="replace") as file:
+        return "RAMDISK_CHECKS:BOOL=ON" in file.read()
+
+
 def find_programs(arguments, results):
     """The paths of the in-process program and of the plugins by name."""
     plugin = arguments.plugin or os.path.join(arguments.build, "nbdkit-memory-plugin.so")
@@ -61,6 +70,9 @@ def find_programs(arguments, results):
     for path in (plugin, program):
         if not os.path.exists(path):
             skip(f"{path} is not built (--build, --plugin and --inprocess say where it is)")
+    if not arguments.quick and checks_invariants(plugin):
+        skip(f"{plugin} checks all its invariants, which costs time (configure it again, as in "
+             "cmake --preset release, and build)")
     plugins = {"ours": os.path.abspath(plugin)}
     old = candidates.find_old(arguments.old, plugin, results)
     if old:
