@@ -72,6 +72,27 @@ TEST_P(ZstdRest, NoFreeMemoryIsKept) {
   }
 }
 
+// Looking at the map of a disk all the time reads nothing, and so keeps nothing warm.
+TEST_P(ZstdRest, ExtentsKeepNoPageWarm) {
+  if (!GetParam().recompress) GTEST_SKIP() << "cold pages are left alone";
+  ASSERT_TRUE(disk_->write(make_data(8 << 20, Data::text, rng_), 0).ok());
+  const auto grouped = [&] {
+    uint64_t pages = 0;
+    for (const auto& generation : disk_->statistics().generations)
+      pages += generation.grouped_pages;
+    return pages;
+  };
+  EXPECT_TRUE(comes_true([&] {
+    for (int i = 0; i < 100; ++i) {
+      const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+      EXPECT_EQ(extents_of(*disk_, kDisk, 0).size(), 2u);
+      while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    }
+    return grouped() >= 1000;
+  })) << grouped()
+      << " pages are grouped";
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ZstdRest, testing::ValuesIn(kZstdVariants), name_of_variant);
 
 }  // namespace
