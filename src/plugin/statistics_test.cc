@@ -17,7 +17,7 @@ namespace ramdisk {
 namespace {
 
 using conformance::Bytes;
-using conformance::kAllData;
+using conformance::Data;
 using conformance::Rng;
 using conformance::scaled;
 
@@ -84,46 +84,56 @@ std::vector<AllocatorType> types() {
   return list;
 }
 
-class StatisticsDocument : public testing::TestWithParam<AllocatorType> {};
+class StatisticsDocument : public testing::TestWithParam<AllocatorType> {
+ protected:
+  static constexpr uint64_t kBytes = 3 * 1024 * kPage - 100;
 
-// Long writes to a disk that is nearly full: what a request has taken ahead is not stored yet.
-void use(Allocator& disk, uint64_t bytes, uint64_t stream) {
-  Rng rng(stream);
-  std::vector<Bytes> data;
-  for (const auto kind : kAllData) data.push_back(make_data(64 * kPage, kind, rng));
-  for (int i = scaled(400); i > 0; --i) {
-    const uint64_t at = rng.below(bytes);
-    const uint64_t count = 1 + rng.below(std::min(bytes - at, 64 * kPage));
-    const Bytes& content = data[1 + rng.below(data.size() - 1)];
-    const Status status = rng.chance(75) ? disk.write({content.data(), count}, at)
-                                         : disk.zero(1 + rng.below(count), at);
-    EXPECT_TRUE(status.ok()) << status.message();
+  // Writes and trims `trims` times in a hundred.
+  void use(Allocator& disk, uint64_t trims, uint64_t stream) const {
+    Rng rng(stream);
+    std::vector<Bytes> data;
+    for (const auto kind : {Data::word, Data::text, Data::random})
+      data.push_back(make_data(64 * kPage, kind, rng));
+    for (int i = scaled(GetParam() == AllocatorType::zstd ? 300 : 5000); i > 0; --i) {
+      const uint64_t at = rng.below(kBytes);
+      const uint64_t count = 1 + rng.below(std::min(kBytes - at, 64 * kPage));
+      const Bytes& content = data[rng.below(data.size())];
+      const Status status = rng.chance(trims) ? disk.zero(std::min(count, 4 * kPage), at)
+                                              : disk.write({content.data(), count}, at);
+      EXPECT_TRUE(status.ok()) << status.message();
+    }
   }
-}
 
+  // Takes documents while eight threads do that.
+  void check_while_in_use(const Disk& disk, uint64_t trims) {
+    SCOPED_TRACE(std::to_string(trims) + " % trims");
+    std::atomic<int> running{8};
+    std::vector<std::thread> threads;
+    for (uint64_t i = 0; i < 8; ++i) {
+      threads.emplace_back([&, i] {
+        use(*disk, trims, 60 + i);
+        --running;
+      });
+    }
+    int wrong = 0;
+    int documents = 0;
+    std::string first;
+    while (running > 0) {
+      const std::string problem = disk.check();
+      ++documents;
+      if (!problem.empty() && wrong++ == 0) first = problem;
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(wrong, 0) << "of " << documents << " documents; the first: " << first;
+    EXPECT_EQ(disk.check(), "");
+  }
+};
+
+// On a disk that is nearly full all the time, too: what a request takes ahead is not stored yet.
 TEST_P(StatisticsDocument, AddsUpWhileWritersAndTrimmersRun) {
-  constexpr uint64_t kBytes = 3 * 1024 * kPage - 100;
   const Disk disk(GetParam(), kBytes);
   EXPECT_EQ(disk.check(), "");
-  std::atomic<int> running{8};
-  std::vector<std::thread> threads;
-  for (uint64_t i = 0; i < 8; ++i) {
-    threads.emplace_back([&, i] {
-      use(*disk, kBytes, 60 + i);
-      --running;
-    });
-  }
-  int wrong = 0;
-  int documents = 0;
-  std::string first;
-  while (running > 0) {
-    const std::string problem = disk.check();
-    ++documents;
-    if (!problem.empty() && wrong++ == 0) first = problem;
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(wrong, 0) << "of " << documents << " documents; the first: " << first;
-  EXPECT_EQ(disk.check(), "");
+  for (const uint64_t trims : {30, 2}) check_while_in_use(disk, trims);
   ASSERT_TRUE(disk->zero(kBytes, 0).ok());
   EXPECT_EQ(disk.check(), "");
 }
