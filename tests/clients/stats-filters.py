@@ -311,11 +311,12 @@ if "cow" in filters and must_be_refused("cow"):
         server = Server(stack, ["logfile=/dev/null"] * ("log" in stack) + ["stats-export=statistics"])
         assert not server and "--filter=cow," in server.errors(), (stack, server.errors())
 
-# The way out of it that the message names.
-for name in ("cow", "cache"):
+# The way out of it that the message names. (nbdkit 1.24's cache filter loses data in its default mode,
+# with or without statistics.)
+for name, parameters in ("cow", []), ("cache", ["cache=writethrough"]):
     if name not in filters:
         continue
-    server = Server([name], [f"stats-file={directory}/statistics"])
+    server = Server([name], parameters + [f"stats-file={directory}/statistics"])
     assert server, server.errors()
     handle = connect(server)
     model = bytearray(handle.get_size())
