@@ -311,10 +311,10 @@ if "cow" in filters and must_be_refused("cow"):
         server = Server(stack, ["logfile=/dev/null"] * ("log" in stack) + ["stats-export=statistics"])
         assert not server and "--filter=cow," in server.errors(), (stack, server.errors())
 
-# The way out of it that the message names. (nbdkit 1.24's cache filter loses data in its default mode,
-# with or without statistics.)
+# The way out of it that the message names. (nbdkit 1.24's cache filter loses data over any plugin, with
+# or without statistics.)
 for name, parameters in ("cow", []), ("cache", ["cache=writethrough"]):
-    if name not in filters:
+    if name not in filters or (name == "cache" and version < (1, 32)):
         continue
     server = Server([name], parameters + [f"stats-file={directory}/statistics"])
     assert server, server.errors()
