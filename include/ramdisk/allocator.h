@@ -28,12 +28,14 @@
 namespace ramdisk {
 
 struct Usage {
-  uint64_t stored_bytes = 0;  // bytes of the disk that are kept, in whole pages, uncompressed
+  uint64_t stored_bytes = 0;  // bytes of the disk that are kept, in whole pages (the disk's last
+                              // one may be short), uncompressed; never more than the disk has
   uint64_t memory_bytes = 0;  // bytes of memory held for them: pages, tables, free pages not
                               // yet given back
 };
 
-// What the pages of a disk, of 4096 bytes, are kept as.
+// What the pages of a disk, of 4096 bytes, are kept as. Each page is counted once, or not at all if
+// it is a hole, and stored_bytes are those of the pages that are counted.
 struct Statistics {
   Usage usage;
   uint64_t same_filled_pages = 0;  // one word of four bytes over and over
@@ -47,6 +49,12 @@ struct Statistics {
   uint64_t waiting_limit_pages = 0;
   uint64_t dictionaries = 0;
   uint64_t dictionary_bytes = 0;
+
+  uint64_t stored_pages() const {
+    uint64_t sum = same_filled_pages + plain_pages + waiting_pages;
+    for (const Generation& g : generations) sum += g.single_pages + g.grouped_pages;
+    return sum;
+  }
 };
 
 class Allocator {

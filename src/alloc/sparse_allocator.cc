@@ -113,17 +113,27 @@ Status SparseAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& 
   const Epoch::Guard guard(epoch_);
   ExtentMerger merger(visitor, count, offset);
   bool more = true;
-  table_.scan(offset >> kPageShift, end_page(offset, count), [&](uint64_t page, uint64_t payload) {
-    const bool zero = is_zero_shared(page_at(payload), kPageBytes);
-    more = merger.page(page, zero ? ExtentKind::zero : ExtentKind::data);
+  table_.look(offset >> kPageShift, end_page(offset, count), [&](uint64_t page, uint64_t payload) {
+    const std::optional<ExtentKind> kind = kind_of(page, page_at(payload));
+    if (kind) more = merger.page(page, *kind);
     return more;
   });
   if (more) merger.finish();
   return {};
 }
 
+// Nothing: it has become a hole. A copier leaves out what is zero, so that a page which is being
+// overwritten must not be taken for that: what looks like zeroes is looked at again with the lock,
+// which keeps writers out. That is rare, for zeroes are not stored in the first place.
+std::optional<ExtentKind> SparseAllocator::kind_of(uint64_t page, const std::byte* bytes) {
+  if (!is_zero_shared(bytes, kPageBytes)) return ExtentKind::data;
+  const PageTable::Slot slot = PageTable::Cursor(table_).lock_existing(page);
+  if (!slot || slot.payload() == 0) return std::nullopt;
+  return is_zero_shared(page_at(slot.payload()), kPageBytes) ? ExtentKind::zero : ExtentKind::data;
+}
+
 Usage SparseAllocator::usage() const {
-  return {pages_.taken_blocks() * kPageBytes, pages_.held_bytes() + table_.held_bytes()};
+  return {table_.bytes_of(table_.stored_pages()), pages_.held_bytes() + table_.held_bytes()};
 }
 
 std::string SparseAllocator::describe() const {

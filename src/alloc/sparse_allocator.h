@@ -7,6 +7,7 @@
 #define RAMDISK_ALLOC_SPARSE_ALLOCATOR_H
 
 #include <memory>
+#include <optional>
 
 #include "alloc/registry.h"
 #include "core/arena.h"
@@ -39,6 +40,7 @@ class SparseAllocator final : public Allocator {
 
   bool write_page(const PagePart& part, const std::byte* data, PageTable::Cursor& cursor,
                   TakeBatch& fresh, size_t expected);
+  std::optional<ExtentKind> kind_of(uint64_t page, const std::byte* bytes);
   static void zero_page(PageTable::Slot& slot, const PagePart& part, RetireBatch& freed);
 
   // In the order of their lives: the epoch outlives what retires into it.

@@ -354,7 +354,7 @@ Status ZstdAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& vi
   const Epoch::Guard guard(epoch_);
   ExtentMerger merger(visitor, count, offset);
   bool more = true;
-  table_.scan(offset >> kPageShift, end_page(offset, count), [&](uint64_t page, uint64_t) {
+  table_.look(offset >> kPageShift, end_page(offset, count), [&](uint64_t page, uint64_t) {
     more = merger.page(page, ExtentKind::data);
     return more;
   });
@@ -363,8 +363,7 @@ Status ZstdAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& vi
 }
 
 Usage ZstdAllocator::usage() const {
-  return {stored_pages_.load(std::memory_order_relaxed) * kPageBytes,
-          pages_.memory_bytes() + table_.held_bytes()};
+  return {table_.bytes_of(table_.stored_pages()), pages_.memory_bytes() + table_.held_bytes()};
 }
 
 // In pieces, so that the epoch is not held up.
@@ -385,6 +384,7 @@ Statistics ZstdAllocator::statistics() const {
     });
     first = next;
   }
+  s.usage.stored_bytes = table_.bytes_of(s.stored_pages());
   s.waiting_limit_pages = queue_.limit();
   s.dictionaries = pages_.dictionaries().count();
   s.dictionary_bytes = pages_.dictionaries().memory_bytes();

@@ -21,7 +21,8 @@ PageTable::PageTable(MemorySource& memory, Epoch& epoch, uint64_t disk_bytes, Tr
     : directories_(memory, epoch, kDirectoryBytes),
       nodes_(memory, epoch, RadixTree::kNodeBytes),
       trace_(std::move(trace)),
-      tree_(nodes_, (disk_bytes >> (kPageShift + kDirectoryShift)) + 1) {}
+      tree_(nodes_, (disk_bytes >> (kPageShift + kDirectoryShift)) + 1),
+      disk_bytes_(disk_bytes) {}
 
 // Acquire pairs with the release of unlock_word(): this thread sees what the last owner did. After
 // a sleep the lock is taken with kWaiters set, because others may be asleep still.
@@ -75,7 +76,7 @@ PageTable::Slot PageTable::Cursor::lock(uint64_t page, bool create) {
     if (!go_to(key) && create) directory_ = table_.find_or_create(key);
     if (!directory_) return {};
     table_.note_use(directory_);
-    if (lock_word(directory_->words[page % kDirectoryPages])) return {directory_, page};
+    if (lock_word(directory_->words[page % kDirectoryPages])) return {table_, directory_, page};
     // Dead: look again when whoever is removing the directory has finished, or thought better of
     // it.
     MutexLock wait(table_.structure_);
@@ -98,7 +99,7 @@ PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {
                                     std::memory_order_relaxed)) {
     return {};
   }
-  return {directory_, page};
+  return {table_, directory_, page};
 }
 
 // Called when there was no directory a moment ago, so it is made before the tree is asked again.
@@ -167,7 +168,7 @@ PageTable::Settled PageTable::next_settled(uint64_t page, uint32_t time, int mos
   bool later = false;
   for (; most > 0; --most) {
     Directory* directory = next(key);
-    if (!directory || directory->key < key) return {no_page, no_page, later};
+    if (!directory) return {no_page, no_page, later};
     key = directory->key + 1;
     const uint32_t last_use = directory->last_use.load(std::memory_order_relaxed);
     if (last_use == directory->settled) continue;

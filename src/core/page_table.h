@@ -16,6 +16,7 @@
 //   2. A directory is taken out of the tree only while all its words are dead, and a word dies only
 //      when it is empty and unlocked. Whoever locks a word therefore locks the one that is in use.
 //   3. A payload that is unlinked is the caller's to retire; readers may use it until they unpin.
+//   4. stored_pages() is never more than the disk has: a page is counted once, under its lock.
 //
 // Thread contract: everything from any pinned thread. Locks on words are taken in ascending order
 // by those who hold several; structure_ comes after them. A thread waits only for one that works on
@@ -90,6 +91,16 @@ class PageTable {
   // The directory of `page` is to be returned again.
   void reconsider(uint64_t page);
 
+  // How many pages are not holes. Costs the same however many these are.
+  uint64_t stored_pages() const {
+    uint64_t sum = 0;
+    for (const Stripe& stripe : stored_) sum += stripe.pages.load(std::memory_order_relaxed);
+    return sum;
+  }
+  uint64_t bytes_of(uint64_t pages) const {  // of the disk; its last page may be short
+    return std::min(pages << kPageShift, disk_bytes_);
+  }
+
   uint64_t held_bytes() const { return directories_.held_bytes() + nodes_.held_bytes(); }
 
  private:
@@ -105,6 +116,13 @@ class PageTable {
     uint32_t settled = UINT32_MAX;              // the last_use for which it has been returned
     alignas(64) std::array<Word, kDirectoryPages> words{};
   };
+  // A part of stored_pages(): of every sixteenth directory, so that writers of different ones
+  // seldom meet. All changes for one page are made to one stripe, in their order, so that none is
+  // ever more than its directories hold, nor less than 0.
+  struct alignas(64) Stripe {
+    std::atomic<uint64_t> pages{0};
+  };
+
   static constexpr size_t kDirectoryBytes = (sizeof(Directory) + 63) / 64 * 64;
 
   static uint64_t payload_of(uint64_t word) { return word & ~kFlags; }
@@ -122,6 +140,7 @@ class PageTable {
   Directory* next(uint64_t key) const { return static_cast<Directory*>(tree_.next(key)); }
   Directory* find_or_create(uint64_t key) EXCLUDES(structure_);
   void remove_if_empty(Directory* directory) EXCLUDES(structure_);
+  Stripe& stripe_of(const Directory* directory) { return stored_[directory->key % stored_.size()]; }
   void note_use(const Directory* directory) const {
     const uint32_t now = time_.load(std::memory_order_relaxed);
     if (directory->last_use.load(std::memory_order_relaxed) != now) {
@@ -139,6 +158,8 @@ class PageTable {
   Mutex structure_;  // held by whoever adds or removes a directory
   RadixTree tree_;   // changed under structure_, read without
   std::atomic<uint32_t> time_{0};
+  const uint64_t disk_bytes_;
+  std::array<Stripe, 16> stored_{};
 };
 
 // One page, locked until it goes or unlock() is called; or empty (false).
@@ -161,9 +182,11 @@ class PageTable::Slot {
     CHECK(word_ && (payload & kFlags) == 0);
     DCHECK(payload_of(word_->load(std::memory_order_relaxed)) == payload_);
     if ((payload == 0) != (payload_ == 0)) {
-      const uint32_t before =
-          directory_->used.fetch_add(payload ? 1 : -1, std::memory_order_relaxed);
+      const int change = payload ? 1 : -1;
+      [[maybe_unused]] const uint32_t before =
+          directory_->used.fetch_add(change, std::memory_order_relaxed);
       DCHECK(payload ? before < kDirectoryPages : before > 0);
+      stripe_->pages.fetch_add(change, std::memory_order_relaxed);
     }
     unlock_word(*word_, payload);
     word_ = nullptr;
@@ -172,8 +195,9 @@ class PageTable::Slot {
  private:
   friend class PageTable;
   friend class Cursor;
-  Slot(Directory* directory, uint64_t page)
+  Slot(PageTable& table, Directory* directory, uint64_t page)
       : directory_(directory),
+        stripe_(&table.stripe_of(directory)),
         word_(&directory->words[page % kDirectoryPages]),
         page_(page),
         payload_(payload_of(word_->load(std::memory_order_relaxed))) {
@@ -182,6 +206,7 @@ class PageTable::Slot {
   }
 
   Directory* directory_ = nullptr;
+  Stripe* stripe_ = nullptr;
   Word* word_ = nullptr;
   uint64_t page_ = 0;
   uint64_t payload_ = 0;
@@ -258,7 +283,7 @@ Status PageTable::change(uint64_t first, uint64_t end, Change change) {
       // A page that is only now being written for the first time is ordered after this call.
       if (payload_of(word.load(std::memory_order_relaxed)) == 0) continue;
       if (!lock_word(word)) continue;  // dead: a hole
-      Slot slot(directory, page);
+      Slot slot(*this, directory, page);
       if (slot.payload() == 0) continue;
       if (Status status = change(slot); !status.ok()) return status;
     }

@@ -8,7 +8,7 @@
 
 namespace ramdisk {
 
-RadixTree::RadixTree(Arena& nodes, uint64_t keys) : nodes_(nodes) {
+RadixTree::RadixTree(Arena& nodes, uint64_t keys) : nodes_(nodes), keys_(keys) {
   CHECK(keys >= 1 && nodes.block_bytes() >= kNodeBytes);
   const unsigned bits = static_cast<unsigned>(std::bit_width(keys - 1));
   top_ = bits <= kBits ? 0 : (bits - 1) / kBits;
@@ -16,6 +16,7 @@ RadixTree::RadixTree(Arena& nodes, uint64_t keys) : nodes_(nodes) {
 
 // Acquire pairs with the release stores of insert(): what a slot points to is complete.
 RadixTree::Entry* RadixTree::find(uint64_t key) const {
+  if (key >= keys_) return nullptr;
   const Node* node = &root_;
   for (unsigned level = top_;; --level) {
     const uintptr_t slot = node->slots[digit(key, level)].load(std::memory_order_acquire);
@@ -27,7 +28,7 @@ RadixTree::Entry* RadixTree::find(uint64_t key) const {
 }
 
 RadixTree::Entry* RadixTree::next(uint64_t key) const {
-  return next_in(root_, top_, key);
+  return key < keys_ ? next_in(root_, top_, key) : nullptr;
 }
 
 // Right of the key's own digit every entry is larger, so the search below starts at 0 there.
@@ -59,7 +60,7 @@ RadixTree::Node* RadixTree::make_node() {
 }
 
 RadixTree::Entry* RadixTree::insert(Entry* entry) {
-  CHECK(in_range(entry->key) && reinterpret_cast<uintptr_t>(entry) % alignof(Entry) == 0);
+  CHECK(entry->key < keys_ && reinterpret_cast<uintptr_t>(entry) % alignof(Entry) == 0);
   Node* node = &root_;
   unsigned level = top_;
   for (;;) {
@@ -90,7 +91,7 @@ RadixTree::Entry* RadixTree::insert(Entry* entry) {
 }
 
 void RadixTree::erase(uint64_t key) {
-  erase_in(root_, top_, key);
+  if (key < keys_) erase_in(root_, top_, key);
 }
 
 void RadixTree::erase_in(Node& node, unsigned level, uint64_t key) {

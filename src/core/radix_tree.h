@@ -11,6 +11,8 @@
 //   2. A slot changes from empty to an entry or node, from an entry to a node, or back to empty,
 //      each by one atomic store: a reader meets only complete nodes.
 //   3. A node that becomes empty is unlinked and retired.
+//   4. A key beyond the tree's limit has no digits here, so it is never looked up by those of its
+//      low bits: it finds nothing.
 //
 // Thread contract: find and next by any pinned thread without a lock; insert and erase by one
 // thread at a time (the page table's mutex), pinned.
@@ -37,6 +39,7 @@ class RadixTree {
   static constexpr size_t kNodeBytes = 576;
   RadixTree(Arena& nodes, uint64_t keys);
 
+  // For every key, also those beyond the limit, with which there is no entry.
   Entry* find(uint64_t key) const;  // nullptr if there is none
   Entry* next(uint64_t key) const;  // the first with this key or a larger one; nullptr if none
 
@@ -68,11 +71,6 @@ class RadixTree {
   }
   static uintptr_t slot_for(Entry* entry) { return reinterpret_cast<uintptr_t>(entry) | 1; }
 
-  // A key that has no digit above the root's.
-  bool in_range(uint64_t key) const {
-    const unsigned bits = (top_ + 1) * kBits;
-    return bits >= 64 || key >> bits == 0;
-  }
   static void set(Slot& slot, uintptr_t value);
 
   Entry* next_in(const Node& node, unsigned level, uint64_t key) const;
@@ -80,6 +78,7 @@ class RadixTree {
   void erase_in(Node& node, unsigned level, uint64_t key);
 
   Arena& nodes_;
+  const uint64_t keys_;
   unsigned top_;  // level of the root's digit; 0 is the last digit
   Node root_;
 };

@@ -85,15 +85,25 @@ inline void zero_shared(std::byte* to, size_t count) {
   std::memset(to, 0, count);
 }
 
-// Looks at the first bytes alone before it calls memcmp: most data is not zero there. The rest is
-// zero exactly if it equals itself shifted by that head.
+// True only if each byte was zero when it was looked at, once. (That the rest equals itself shifted
+// by a head that is zero, one memcmp, would prove as much only where nobody writes: a page that
+// changes between the two looks from zeroes and ones to all ones passes.) Bytes that another thread
+// writes are not all looked at in the same moment; who needs to know keeps writers out.
+//
+// Most data is not zero in its first bytes, and is left at those. Blocks of four vectors take 52 ns
+// for a page, where that memcmp took 48 (Xeon, 2026-11-26).
 inline bool is_zero_shared(const std::byte* p, size_t count) {
-  constexpr size_t kHead = 16;
-  const size_t head = count < kHead ? count : kHead;
-  for (size_t i = 0; i < head; ++i) {
-    if (p[i] != std::byte{0}) return false;
+  using Vector [[gnu::vector_size(16)]] = uint64_t;
+  constexpr size_t kBlock = 4 * sizeof(Vector);
+  for (; count >= kBlock; p += kBlock, count -= kBlock) {
+    Vector v[4];
+    std::memcpy(v, p, kBlock);
+    const Vector any = (v[0] | v[1]) | (v[2] | v[3]);
+    if ((any[0] | any[1]) != 0) return false;
   }
-  return count <= kHead || std::memcmp(p, p + kHead, count - kHead) == 0;
+  std::byte any{0};
+  for (size_t i = 0; i < count; ++i) any |= p[i];
+  return any == std::byte{0};
 }
 
 #endif

@@ -4,6 +4,8 @@
 #include "core/shared_bytes.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -107,6 +109,57 @@ TEST(SharedBytes, RepeatedBytesAreNotZero) {
     }
   }
 }
+
+#if !defined(__SANITIZE_THREAD__) && defined(__linux__)
+
+// Two pages, the second of which cannot be looked at until the first look at it fills both with
+// ones.
+class ChangesWhenSeen {
+ public:
+  ChangesWhenSeen() {
+    void* const base =
+        mmap(nullptr, 2 * kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EXPECT_NE(base, MAP_FAILED);
+    base_ = static_cast<std::byte*>(base);
+    struct sigaction action {};
+    action.sa_handler = change;
+    sigaction(SIGSEGV, &action, &before_);
+  }
+  ~ChangesWhenSeen() {
+    sigaction(SIGSEGV, &before_, nullptr);
+    munmap(base_, 2 * kBytes);
+  }
+
+  // `zeroes` of the first page's last bytes are zero, what follows is ones.
+  const std::byte* prepare(size_t zeroes) {
+    mprotect(base_, 2 * kBytes, PROT_READ | PROT_WRITE);
+    std::fill_n(base_, 2 * kBytes, std::byte{1});
+    std::fill_n(base_ + kBytes - zeroes, zeroes, std::byte{0});
+    mprotect(base_ + kBytes, kBytes, PROT_NONE);
+    return base_ + kBytes - zeroes;
+  }
+
+ private:
+  static constexpr size_t kBytes = 64 << 10;  // a page of the system, at least
+
+  static void change(int) {
+    mprotect(base_ + kBytes, kBytes, PROT_READ | PROT_WRITE);
+    std::fill_n(base_, 2 * kBytes, std::byte{1});
+  }
+
+  static inline std::byte* base_;
+  struct sigaction before_ {};
+};
+
+// At no moment all of it is zero: first its end is not, then nothing is.
+TEST(SharedBytes, WhatNeverWasZeroIsNotTakenForIt) {
+  ChangesWhenSeen pages;
+  for (size_t zeroes = 1; zeroes < kPageBytes; ++zeroes) {
+    ASSERT_FALSE(is_zero_shared(pages.prepare(zeroes), kPageBytes)) << zeroes;
+  }
+}
+
+#endif
 
 // Also the proof that the thread sanitizer accepts these copies as what they are.
 void race(int threads) {

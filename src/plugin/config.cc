@@ -1,6 +1,7 @@
 #include "plugin/config.h"
 
 #include <charconv>
+#include <cstdlib>
 #include <string>
 
 #include "core/available_memory.h"
@@ -56,10 +57,11 @@ Status Config::set(const char* key, const char* value) {
     stats_export_ = value;
     return {};
   }
+  if (name == "stats-file") return set_stats_file(value);
   if (name == "stats-format") return set_stats_format(value);
   return Status::error(EINVAL, "unknown parameter '" + std::string(name) +
                                    "' (known parameters: size, allocator, mlock, max-memory, "
-                                   "dump, stats-export, stats-format)");
+                                   "dump, stats-export, stats-file, stats-format)");
 }
 
 Status Config::set_stats_format(const std::string& value) {
@@ -67,6 +69,16 @@ Status Config::set_stats_format(const std::string& value) {
     return Status::error(EINVAL, "stats-format=" + value + ": must be json or prometheus");
   }
   stats_format_ = value == "json" ? StatsFormat::json : StatsFormat::prometheus;
+  return {};
+}
+
+// Made absolute now: nbdkit leaves this directory when it goes to the background.
+Status Config::set_stats_file(const char* value) {
+  if (!*value) return Status::error(EINVAL, "stats-file=: the path of the file is missing");
+  char* const path = nbdkit_absolute_path(value);
+  if (!path) return already_reported();
+  stats_file_ = path;
+  std::free(path);
   return {};
 }
 
@@ -91,8 +103,9 @@ Status Config::complete() {
   if (!disk_bytes_) {
     return Status::error(EINVAL, "you must specify size=<SIZE> on the command line");
   }
-  if (stats_format_ && !stats_export_) {
-    return Status::error(EINVAL, "stats-format= is of use only with stats-export=<NAME>");
+  if (stats_format_ && !wants_statistics()) {
+    return Status::error(
+        EINVAL, "stats-format= is of use only with stats-export=<NAME> or stats-file=<PATH>");
   }
   if (mlock_) options_.mlock = *mlock_;
   return check_options(options_);

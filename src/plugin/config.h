@@ -34,17 +34,21 @@ class Config {
   bool keep_reserve() const { return keep_reserve_; }  // of what the system can spare
   bool dump() const { return dump_; }
   const std::optional<std::string>& stats_export() const { return stats_export_; }
+  const std::optional<std::string>& stats_file() const { return stats_file_; }  // absolute
+  bool wants_statistics() const { return stats_export_ || stats_file_; }
   StatsFormat stats_format() const { return stats_format_.value_or(StatsFormat::json); }
 
  private:
   Status set_max_memory(const std::string& value);
   Status set_stats_format(const std::string& value);
+  Status set_stats_file(const char* value);
 
   std::optional<int64_t> disk_bytes_;
   std::optional<uint64_t> max_memory_;
   bool keep_reserve_ = true;
   bool dump_ = false;
   std::optional<std::string> stats_export_;
+  std::optional<std::string> stats_file_;
   std::optional<StatsFormat> stats_format_;
   AllocatorOptions options_;
   std::optional<bool> mlock_;  // as a parameter of its own; holds for the chosen allocator

@@ -13,13 +13,19 @@ namespace {
 
 char disk_handle;  // its address stands for a connection to the disk, which needs nothing
 
-bool is_statistics(const char* name) {
+// Without statistics every name is the disk. With them a name that is mistyped must not be.
+enum class Export { disk, statistics, none };
+Export export_called(const char* name) {
   const auto& wanted = plugin->config.stats_export();
-  return wanted && name && *wanted == name;
+  if (!wanted || !name || !*name) return Export::disk;
+  return *wanted == name ? Export::statistics : Export::none;
 }
 
-std::string make_document() {
+}  // namespace
+
+std::string make_document(bool ended) {
   DiskFigures figures;
+  figures.ended = ended;
   figures.version = RAMDISK_VERSION;
   figures.allocator = plugin->allocator->describe();
   figures.disk_bytes = plugin->config.disk_bytes();
@@ -30,8 +36,6 @@ std::string make_document() {
   return plugin->config.stats_format() == StatsFormat::json ? to_json(metrics)
                                                             : to_prometheus(metrics);
 }
-
-}  // namespace
 
 std::string describe_disk() {
   const Usage usage = plugin->allocator->usage();
@@ -72,11 +76,21 @@ int list_exports(int, int, nbdkit_exports* exports) noexcept {
   });
 }
 
+// The message about a wrong name does not repeat it: it is the client's, and may be anything.
 void* open_export(int) noexcept {
   void* handle = &disk_handle;
   const int failed = guarded([&] {
-    if (is_statistics(nbdkit_export_name())) {
-      handle = std::make_unique<std::string>(make_document()).release();
+    switch (export_called(nbdkit_export_name())) {
+      case Export::disk:
+        break;
+      case Export::statistics:
+        handle = std::make_unique<std::string>(make_document(false)).release();
+        break;
+      case Export::none:
+        return Status::error(ENOENT,
+                             "there is no such export: the disk has the empty name, its "
+                             "statistics are '" +
+                                 *plugin->config.stats_export() + "'");
     }
     return Status();
   });

@@ -19,7 +19,6 @@ void Operations::add(Operation operation, bool ok, uint64_t bytes, Clock::durati
   // The first i with nanoseconds <= 1000 * 2^i.
   const uint64_t microseconds = (nanoseconds + 999) / 1000;
   const size_t bucket = microseconds <= 1 ? 0 : std::bit_width(microseconds - 1);
-  counters.requests.fetch_add(1, kRelaxed);
   counters.nanoseconds.fetch_add(nanoseconds, kRelaxed);
   counters.buckets[std::min(bucket, kBuckets - 1)].fetch_add(1, kRelaxed);
   if (ok) {
@@ -27,6 +26,13 @@ void Operations::add(Operation operation, bool ok, uint64_t bytes, Clock::durati
   } else {
     counters.errors.fetch_add(1, kRelaxed);
   }
+  counters.requests.fetch_add(1, std::memory_order_seq_cst);
+}
+
+uint64_t Operations::requests() const noexcept {
+  uint64_t sum = 0;
+  for (const Counters& c : counters_) sum += c.requests.load(std::memory_order_seq_cst);
+  return sum;
 }
 
 Operations::Figures Operations::figures(Operation operation) const noexcept {

@@ -35,6 +35,10 @@ class Operations {
   void add(Operation operation, bool ok, uint64_t bytes, Clock::duration taken) noexcept;
   Figures figures(Operation operation) const noexcept;
 
+  // Of all kinds. Sequentially consistent, and add() counts the request last and so: who finds it
+  // here finds all figures of it, and who set a flag before not finding it here has it seen after.
+  uint64_t requests() const noexcept;
+
  private:
   struct alignas(64) Counters {
     std::atomic<uint64_t> requests{0};

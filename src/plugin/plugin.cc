@@ -12,6 +12,7 @@
 #include "alloc/registry.h"
 #include "core/available_memory.h"
 #include "core/memory_lock.h"
+#include "plugin/filters.h"
 #include "plugin/plugin_state.h"
 #ifdef RAMDISK_HAVE_ZSTD
 #include "core/codec.h"
@@ -47,6 +48,7 @@ void load() noexcept {
 }
 
 void unload() noexcept {
+  if (plugin && plugin->stats_file) plugin->stats_file->stop();
   delete plugin;
   plugin = nullptr;
 }
@@ -101,8 +103,34 @@ Status make_memory(const Config& config) {
   return {};
 }
 
+// The file is tried now, while a mistake can still be told on the command line.
+Status make_statistics(Plugin& p) {
+  if (p.config.stats_export()) {
+    if (Status status = allow_second_export(loaded_filters()); !status.ok()) return status;
+  }
+  if (!p.config.stats_file()) return {};
+  p.stats_file = std::make_unique<StatsFile>(
+      *p.config.stats_file(),
+      StatsFile::Source{.document = make_document,
+                        .requests = [&p] { return p.operations.requests(); },
+                        .failed = [](const Status& status) { report(status); }});
+  return p.stats_file->check();
+}
+
+// Without a thread, as in a process that has locked all its memory (nbdkit --swap), the file is
+// written now and at the end.
+Status start_statistics(Plugin& p) {
+  if (!p.stats_file) return {};
+  if (Status status = p.stats_file->start(!process_memory_is_locked()); !status.ok()) return status;
+  if (!p.stats_file->has_thread()) {
+    nbdkit_debug("stats-file: there is no thread for it, so it is written at the end only");
+  }
+  return {};
+}
+
 int get_ready() noexcept {
   return guarded([] {
+    if (Status status = make_statistics(*plugin); !status.ok()) return status;
     if (Status status = make_memory(plugin->config); !status.ok()) return status;
     Environment environment;
     environment.memory = plugin->memory.get();
@@ -119,12 +147,16 @@ int get_ready() noexcept {
 }
 
 int after_fork() noexcept {
-  return guarded([] { return plugin->allocator->after_fork(); });
+  return guarded([] {
+    Status status = plugin->allocator->after_fork();
+    return status.ok() ? start_statistics(*plugin) : status;
+  });
 }
 
 void cleanup() noexcept {
   if (!plugin || !plugin->allocator) return;
   log_disk();
+  if (plugin->stats_file) plugin->stats_file->stop();
   plugin->allocator->stop();
 }
 
@@ -186,6 +218,8 @@ nbdkit_plugin make_plugin() {
       "dump=true      Let the disk be part of core dumps\n"
       "stats-export=<NAME>\n"
       "               Serve statistics as a second, read-only export\n"
+      "stats-file=<PATH>\n"
+      "               Keep a file with the statistics as they are now\n"
       "stats-format=json|prometheus\n"
       "               How they are written (default: json)";
   p.magic_config_key = "size";

@@ -14,16 +14,19 @@
 #include "plugin/config.h"
 #include "plugin/nbdkit.h"
 #include "plugin/operations.h"
+#include "plugin/stats_file.h"
 #include "ramdisk/allocator.h"
 
 namespace ramdisk {
 
-// From load to unload. The allocator goes first: it uses the memory.
+// From load to unload. The file goes first: what it says is about the allocator, which uses the
+// memory.
 struct Plugin {
   Config config;
   std::unique_ptr<BudgetedMemory> memory;
   std::unique_ptr<Allocator> allocator;
   Operations operations;
+  std::unique_ptr<StatsFile> stats_file;  // null unless asked for
 };
 extern Plugin* plugin;
 
@@ -46,6 +49,9 @@ int guarded(Body body) noexcept {
 // One phrase for people: how the disk is kept, and how full it is.
 std::string describe_disk();
 void log_disk() noexcept;  // the same, to nbdkit -v
+
+// The statistics of this moment; of the end of the disk, when it has ended.
+std::string make_document(bool ended);
 
 // ---- callbacks about clients and their requests (connections.cc, requests.cc)
 

@@ -16,10 +16,11 @@ Status explained(const Status& status) {
 // As guarded(), and counted if anybody wants the figures.
 template <typename Body>
 int counted(Operation operation, uint64_t bytes, Body body) noexcept {
-  if (!plugin->config.stats_export()) return guarded(body);
+  if (!plugin->config.wants_statistics()) return guarded(body);
   const auto begin = Operations::Clock::now();
   const int result = guarded(body);
   plugin->operations.add(operation, result == 0, bytes, Operations::Clock::now() - begin);
+  if (plugin->stats_file) plugin->stats_file->note_request();
   return result;
 }
 

@@ -27,7 +27,8 @@ Metric pages(const DiskFigures& disk) {
   const auto add = [&](const char* kind, const char* generation, uint64_t count) {
     metric.samples.push_back({{{"kind", kind}, {"generation", generation}}, number(count)});
   };
-  add("zero", "", pages_of(disk.disk_bytes) - pages_of(s.usage.stored_bytes));
+  // All that are not counted as anything else, so that the kinds sum to the size of the disk.
+  add("zero", "", pages_of(disk.disk_bytes) - s.stored_pages());
   add("same_filled", "", s.same_filled_pages);
   add("plain", "", s.plain_pages);
   add("waiting", "", s.waiting_pages);
@@ -86,6 +87,8 @@ std::vector<Metric> make_metrics(const DiskFigures& disk, const Operations& oper
   if (disk.limit_bytes) {
     metrics.push_back(gauge("limit_bytes", "What max-memory says.", *disk.limit_bytes));
   }
+  metrics.push_back(gauge("ended", "1 if the disk has ended with its server, 0 while it serves.",
+                          uint64_t{disk.ended}));
   metrics.push_back(pages(disk));
   metrics.push_back(gauge("waiting_limit_pages", "How many pages may wait uncompressed, now.",
                           s.waiting_limit_pages));

@@ -22,6 +22,7 @@ struct DiskFigures {
   std::optional<uint64_t> limit_bytes{};
   uint64_t used_bytes = 0;
   Statistics statistics;
+  bool ended = false;  // the disk, with its server
 };
 
 std::vector<Metric> make_metrics(const DiskFigures& disk, const Operations& operations);

@@ -2,7 +2,7 @@
 # Proves that the statistics export tells what happened: figures are compared with what a client did,
 # both formats say the same, each figure is in the manual, and nothing of it is there unless asked for.
 . "$(dirname "$0")/functions.sh"
-requires nbdsh nbdcopy nbdinfo python3
+requires nbdsh nbdcopy nbdinfo python3 qemu-io
 
 cat >"$dir/check.py" <<'PYTHON'
 import json, os, re, subprocess, sys, time
@@ -133,5 +133,29 @@ expect_same "the size of any export" 1048576 "$(nbdinfo --size "nbd+unix:///stat
 [ "$(nbdinfo --list "$uri" | grep -c '^export=')" -eq 1 ] || fail "more than one export is listed"
 stop_nbdkit
 expect_lines "a format alone" "$(errors_of 1M stats-format=json)" stats-export
+# With statistics only the two names are anything: a mistyped one must not be the disk, writable.
+start_nbdkit 1M stats-export=stats
+for name in stat statistics disk /; do
+  for command in "nbdinfo --size" "qemu-io -f raw -c quit"; do
+    # shellcheck disable=SC2086  # two words
+    ! $command "nbd+unix:///$name?socket=$socket" 2>/dev/null || fail "$command: '$name' can be opened"
+  done
+done
+nbdsh -c - <<PYTHON || fail "NBD_OPT_INFO about a wrong name"
+h.set_opt_mode(True)
+h.connect_unix("$socket")
+for name, known in [("", True), ("stats", True), ("stat", False), ("STATS", False), ("stats ", False)]:
+    h.set_export_name(name)
+    try:
+        h.opt_info()
+        assert known, name
+    except nbd.Error:
+        assert not known, name
+h.set_export_name("")
+h.opt_go()
+assert h.get_size() == 1 << 20
+PYTHON
+stop_nbdkit
+
 expect_lines "no name" "$(errors_of 1M stats-export=)" stats-export
 expect_lines "another format" "$(errors_of 1M stats-export=x stats-format=xml)" 'json or prometheus'

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+
 #include "session.h"
+#include "threads.h"
 
 namespace ramdisk::conformance {
 namespace {
@@ -135,6 +139,47 @@ TEST_P(Extents, WrittenZeroesReadAsZeroes) {
   session.check_everything();
   if (!has_holes(GetParam())) return;
   EXPECT_EQ(extents_of(*disk_, 200000, 0), (std::vector<Extent>{{0, 200000, ExtentKind::hole}}));
+}
+
+// Pages that are overwritten as a whole all the time, in turn by several contents, none of which is
+// all zero: nothing that was there before or comes then makes them zero or a hole.
+TEST_P(Extents, PagesBeingOverwrittenAreNoZeroes) {
+  constexpr uint64_t kPage = 4096;
+  constexpr uint64_t kPages = 4;
+  std::vector<Bytes> contents(4, Bytes(kPages * kPage));
+  for (uint64_t page = 0; page < kPages; ++page) {
+    const auto part = [&](Bytes& bytes, uint64_t from, uint64_t to, int value) {
+      std::fill(bytes.begin() + static_cast<ptrdiff_t>(page * kPage + from),
+                bytes.begin() + static_cast<ptrdiff_t>(page * kPage + to),
+                static_cast<std::byte>(value));
+    };
+    part(contents[0], 16, kPage, 0x11);
+    part(contents[1], 0, kPage, 0xab);
+    part(contents[2], kPage / 2, kPage, 0x22);
+    part(contents[3], 0, kPage / 2, 0x33);
+  }
+  ASSERT_TRUE(disk_->write(contents[0], kPage).ok());
+  std::atomic<bool> done{false};
+  EXPECT_EQ(run_threads(2,
+                        [&](int i) -> std::string {
+                          if (i == 1) {
+                            for (size_t n = 0; !done; ++n) {
+                              if (!disk_->write(contents[n % 4], kPage).ok()) return "no memory";
+                            }
+                            return "";
+                          }
+                          std::string problem;
+                          for (int n = scaled(1'000'000); n > 0 && problem.empty(); --n) {
+                            ExtentList list;
+                            if (!disk_->extents(kPages * kPage, kPage, list).ok()) problem = "EIO";
+                            for (const Extent& extent : list.list()) {
+                              if (extent.kind != ExtentKind::data) problem = to_string(extent);
+                            }
+                          }
+                          done = true;
+                          return problem;
+                        }),
+            "");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Extents, testing::ValuesIn(all_allocators()), name_of_type);

@@ -72,6 +72,29 @@ TEST_P(ZstdRest, NoFreeMemoryIsKept) {
   }
 }
 
+// Looking at the map of a disk all the time reads nothing, and so keeps nothing warm.
+TEST_P(ZstdRest, ExtentsKeepNoPageWarm) {
+  if (!GetParam().recompress) GTEST_SKIP() << "cold pages are left alone";
+  // Cold after a third of a second, so that a pause of this thread does not make it so; and too
+  // little for a dictionary, after which all pages would be compressed again, warm or not.
+  Pace pace = hasty();
+  pace.cold_ticks = 300;
+  FailingMemory memory;
+  Disk disk(options_of(GetParam()), kDisk, memory, pace);
+  constexpr uint64_t kPages = 256;
+  ASSERT_TRUE(disk->write(make_data(kPages * 4096, Data::text, rng_), 0).ok());
+  const auto grouped = [&] {
+    uint64_t pages = 0;
+    for (const auto& generation : disk->statistics().generations) pages += generation.grouped_pages;
+    return pages;
+  };
+  EXPECT_TRUE(comes_true([&] {
+    EXPECT_EQ(extents_of(*disk, kDisk, 0).size(), 2u);
+    return grouped() >= kPages / 2;
+  })) << grouped()
+      << " pages are grouped";
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ZstdRest, testing::ValuesIn(kZstdVariants), name_of_variant);
 
 }  // namespace

@@ -130,11 +130,13 @@ struct Reading {
         keep_reserve(config.keep_reserve()),
         dump(config.dump()),
         stats_export(config.stats_export()),
+        stats_file(config.stats_file()),
         stats_format(config.stats_format()) {}
   bool operator==(const Reading& other) const {
     return same(options, other.options) && max_memory == other.max_memory &&
            keep_reserve == other.keep_reserve && dump == other.dump &&
-           stats_export == other.stats_export && stats_format == other.stats_format;
+           stats_export == other.stats_export && stats_file == other.stats_file &&
+           stats_format == other.stats_format;
   }
 
   AllocatorOptions options;
@@ -142,6 +144,7 @@ struct Reading {
   bool keep_reserve;
   bool dump;
   std::optional<std::string> stats_export;
+  std::optional<std::string> stats_file;
   ramdisk::StatsFormat stats_format;
 };
 
@@ -179,6 +182,10 @@ void set(ramdisk::Config& config, const std::string& key, const std::string& val
     check_max_memory(config, status, value);
   } else if (key == "stats-export") {
     require(status.ok() == !value.empty(), "a name of an export is refused");
+  } else if (key == "stats-file") {
+    require(status.ok() == !value.empty(), "a path is refused");
+    require(!status.ok() || config.stats_file()->ends_with(value), "another path");
+    require(!config.stats_file() || config.stats_file()->front() == '/', "a path is not absolute");
   } else if (key == "stats-format") {
     require(status.ok() == (value == "json" || value == "prometheus"), "another format");
   } else if (key != "size") {

@@ -1,8 +1,10 @@
-// The one function of nbdkit that the parameters need, and that only nbdkit itself has. It reads
-// what is plain and refuses the rest, which is all that the code under test can tell.
+// The functions of nbdkit that the parameters need, and that only nbdkit itself has. The first
+// reads what is plain and refuses the rest, which is all that the code under test can tell.
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <string>
 
 #include "plugin/nbdkit.h"
 
@@ -11,4 +13,8 @@ extern "C" int64_t nbdkit_parse_size(const char* text) {
   errno = 0;
   const long long value = std::strtoll(text, &end, 10);
   return errno != 0 || end == text || *end != '\0' || value < 0 ? -1 : value;
+}
+
+extern "C" char* nbdkit_absolute_path(const char* path) {
+  return strdup(*path == '/' ? path : ("/here/" + std::string(path)).c_str());
 }

@@ -78,7 +78,10 @@ class TableModel {
     const Pages expected = part(first, end);
     ASSERT_EQ(seen, decltype(seen)(expected.begin(), expected.end())) << first << " to " << end;
   }
-  void check() const { check(0, pages_); }
+  void check() const {
+    check(0, pages_);
+    EXPECT_EQ(table_.stored_pages(), model_.size());
+  }
 
   // The trace has to have told of exactly the directories that are there.
   void check_directories() const {

@@ -1,0 +1,106 @@
+#include "plugin/filters.h"
+
+#if __has_include(<link.h>)
+#include <dlfcn.h>
+#include <link.h>
+#define RAMDISK_LISTS_OBJECTS 1
+#endif
+
+#include <array>
+#include <charconv>
+#include <string_view>
+
+namespace ramdisk {
+
+namespace {
+
+using Version = std::array<unsigned, 2>;  // 1.32.5 is {1, 32}
+
+// Those that would harm the disk, up to the version of nbdkit in which that changed.
+struct Harmful {
+  std::string_view filter;
+  Version until;
+};
+constexpr Version kNever{~0u, ~0u};
+constexpr Harmful kHarmful[] = {
+    {"cache", kNever},       // keeps one cache for all exports
+    {"cow", {1, 44}},        // one overlay
+    {"gzip", kNever},        // what the first export unpacks to
+    {"luks", kNever},        // ends the server (1.32) when an export has no header
+    {"readahead", {1, 32}},  // keeps one buffer of what was read ahead
+    {"tar", kNever},         // the place of a file in the first export
+};
+
+// A version that cannot be read counts as an old one.
+Version parse(const std::string& text) {
+  Version version{0, 0};
+  const char* const end = text.data() + text.size();
+  const auto [dot, error] = std::from_chars(text.data(), end, version[0]);
+  if (error != std::errc() || dot == end || *dot != '.') return {0, 0};
+  if (std::from_chars(dot + 1, end, version[1]).ec != std::errc()) return {0, 0};
+  return version;
+}
+
+#ifdef RAMDISK_LISTS_OBJECTS
+
+// How the structure begins that a filter hands to nbdkit: nbdkit promises the first two members,
+// and no version since 1.24 has anything else before the name.
+struct FilterHead {
+  int api_version;
+  const char* version;
+  const char* name;
+};
+
+int note_object(dl_phdr_info* info, size_t, void* list) {
+  if (info->dlpi_name && *info->dlpi_name) {
+    static_cast<std::vector<std::string>*>(list)->emplace_back(info->dlpi_name);
+  }
+  return 0;
+}
+
+// Empty name: no filter. What is loaded already is only looked up.
+LoadedFilter filter_in(const std::string& object) {
+  LoadedFilter filter;
+  void* const handle = dlopen(object.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  if (!handle) return filter;
+  if (void* const init = dlsym(handle, "filter_init")) {
+    const auto* head = reinterpret_cast<const FilterHead* (*)()>(init)();
+    if (head && head->name) filter.name = head->name;
+    if (head && head->version) filter.version = head->version;
+  }
+  dlclose(handle);
+  return filter;
+}
+
+#endif
+
+}  // namespace
+
+std::vector<LoadedFilter> loaded_filters() {
+  std::vector<LoadedFilter> filters;
+#ifdef RAMDISK_LISTS_OBJECTS
+  // The list is locked while it is walked, so names first.
+  std::vector<std::string> objects;
+  dl_iterate_phdr(note_object, &objects);
+  for (const std::string& object : objects) {
+    LoadedFilter filter = filter_in(object);
+    if (!filter.name.empty()) filters.push_back(std::move(filter));
+  }
+#endif
+  return filters;
+}
+
+Status allow_second_export(const std::vector<LoadedFilter>& filters) {
+  for (const LoadedFilter& filter : filters) {
+    for (const Harmful& harmful : kHarmful) {
+      if (filter.name != harmful.filter || parse(filter.version) >= harmful.until) continue;
+      return Status::error(ENOTSUP,
+                           "stats-export= does not go with --filter=" + filter.name +
+                               ", which in this nbdkit could destroy a disk with a second export; "
+                               "stats-file=<PATH> writes the same statistics to a file");
+    }
+  }
+  return {};
+}
+
+}  // namespace ramdisk

@@ -1,0 +1,151 @@
+#include "plugin/stats_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace ramdisk {
+
+namespace {
+
+// A file beside `path`, with a name of its own that no glob for such files finds; goes again unless
+// it takes the path's name.
+class NewFile {
+ public:
+  explicit NewFile(const std::string& path) {
+    const size_t name = path.rfind('/') + 1;
+    name_ = path.substr(0, name) + "." + path.substr(name) + ".XXXXXX";
+    fd_ = mkostemp(name_.data(), O_CLOEXEC);
+  }
+  ~NewFile() {
+    if (fd_ < 0) return;
+    close(fd_);
+    if (!kept_) unlink(name_.c_str());
+  }
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+
+  bool made() const { return fd_ >= 0; }
+
+  // For others to read; mkostemp makes it private.
+  bool fill(const std::string& content) {
+    if (fchmod(fd_, 0644) != 0) return false;
+    for (size_t done = 0; done < content.size();) {
+      const ssize_t n = ::write(fd_, content.data() + done, content.size() - done);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return false;
+      done += static_cast<size_t>(n);
+    }
+    return true;
+  }
+
+  // It is not synced first: after a crash of the machine the disk is gone, and so are its figures.
+  bool rename_to(const std::string& path) {
+    kept_ = rename(name_.c_str(), path.c_str()) == 0;
+    return kept_;
+  }
+
+ private:
+  std::string name_;
+  int fd_ = -1;
+  bool kept_ = false;
+};
+
+Status failure(const std::string& path) {
+  const int error = errno;
+  return Status::error(error, "stats-file=" + path + ": cannot be written: " + strerror(error));
+}
+
+}  // namespace
+
+StatsFile::StatsFile(std::string path, Source source, Timing timing)
+    : path_(std::move(path)), source_(std::move(source)), timing_(timing) {}
+
+// A device or a link would be replaced by a file.
+Status StatsFile::check() const {
+  struct stat present {};
+  if (lstat(path_.c_str(), &present) == 0 && !S_ISREG(present.st_mode)) {
+    return Status::error(EINVAL, "stats-file=" + path_ + ": is there, and is not a regular file");
+  }
+  return NewFile(path_).made() ? Status() : failure(path_);
+}
+
+Status StatsFile::write(const std::string& document) const {
+  NewFile file(path_);
+  const bool written = file.made() && file.fill(document) && file.rename_to(path_);
+  return written ? Status() : failure(path_);
+}
+
+Status StatsFile::start(bool with_thread) {
+  last_ = source_.document(false);
+  if (Status status = write(last_); !status.ok()) return status;
+  started_ = true;
+  rest_ = timing_.shortest;
+  next_ = later_ = Clock::now() + timing_.shortest;
+  has_thread_ = with_thread && workers_.start(1, [this](size_t) { return work(); }) > 0;
+  return {};
+}
+
+void StatsFile::stop() noexcept {
+  workers_.stop();
+  if (!std::exchange(started_, false)) return;
+  try {
+    tell(write(source_.document(true)));
+  } catch (const std::bad_alloc&) {
+    tell(Status::no_memory());
+  }
+}
+
+// Once for a failure, however often it comes.
+void StatsFile::tell(const Status& status) noexcept {
+  const bool before = std::exchange(failing_, !status.ok());
+  if (failing_ && !before) source_.failed(status);
+}
+
+// A request after resting_ is set clears it; one that was counted before is seen by the comparison.
+StatsFile::Rest StatsFile::work() noexcept {
+  const auto now = Clock::now();
+  const auto until = resting_.load(std::memory_order_seq_cst) ? later_ : next_;
+  if (until == Clock::time_point::max()) return Workers::kUntilWoken;
+  if (now < until) return std::chrono::ceil<Rest>(until - now);
+  resting_.store(false, std::memory_order_relaxed);
+  const uint64_t requests = source_.requests();
+  bool changed = false;
+  try {
+    changed = look();
+  } catch (const std::bad_alloc&) {
+    tell(Status::no_memory());
+  }
+  // To look costs in proportion to what is stored: no more than a twentieth of a CPU.
+  const auto end = Clock::now();
+  next_ = end + std::max<Clock::duration>(timing_.shortest, 19 * (end - now));
+  rest_ = changed ? timing_.shortest : 2 * rest_;
+  later_ = std::max(next_, end + rest_);
+  if (rest_ > timing_.longest) later_ = Clock::time_point::max();
+  if (!changed) {
+    resting_.store(true, std::memory_order_seq_cst);
+    if (source_.requests() != requests) resting_.store(false, std::memory_order_relaxed);
+  }
+  return Rest::zero();
+}
+
+// Whether there was something new, and it has been written.
+bool StatsFile::look() {
+  std::string document = source_.document(false);
+  if (document == last_) return false;
+  const Status status = write(document);
+  tell(status);
+  if (!status.ok()) return false;
+  last_ = std::move(document);
+  return true;
+}
+
+}  // namespace ramdisk
