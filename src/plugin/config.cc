@@ -93,6 +93,10 @@ Status Config::set_max_memory(const std::string& value) {
     const int64_t size = nbdkit_parse_size(value.c_str());
     if (size == -1) return already_reported();
     bytes = static_cast<uint64_t>(size);
+    if (size == 0) {
+      return Status::error(EINVAL, "max-memory=" + value +
+                                       ": leaves no memory at all (max-memory=none is no limit)");
+    }
   }
   max_memory_ = bytes;
   keep_reserve_ = bytes.has_value();

@@ -156,6 +156,9 @@ int after_fork() noexcept {
 void cleanup() noexcept {
   if (!plugin || !plugin->allocator) return;
   log_disk();
+  if (const uint64_t left_out = plugin->refusals.take_left_out()) {
+    nbdkit_error("no space left: requests refused since the last such line: %" PRIu64, left_out);
+  }
   if (plugin->stats_file) plugin->stats_file->stop();
   plugin->allocator->stop();
 }

@@ -14,6 +14,7 @@
 #include "plugin/config.h"
 #include "plugin/nbdkit.h"
 #include "plugin/operations.h"
+#include "plugin/refusal_log.h"
 #include "plugin/stats_file.h"
 #include "ramdisk/allocator.h"
 
@@ -26,6 +27,7 @@ struct Plugin {
   std::unique_ptr<BudgetedMemory> memory;
   std::unique_ptr<Allocator> allocator;
   Operations operations;
+  RefusalLog refusals;
   std::unique_ptr<StatsFile> stats_file;  // null unless asked for
 };
 extern Plugin* plugin;

@@ -1,6 +1,8 @@
 // Requests: from nbdkit's callbacks to the allocator, and back with one errno and one message.
 
 #include <cstring>
+#include <optional>
+#include <string>
 
 #include "plugin/plugin_state.h"
 
@@ -8,9 +10,16 @@ namespace ramdisk {
 
 namespace {
 
-// As the client and the log should see it: why there was no memory is known here.
+// As the client and the log should see it: why there was no memory is known here. A client that
+// goes on all the same does not fill the log.
 Status explained(const Status& status) {
-  return status.errnum() == ENOMEM ? plugin->memory->budget().why() : status;
+  if (status.errnum() != ENOMEM) return status;
+  Status why = plugin->memory->budget().why();
+  const std::optional<uint64_t> left_out = plugin->refusals.note();
+  if (!left_out) return Status::error(why.errnum(), "");
+  if (*left_out == 0) return why;
+  return Status::error(why.errnum(), std::string(why.message()) + " (" + std::to_string(*left_out) +
+                                         " others refused since the last such line)");
 }
 
 // As guarded(), and counted if anybody wants the figures.

@@ -1,0 +1,44 @@
+// RefusalLog: a full disk refuses many requests a second; the log gets a line a second at most.
+//
+// Thread contract: any thread, no locks.
+
+#ifndef RAMDISK_PLUGIN_REFUSAL_LOG_H
+#define RAMDISK_PLUGIN_REFUSAL_LOG_H
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace ramdisk {
+
+class RefusalLog {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // A request has been refused. If it is time for a line: how many were left out since the last
+  // one.
+  std::optional<uint64_t> note(Clock::time_point now = Clock::now()) noexcept {
+    constexpr Clock::duration kPause = std::chrono::seconds(1);
+    const Clock::rep at = now.time_since_epoch().count();
+    Clock::rep next = next_.load(std::memory_order_relaxed);
+    // Of several threads that find that it is time, the one that sets the next time has its line.
+    if (at >= next && next_.compare_exchange_strong(next, (now + kPause).time_since_epoch().count(),
+                                                    std::memory_order_relaxed)) {
+      return take_left_out();
+    }
+    left_out_.fetch_add(1, std::memory_order_relaxed);
+    return {};
+  }
+
+  // How many have been left out and not been told; they count as told.
+  uint64_t take_left_out() noexcept { return left_out_.exchange(0, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<Clock::rep> next_{INT64_MIN};
+  std::atomic<uint64_t> left_out_{0};
+};
+
+}  // namespace ramdisk
+
+#endif
