@@ -20,9 +20,9 @@ size_t contexts() {
 // A frame that saves less than this is not worth the time to decompress it.
 constexpr size_t kLeastGain = kPageBytes / 32;
 
-// A group's bytes begin with one that has a bit for each page that has been read.
+// A bit for each page of the group that has been read.
 uint8_t& seen_pages(StoredObject& group) {
-  return reinterpret_cast<uint8_t&>(group.bytes().front());
+  return reinterpret_cast<GroupHead*>(group.bytes().data())->seen;
 }
 
 // Whether all byte values are about equally frequent, by a sample of n bytes at odd distances. For
@@ -52,15 +52,15 @@ PackedPages::PackedPages(MemorySource& memory, Epoch& epoch, int level)
       decompressors_(&Decompressor::make, contexts()),
       store_(memory, epoch),
       plain_(memory, epoch, kPageBytes),
-      memory_(memory) {}
+      level_(level) {}
 
-bool PackedPages::prepare() {
-  if (!compressors_.prepare() || !decompressors_.prepare()) return false;
-  const size_t bytes = Pool<Compressor>::Lease(compressors_)->memory_bytes() +
-                       Pool<Decompressor>::Lease(decompressors_)->memory_bytes();
-  context_bytes_ = static_cast<int64_t>(contexts() * bytes);
-  memory_.charge(context_bytes_);
-  return true;
+size_t PackedPages::prepare() {
+  if (!compressors_.prepare() || !decompressors_.prepare()) return 0;
+  const std::unique_ptr<Dictionary> dictionary = Dictionary::largest(level_);
+  if (!dictionary) return 0;
+  return contexts() * (Pool<Compressor>::Lease(compressors_)->memory_bytes() +
+                       Pool<Decompressor>::Lease(decompressors_)->memory_bytes()) +
+         dictionary->memory_bytes();
 }
 
 // ---- compression
@@ -92,19 +92,19 @@ size_t PackedPages::shorten(Data page, Buffer& buffer, const Dictionary* diction
   return length ? length : kPageBytes;
 }
 
-PageWord PackedPages::store(uint64_t number, const Packed& packed, bool moved) {
+PageWord PackedPages::store(uint64_t number, const Packed& packed, Claim claim) {
   DCHECK(!packed.bytes.empty() && packed.bytes.size() <= kPageBytes);
-  if (packed.plain()) return store_plain(packed.bytes.first<kPageBytes>());
-  const StoredObject* object =
-      moved ? store_.add_moved(number, packed.bytes) : store_.add(number, packed.bytes);
-  if (object) return PageWord::object(object, packed.generation);
+  if (packed.plain()) return store_plain(packed.bytes.first<kPageBytes>(), claim);
+  if (const StoredObject* object = store_.add(number, packed.bytes, claim)) {
+    return PageWord::object(object, packed.generation);
+  }
   dictionaries_.leave(packed.generation);
   return {};
 }
 
 PageWord PackedPages::store_group(uint64_t first, std::span<const std::byte> frame,
-                                  unsigned generation) {
-  const StoredObject* group = store_.add_group(first, frame);
+                                  unsigned generation, size_t single_bytes) {
+  const StoredObject* group = store_.add_group(first, frame, single_bytes);
   if (!group) return {};
   for (unsigned i = 0; i < StoredObject::kGroupPages; ++i) dictionaries_.join(generation);
   return PageWord::object(group, generation);
@@ -117,8 +117,8 @@ PageWord PackedPages::word_for_copy(const StoredObject* copy, PageWord original)
 
 // ---- pages as they are
 
-PageWord PackedPages::store_plain(Data page) {
-  std::byte* copy = plain_.take(1).base;
+PageWord PackedPages::store_plain(Data page, Claim claim) {
+  std::byte* copy = plain_.take(1, claim).base;
   if (!copy) return {};
   copy_to_shared(copy, page.data(), kPageBytes);
   return PageWord::plain(copy);
@@ -155,11 +155,25 @@ void PackedPages::drop(PageWord word) {
   }
 }
 
+size_t PackedPages::footprint(PageWord word) {
+  switch (word.kind()) {
+    case PageKind::plain:
+      return kPageBytes;
+    case PageKind::object:
+      return word.stored()->footprint();
+    case PageKind::group:
+      return reinterpret_cast<const GroupHead*>(word.stored()->bytes().data())->single_bytes();
+    default:
+      return 0;
+  }
+}
+
 Status PackedPages::Reader::load_object(const StoredObject& object, unsigned generation,
                                         std::span<std::byte> out) {
   if (!decompressor_) decompressor_.emplace(pages_.decompressors_);
   CHECK(generation == 0 || pages_.dictionaries_.get(generation));
-  const std::span<const std::byte> frame = object.bytes().subspan(object.group() ? 1 : 0);
+  const std::span<const std::byte> frame =
+      object.bytes().subspan(object.group() ? sizeof(GroupHead) : 0);
   if ((*decompressor_)->decompress(out, frame, pages_.dictionaries_.get(generation))) return {};
   return Status::error(EIO, "allocator=zstd: a compressed page is damaged in memory");
 }
@@ -199,6 +213,11 @@ Status PackedPages::Reader::load(PageWord word, Page page) {
     hot_page_ = group->page() + word.index();
   }
   return {};
+}
+
+uint64_t PackedPages::needed_bytes() const {
+  const uint64_t plain = plain_.taken_blocks() * kPageBytes;
+  return store_.needed_bytes() + plain + plain / 512 + dictionaries_.paid_bytes();
 }
 
 uint64_t PackedPages::memory_bytes() const {

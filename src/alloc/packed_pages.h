@@ -32,11 +32,10 @@ class PackedPages {
   using Buffer = std::array<std::byte, kPageBytes>;
 
   PackedPages(MemorySource& memory, Epoch& epoch, int level);
-  ~PackedPages() { memory_.charge(-context_bytes_); }
 
-  // Takes what is needed to serve requests without further memory for contexts, and counts what all
-  // contexts together may take later.
-  bool prepare();
+  // Takes what is needed to serve requests without further memory for contexts. Returns what all
+  // contexts together, and one dictionary, may take later; 0 when there is no memory.
+  size_t prepare();
 
   // ---- compression
 
@@ -49,12 +48,9 @@ class PackedPages {
   };
   Packed compress(Data page, Buffer& buffer);
 
-  // A word for the page; a hole when there is no memory. Pinned. The packed page is used up.
-  // store_moved() is for the cleaner, which may use the store's reserve.
-  PageWord store(uint64_t number, const Packed& packed) { return store(number, packed, false); }
-  PageWord store_moved(uint64_t number, const Packed& packed) {
-    return store(number, packed, true);
-  }
+  // A word for the page; a hole when there is no memory for this claim. Pinned. The packed page is
+  // used up.
+  PageWord store(uint64_t number, const Packed& packed, Claim claim);
 
   // How long the page would be with `dictionary`: for comparing dictionaries.
   size_t packed_bytes(Data page, const Dictionary* dictionary);
@@ -68,14 +64,20 @@ class PackedPages {
   // The word of four bytes that fills the page over and over, if one does.
   static std::optional<uint32_t> pattern_of(Data page);
 
-  // A word for a copy of the page as it is; a hole when there is no memory.
-  PageWord store_plain(Data page);
+  // A word for a copy of the page as it is; a hole when there is no memory for this claim.
+  PageWord store_plain(Data page, Claim claim);
 
   // ---- all kinds
 
   // Nothing refers to `word` any more; it came from store(), a hole, a pattern or a plain page.
   // Pinned.
   void drop(PageWord word);
+
+  // What the page takes beside its word, in bytes.
+  static size_t footprint(PageWord word);
+  static size_t footprint(const Packed& packed) {
+    return packed.plain() ? kPageBytes : StoredObject::footprint(packed.bytes.size());
+  }
 
   // Reads pages, and keeps what it needs for that between them: a decompressor, the group that was
   // read last. Lives no longer than the pin of its thread.
@@ -99,10 +101,12 @@ class PackedPages {
 
   // ---- groups
 
-  // Stores `frame`, the pages of a group compressed together by someone else. A hole when there is
-  // no memory. Pinned. The caller is a user of the generation; the group is four more. May use the
-  // store's reserve.
-  PageWord store_group(uint64_t first, std::span<const std::byte> frame, unsigned generation);
+  // Stores `frame`, the pages of a group compressed together by someone else, which take
+  // `single_bytes` each by themselves. A hole when there is no memory. Pinned. The caller is a user
+  // of the generation; the group is four more.
+  PageWord store_group(uint64_t first, std::span<const std::byte> frame, unsigned generation,
+                       size_t single_bytes);
+  static constexpr size_t kMaxGroupFrame = StoredObject::kMaxGroupBytes - sizeof(GroupHead);
 
   // The word for another copy of what `original` stands for, as yet unused.
   PageWord word_for_copy(const StoredObject* copy, PageWord original);
@@ -118,7 +122,12 @@ class PackedPages {
     store_.release_free();
     plain_.release_free();
   }
+  bool returning_memory() const { return store_.returning() || plain_.returning(); }
   uint64_t memory_bytes() const;
+
+  // As memory_bytes(), if there were no gaps, no groups and no free memory; without the dictionary
+  // that is paid for from the start.
+  uint64_t needed_bytes() const;
 
   // Pages that were compressed, bytes that came out, and groups that were made of pages, since the
   // start; all wrap around.
@@ -136,15 +145,13 @@ class PackedPages {
 
  private:
   size_t shorten(Data page, Buffer& buffer, const Dictionary* dictionary);
-  PageWord store(uint64_t number, const Packed& packed, bool moved);
 
   Dictionaries dictionaries_;
   Pool<Compressor> compressors_;
   Pool<Decompressor> decompressors_;
   ObjectStore store_;
   Arena plain_;
-  MemorySource& memory_;
-  int64_t context_bytes_ = 0;  // that all contexts take, or will
+  const int level_;
 
   std::atomic<uint32_t> failures_{0};  // pages in a row that did not compress
   std::atomic<uint32_t> passed_{0};    // counts pages that looked incompressible

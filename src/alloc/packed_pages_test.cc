@@ -60,14 +60,14 @@ TEST(PageWord, FieldsDoNotTouchEachOther) {
 
 class PackedPagesTest : public testing::Test {
  protected:
-  PackedPagesTest() { EXPECT_TRUE(pages_.prepare()); }
+  PackedPagesTest() { EXPECT_GT(pages_.prepare(), 0u); }
   ~PackedPagesTest() override { EXPECT_EQ(memory_.misuse(), ""); }
 
   PageWord store(uint64_t number, const Bytes& page) {
     PackedPages::Buffer buffer;
     const PackedPages::Packed packed = pages_.compress(view(page), buffer);
     const Epoch::Guard guard(epoch_);
-    return pages_.store(number, packed);
+    return pages_.store(number, packed, Claim::data);
   }
 
   Bytes load(PageWord word) {
@@ -91,11 +91,11 @@ class PackedPagesTest : public testing::Test {
     const Dictionary* dictionary = dictionaries.get(generation);
     EXPECT_TRUE(!dictionary || compressor->adopt(*dictionary));
     Bytes frame(pages.size());
-    const size_t length = compressor->compress(std::span(frame).subspan(1), pages, nullptr);
+    const size_t length = compressor->compress(frame, pages, nullptr);
     EXPECT_GT(length, 0u);
     const Epoch::Guard guard(epoch_);
     const PageWord group =
-        pages_.store_group(first, std::span(frame).first(length + 1), generation);
+        pages_.store_group(first, std::span(frame).first(length), generation, length / 3);
     dictionaries.leave(generation);
     return group;
   }
@@ -236,8 +236,8 @@ TEST_F(PackedPagesTest, CopiesHoldTheirDictionary) {
     std::vector<PageWord> copies;
     {
       const Epoch::Guard guard(epoch_);
-      const StoredObject* object = pages_.store().add_moved(*words[0].stored());
-      const StoredObject* moved = pages_.store().add_moved(*words[1].stored());
+      const StoredObject* object = pages_.store().add_copy(*words[0].stored());
+      const StoredObject* moved = pages_.store().add_copy(*words[1].stored(), kGroup, 2000);
       for (const PageWord word : words) {
         copies.push_back(pages_.word_for_copy(word == words[0] ? object : moved, word));
         pages_.drop(word);

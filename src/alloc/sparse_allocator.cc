@@ -3,14 +3,21 @@
 #include <cstring>
 
 #include "alloc/extent_merger.h"
+#include "alloc/least_memory.h"
 #include "alloc/zero_run.h"
 #include "core/shared_bytes.h"
 
 namespace ramdisk {
 
 SparseAllocator::SparseAllocator(const Environment& environment, uint64_t disk_bytes)
-    : pages_(*environment.memory, epoch_, kPageBytes),
+    : memory_(*environment.memory),
+      pages_(*environment.memory, epoch_, kPageBytes),
       table_(*environment.memory, epoch_, disk_bytes, environment.trace_directories) {}
+
+Status SparseAllocator::get_ready() {
+  constexpr uint64_t kLeast = 256 << 10;  // the beginnings of the slabs of tables and pages
+  return check_limit(memory_, "sparse", kLeast);
+}
 
 // Neighbouring pages of the disk are often neighbours in memory, so copies are joined.
 Status SparseAllocator::read(std::span<std::byte> buffer, uint64_t offset) {
@@ -43,24 +50,51 @@ Status SparseAllocator::read(std::span<std::byte> buffer, uint64_t offset) {
   return {};
 }
 
-// Zeroes need no memory: a hole stays one, and a page that they empty becomes one.
+// What was trimmed is not free before those have finished who may be reading it: a disk that is
+// full waits for that, for a while.
 Status SparseAllocator::write(std::span<const std::byte> data, uint64_t offset) {
+  Patience patience;
+  size_t position = 0;
+  Status status = write_some(data, offset, position);
+  for (bool more = true; more && status.errnum() == ENOMEM && patience.left();) {
+    more = memory_is_coming();
+    status = write_some(data, offset, position);
+  }
+  return status;
+}
+
+// Gives back what is free, if there is any, or lets those go on who hold something that will be.
+bool SparseAllocator::memory_is_coming() {
+  epoch_.collect();
+  const uint64_t before = pages_.held_bytes();
+  pages_.release_free();
+  if (pages_.held_bytes() < before) return true;
+  const bool coming = !epoch_.settled() || pages_.returning();
+  if (coming) Patience::nap();
+  return coming;
+}
+
+// Writes from `position` on, which it moves ahead. Zeroes need no memory: a hole stays one, and a
+// page that they empty becomes one.
+Status SparseAllocator::write_some(std::span<const std::byte> data, uint64_t offset,
+                                   size_t& position) {
   const Epoch::Guard guard(epoch_);
   PageTable::Cursor cursor(table_);
   TakeBatch fresh(pages_);
-  for (size_t position = 0; position < data.size();) {
+  while (position < data.size()) {
     if (const size_t zeroes = zero_run(data, offset, position)) {
       if (Status status = zero(zeroes, offset + position); !status.ok()) return status;
       position += zeroes;
       continue;
     }
     const PagePart part = page_part(offset, data.size(), position);
-    position += part.length;
-    const size_t expected = 1 + (data.size() - position + kPageBytes - 1) / kPageBytes;
+    const size_t rest = data.size() - position - part.length;
+    const size_t expected = 1 + (rest + kPageBytes - 1) / kPageBytes;
     if (!write_page(part, data.data() + part.position, cursor, fresh, expected)) {
       table_.prune(part.page);
       return Status::no_memory();
     }
+    position += part.length;
   }
   return {};
 }
@@ -89,12 +123,17 @@ bool SparseAllocator::write_page(const PagePart& part, const std::byte* data,
 
 Status SparseAllocator::zero(uint64_t count, uint64_t offset) {
   if (count == 0) return {};
-  const Epoch::Guard guard(epoch_);
-  RetireBatch freed(pages_);
-  return table_.change(offset >> kPageShift, end_page(offset, count), [&](PageTable::Slot& slot) {
-    zero_page(slot, part_of_page(slot.page(), offset, count), freed);
-    return Status();
-  });
+  {
+    const Epoch::Guard guard(epoch_);
+    RetireBatch freed(pages_);
+    (void)table_.change(offset >> kPageShift, end_page(offset, count), [&](PageTable::Slot& slot) {
+      zero_page(slot, part_of_page(slot.page(), offset, count), freed);
+      return Status();
+    });
+  }
+  // Nothing is kept for new pages where memory is short.
+  if (memory_.pressed()) pages_.release_free();
+  return {};
 }
 
 // The lock keeps writers out between the look at the rest of the page and its end.

@@ -13,6 +13,7 @@
 #include "core/arena.h"
 #include "core/epoch.h"
 #include "core/page_table.h"
+#include "core/patience.h"
 #include "core/retire_batch.h"
 #include "core/take_batch.h"
 #include "ramdisk/allocator.h"
@@ -24,6 +25,7 @@ class SparseAllocator final : public Allocator {
   // `disk_bytes`: 0 to 2^63-1.
   SparseAllocator(const Environment& environment, uint64_t disk_bytes);
 
+  Status get_ready() override;
   Status read(std::span<std::byte> buffer, uint64_t offset) override;
   Status write(std::span<const std::byte> data, uint64_t offset) override;
   Status zero(uint64_t count, uint64_t offset) override;
@@ -38,11 +40,14 @@ class SparseAllocator final : public Allocator {
     return reinterpret_cast<std::byte*>(static_cast<uintptr_t>(payload));
   }
 
+  Status write_some(std::span<const std::byte> data, uint64_t offset, size_t& position);
+  bool memory_is_coming();
   bool write_page(const PagePart& part, const std::byte* data, PageTable::Cursor& cursor,
                   TakeBatch& fresh, size_t expected);
   std::optional<ExtentKind> kind_of(uint64_t page, const std::byte* bytes);
   static void zero_page(PageTable::Slot& slot, const PagePart& part, RetireBatch& freed);
 
+  MemorySource& memory_;
   // In the order of their lives: the epoch outlives what retires into it.
   Epoch epoch_;
   Arena pages_;

@@ -7,37 +7,14 @@
 #include <climits>
 #include <cstring>
 
-#include "alloc/extent_merger.h"
+#include "alloc/least_memory.h"
 #include "alloc/zero_run.h"
-#include "core/check.h"
+#include "core/budget.h"
 #include "core/cpus.h"
 #include "core/memory_lock.h"
 #include "core/shared_bytes.h"
 
 namespace ramdisk {
-
-namespace {
-
-void count_page(PageWord word, Statistics& s) {
-  switch (word.kind()) {
-    case PageKind::hole:
-      return;
-    case PageKind::filled:
-      ++s.same_filled_pages;
-      return;
-    case PageKind::plain:
-      ++(word.queued() ? s.waiting_pages : s.plain_pages);
-      return;
-    case PageKind::object:
-      ++s.generations[word.generation()].single_pages;
-      return;
-    case PageKind::group:
-      ++s.generations[word.generation()].grouped_pages;
-      return;
-  }
-}
-
-}  // namespace
 
 ZstdAllocator::ZstdAllocator(const Environment& environment, uint64_t disk_bytes,
                              const AllocatorOptions& options)
@@ -50,14 +27,29 @@ ZstdAllocator::ZstdAllocator(const Environment& environment, uint64_t disk_bytes
 ZstdAllocator::~ZstdAllocator() {
   stop();
   end_regrouping();
+  memory_.give(fixed_bytes_);
 }
 
+// All that compression takes beside data is counted here, before the first write, and a limit that
+// leaves too little is refused now rather than by every write later.
 Status ZstdAllocator::get_ready() {
-  if (!pages_.prepare()) return Status::no_memory();
-  if (memory_.room() > 0) return {};
-  return Status::error(ENOMEM,
-                       "allocator=zstd: max-memory does not leave anything for data beside the "
-                       "memory that compression itself takes");
+  constexpr uint64_t kTables = 512 << 10;  // and the beginnings of what holds pages
+  constexpr uint64_t kData = 1 << 20;
+  memory_.keep_for_reclaim(ObjectStore::kReclaimBytes);
+  uint64_t fixed = pages_.prepare();
+  if (fixed == 0) return Status::no_memory();
+  if (options_.recompress) {
+    const size_t compressor = Compressor::most_memory_bytes(std::max(kGroupLevel, options_.level),
+                                                            StoredObject::kMaxGroupBytes);
+    if (compressor == 0) return Status::no_memory();
+    fixed += compressor;
+  }
+  const uint64_t other = fixed + ObjectStore::kReclaimBytes + kTables + kData;
+  const uint64_t least = Budget::least_limit(other);
+  if (Status status = check_limit(memory_, "zstd", least); !status.ok()) return status;
+  if (!memory_.take(fixed, Claim::data)) return Status::no_memory();
+  fixed_bytes_ = fixed;
+  return {};
 }
 
 // Without threads there is nobody to empty the queue, so nothing may enter it. A process that has
@@ -78,31 +70,37 @@ void ZstdAllocator::stop() {
   workers_.stop();
 }
 
-// Publishes `word` in place of what the slot holds, and unlocks it. A page is counted before others
-// can trim it, and until it is trimmed: the count never falls below 0.
+// Publishes `word` in place of what the slot holds, and unlocks it.
 void ZstdAllocator::swap(Slot& slot, PageWord word) {
   const PageWord old(slot.payload());
-  const bool was_hole = old == PageWord();
-  const bool is_hole = word == PageWord();
-  if (was_hole && !is_hole) stored_pages_.fetch_add(1, std::memory_order_relaxed);
   slot.unlock(word.bits());
-  if (!was_hole && is_hole) {
-    [[maybe_unused]] const uint64_t stored = stored_pages_.fetch_sub(1, std::memory_order_relaxed);
-    DCHECK(stored > 0);
-  }
   pages_.drop(old);
 }
 
-// Whether the page may be given storage. What has some can be changed for longer than what has none
-// can be added.
-bool ZstdAllocator::may_fill(const Slot& slot) {
-  return slot.payload() != 0 || memory_.admits_new();
+uint64_t ZstdAllocator::needed_bytes() const {
+  return fixed_bytes_ + table_.held_bytes() + pages_.needed_bytes();
+}
+
+// Whether the slot's page may take `bytes`. ENOSPC if not: memory would have to become free first.
+// What has storage can be changed for longer than what has none can be added, and what becomes
+// smaller always can.
+Status ZstdAllocator::admit(const Slot& slot, size_t bytes) {
+  constexpr auto kFull = "no space left";
+  const PageWord old(slot.payload());
+  if (old == PageWord()) {
+    return memory_.admits_new(needed_bytes() + bytes) ? Status() : Status::error(ENOSPC, kFull);
+  }
+  const size_t before = PackedPages::footprint(old);
+  if (bytes <= before) return {};
+  const bool much = bytes >= 2 * before;
+  if (memory_.admits_growth(needed_bytes() + bytes - before, much)) return {};
+  return Status::error(ENOSPC, kFull);
 }
 
 // The same with a copy of `page` that is to be compressed later. False if that cannot be had.
 bool ZstdAllocator::swap_queued(Slot& slot, Data page) {
-  if (!may_fill(slot) || !queue_.admit()) return false;
-  const PageWord copy = pages_.store_plain(page);
+  if (!queue_.has_room() || !admit(slot, kPageBytes).ok() || !queue_.admit()) return false;
+  const PageWord copy = pages_.store_plain(page, Claim::optional);
   if (copy == PageWord()) {
     queue_.leave();
     return false;
@@ -111,6 +109,20 @@ bool ZstdAllocator::swap_queued(Slot& slot, Data page) {
   swap(slot, copy.as_queued());
   if (queue_.push(number)) workers_.wake();
   return true;
+}
+
+// Runs `request`, and again as long as it fails for lack of memory, some can be made or is on its
+// way, and the patience lasts. Refused by admit(), it needs memory that only the queue can give.
+template <typename Request>
+Status ZstdAllocator::with_memory(Patience& patience, Request request) {
+  Status status = request();
+  bool more = true;
+  for (int round = 0; more && !status.ok() && patience.left(); ++round) {
+    if (status.errnum() != ENOMEM && status.errnum() != ENOSPC) break;
+    more = status.errnum() == ENOMEM ? relieve(round) : empty_queue();
+    status = request();
+  }
+  return status.errnum() == ENOSPC ? Status::no_memory() : status;
 }
 
 // There is something for the first worker to look at some time, should it rest. Said after the
@@ -169,12 +181,14 @@ Status ZstdAllocator::read_some(std::span<std::byte> buffer, uint64_t offset) {
 // ---- writing
 
 Status ZstdAllocator::write(std::span<const std::byte> data, uint64_t offset) {
-  Status status = write_pages(data, offset);
+  Patience patience;
+  Status status = write_pages(data, offset, patience);
   note_work();
   return status;
 }
 
-Status ZstdAllocator::write_pages(std::span<const std::byte> data, uint64_t offset) {
+Status ZstdAllocator::write_pages(std::span<const std::byte> data, uint64_t offset,
+                                  Patience& patience) {
   for (size_t position = 0; position < data.size();) {
     if (const size_t zeroes = zero_run(data, offset, position)) {
       if (Status status = zero(zeroes, offset + position); !status.ok()) return status;
@@ -183,7 +197,7 @@ Status ZstdAllocator::write_pages(std::span<const std::byte> data, uint64_t offs
     }
     const PagePart part = page_part(offset, data.size(), position);
     const auto request = [&] { return write_page(part, data.data() + position); };
-    if (Status status = with_memory(request); !status.ok()) {
+    if (Status status = with_memory(patience, request); !status.ok()) {
       const Epoch::Guard guard(epoch_);
       table_.prune(part.page);
       return status;
@@ -203,48 +217,71 @@ Status ZstdAllocator::write_whole(uint64_t number, Data page) {
   if (const auto pattern = PackedPages::pattern_of(page)) {
     return write_word(number, PageWord::filled(*pattern));
   }
-  const bool incompressible = pages_.looks_incompressible(page);
-  if (incompressible || queue_.has_room()) {
+  if (pages_.looks_incompressible(page)) return write_incompressible(number, page);
+  if (queue_.has_room()) {
     const Epoch::Guard guard(epoch_);
     Slot slot = Cursor(table_).lock(number);
     if (!slot) return Status::no_memory();
-    if (write_plain(slot, page, incompressible)) return {};
-    if (incompressible) return Status::no_memory();
+    if (try_plain(slot, page)) return {};
   }
   Buffer buffer;
   const PackedPages::Packed packed = pages_.compress(page, buffer);
   note_compressed(number);
   const Epoch::Guard guard(epoch_);
-  return write_word(number, pages_.store(number, packed));
+  const PageWord word = pages_.store(number, packed, Claim::data);
+  return word == PageWord() ? write_in_place(number, page) : write_word(number, word);
 }
 
-// Puts `word` into the table; a hole stands for no memory.
+// Puts `word` into the table, unless the disk is full.
 Status ZstdAllocator::write_word(uint64_t number, PageWord word) {
-  if (word == PageWord()) return Status::no_memory();
   const Epoch::Guard guard(epoch_);
   Slot slot = Cursor(table_).lock(number);
-  if (!slot || (word.kind() != PageKind::filled && !may_fill(slot))) {
+  Status status = slot ? Status() : Status::no_memory();
+  if (slot && word.kind() != PageKind::filled) status = admit(slot, PackedPages::footprint(word));
+  if (status.ok()) {
+    swap(slot, word);
+  } else {
     pages_.drop(word);
-    return Status::no_memory();
   }
-  swap(slot, word);
+  return status;
+}
+
+// There was no memory for anything new: a plain page has a place that can take the data. Pinned.
+Status ZstdAllocator::write_in_place(uint64_t number, Data page) {
+  Slot slot = Cursor(table_).lock_existing(number);
+  if (!slot) return Status::no_memory();
+  const PageWord old(slot.payload());
+  if (old.kind() != PageKind::plain) return Status::no_memory();
+  copy_to_shared(old.page(), page.data(), kPageBytes);
+  slot.unlock(old.written_in_place().bits());
   return {};
 }
 
-// Keeps the page as it is, for now or for good, and unlocks the slot. False: no room or no memory.
-bool ZstdAllocator::write_plain(Slot& slot, Data page, bool incompressible) {
+// Keeps the page as it is for now, and unlocks the slot. False: no room or no memory.
+bool ZstdAllocator::try_plain(Slot& slot, Data page) {
   const PageWord old(slot.payload());
-  if (old.kind() == PageKind::plain && (incompressible || old.queued())) {
+  if (old.kind() != PageKind::plain || !old.queued()) return swap_queued(slot, page);
+  copy_to_shared(old.page(), page.data(), kPageBytes);
+  slot.unlock(old.written_in_place().bits());
+  return true;
+}
+
+// Keeps the page as it is, for good.
+Status ZstdAllocator::write_incompressible(uint64_t number, Data page) {
+  const Epoch::Guard guard(epoch_);
+  Slot slot = Cursor(table_).lock(number);
+  if (!slot) return Status::no_memory();
+  const PageWord old(slot.payload());
+  if (old.kind() == PageKind::plain) {
     copy_to_shared(old.page(), page.data(), kPageBytes);
     slot.unlock(old.written_in_place().bits());
-    return true;
+    return {};
   }
-  if (!incompressible) return swap_queued(slot, page);
-  if (!may_fill(slot)) return false;
-  const PageWord copy = pages_.store_plain(page);
-  if (copy == PageWord()) return false;
+  if (Status status = admit(slot, kPageBytes); !status.ok()) return status;
+  const PageWord copy = pages_.store_plain(page, Claim::data);
+  if (copy == PageWord()) return Status::no_memory();
   swap(slot, copy);
-  return true;
+  return {};
 }
 
 // Holds the page's lock from the read of the old bytes to the swap, or another write to the same
@@ -265,26 +302,32 @@ Status ZstdAllocator::write_part(const PagePart& part, const std::byte* data) {
   Reader reader(pages_);
   if (Status status = reader.load(old, page); !status.ok()) return status;
   std::memcpy(page.data() + part.offset, data, part.length);
-  return store_locked(slot, page);
+  return store_locked(slot, page, Claim::data);
 }
 
 // Stores what has become of the slot's page, and unlocks it.
-Status ZstdAllocator::store_locked(Slot& slot, Data page) {
+Status ZstdAllocator::store_locked(Slot& slot, Data page, Claim claim) {
   if (swap_queued(slot, page)) return {};
-  if (!may_fill(slot)) return Status::no_memory();
   Buffer buffer;
-  const PageWord word = pages_.store(slot.page(), pages_.compress(page, buffer));
+  const PageWord word = pages_.store(slot.page(), pages_.compress(page, buffer), claim);
   if (word == PageWord()) return Status::no_memory();
   note_compressed(slot.page());
-  swap(slot, word);
-  return {};
+  Status status = claim == Claim::reclaim ? Status() : admit(slot, PackedPages::footprint(word));
+  if (status.ok()) {
+    swap(slot, word);
+  } else {
+    pages_.drop(word);
+  }
+  return status;
 }
 
 // ---- zeroing
 
 Status ZstdAllocator::zero(uint64_t count, uint64_t offset) {
-  Status status = with_memory([&] { return zero_pages(count, offset); });
+  Patience patience;
+  Status status = with_memory(patience, [&] { return zero_pages(count, offset); });
   clean(INT_MAX);
+  if (memory_.pressed()) note_trimmed();
   note_work();
   return status;
 }
@@ -327,72 +370,13 @@ Status ZstdAllocator::zero_part(const PagePart& part) {
     if (Status status = reader.load(old, page); !status.ok()) return status;
     if (is_zero_shared(page.data() + part.offset, part.length)) return {};
     std::memset(page.data() + part.offset, 0, part.length);
-    if (!is_zero_shared(page.data(), kPageBytes)) return store_locked(slot, page);
+    if (!is_zero_shared(page.data(), kPageBytes)) {
+      // It hardly grows by this, and zeroing is not refused.
+      return store_locked(slot, page, Claim::reclaim);
+    }
     swap(slot, PageWord());
     return {};
   });
-}
-
-// Runs `request`, and again as long as it fails for lack of memory and some can be made: by this
-// thread, or by another meanwhile.
-template <typename Request>
-Status ZstdAllocator::with_memory(Request request) {
-  constexpr int kTries = 64;
-  Status status = request();
-  bool more = true;
-  for (int i = 0; i < kTries && more && status.errnum() == ENOMEM; ++i) {
-    more = relieve();
-    status = request();
-  }
-  return status;
-}
-
-// ---- figures
-
-Status ZstdAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) {
-  if (count == 0) return {};
-  const Epoch::Guard guard(epoch_);
-  ExtentMerger merger(visitor, count, offset);
-  bool more = true;
-  table_.look(offset >> kPageShift, end_page(offset, count), [&](uint64_t page, uint64_t) {
-    more = merger.page(page, ExtentKind::data);
-    return more;
-  });
-  if (more) merger.finish();
-  return {};
-}
-
-Usage ZstdAllocator::usage() const {
-  return {table_.bytes_of(table_.stored_pages()), pages_.memory_bytes() + table_.held_bytes()};
-}
-
-// In pieces, so that the epoch is not held up.
-Statistics ZstdAllocator::statistics() const {
-  constexpr uint64_t kPiece = 64 * PageTable::kDirectoryPages;
-  Statistics s;
-  s.usage = usage();
-  s.generations.resize(Dictionaries::kGenerations);
-  for (uint64_t first = 0; first != PageTable::no_page;) {
-    const Epoch::Guard guard(epoch_);
-    uint64_t pages = 0;
-    uint64_t next = PageTable::no_page;
-    table_.look(first, PageTable::no_page, [&](uint64_t page, uint64_t payload) {
-      count_page(PageWord(payload), s);
-      if (++pages < kPiece) return true;
-      next = page + 1;
-      return false;
-    });
-    first = next;
-  }
-  s.usage.stored_bytes = table_.bytes_of(s.stored_pages());
-  s.waiting_limit_pages = queue_.limit();
-  s.dictionaries = pages_.dictionaries().count();
-  s.dictionary_bytes = pages_.dictionaries().memory_bytes();
-  return s;
-}
-
-std::string ZstdAllocator::describe() const {
-  return "zstd, level " + std::to_string(options_.level) + ", pages of 4096 bytes";
 }
 
 }  // namespace ramdisk

@@ -13,6 +13,7 @@
 #ifndef RAMDISK_ALLOC_ZSTD_ALLOCATOR_H
 #define RAMDISK_ALLOC_ZSTD_ALLOCATOR_H
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -24,6 +25,7 @@
 #include "alloc/write_queue.h"
 #include "core/epoch.h"
 #include "core/page_table.h"
+#include "core/patience.h"
 #include "core/workers.h"
 #include "ramdisk/allocator.h"
 
@@ -68,27 +70,30 @@ class ZstdAllocator final : public Allocator {
   void note_compressed(uint64_t number);
 
   Status read_some(std::span<std::byte> buffer, uint64_t offset);
-  Status write_pages(std::span<const std::byte> data, uint64_t offset);
+  Status write_pages(std::span<const std::byte> data, uint64_t offset, Patience& patience);
   Status write_page(const PagePart& part, const std::byte* data);
   Status write_whole(uint64_t number, Data page);
-  bool write_plain(Slot& slot, Data page, bool incompressible);
+  bool try_plain(Slot& slot, Data page);
+  Status write_incompressible(uint64_t number, Data page);
   Status write_word(uint64_t number, PageWord word);
+  Status write_in_place(uint64_t number, Data page);
   Status write_part(const PagePart& part, const std::byte* data);
   Status zero_whole(uint64_t first, uint64_t end);
   Status zero_part(const PagePart& part);
   Status zero_pages(uint64_t count, uint64_t offset);
-  Status store_locked(Slot& slot, Data page);
-  bool may_fill(const Slot& slot);
-  template <typename Request>
-  Status with_memory(Request request);
+  Status store_locked(Slot& slot, Data page, Claim claim);
+  Status admit(const Slot& slot, size_t bytes);
+  uint64_t needed_bytes() const;
 
   // ---- when memory is short (zstd_pressure.cc)
 
-  bool relieve();
+  template <typename Request>
+  Status with_memory(Patience& patience, Request request);
+  bool relieve(int round);
   bool release_free_memory();
   bool empty_queue();
-  bool squeeze();
-  void begin_squeezing();
+  void note_trimmed();
+  bool give_back_trimmed();
 
   // ---- work in the background (zstd_background.cc)
 
@@ -100,12 +105,15 @@ class ZstdAllocator final : public Allocator {
   void tick();
   void advance_time();
   void limit_queue();
-  bool compress_queued();
-  void end_claim(uint64_t number, PageWord claimed, Cursor& cursor);
+  bool compress_queued(Claim claim);
+  void end_claim(uint64_t number, PageWord claimed, bool later, Cursor& cursor);
 
-  bool clean_segment(bool eager);
+  using Effort = ObjectStore::Effort;
+  using Cleaning = ObjectStore::Cleaning;
+  using Moved = ObjectStore::Moved;
+  Cleaning clean_segment(Effort effort);
   void clean(int segments);
-  bool move_object(const StoredObject& object, Cursor& cursor);
+  Moved move_object(const StoredObject& object, Cursor& cursor);
 
   // ---- groups (zstd_groups.cc)
 
@@ -115,12 +123,22 @@ class ZstdAllocator final : public Allocator {
   void end_regrouping();
   bool regroup_directory(uint64_t first);
   bool regroup(uint64_t first);
-  enum class Grouped { yes, no, no_memory };
+  enum class Grouped { yes, no, later, no_memory };  // later: someone is at work on a page
   Grouped make_group(uint64_t first, Reader& reader, Cursor& cursor);
-  bool move_group(const StoredObject& group, Cursor& cursor);
+  struct Members;
+  Members members_of(const StoredObject& group, Cursor& cursor);
+  // What became of a group; what its pages take by themselves, if that is why it is still one.
+  struct Divided {
+    Moved moved;
+    size_t single_bytes;
+  };
+  Divided divide(const StoredObject& group, const Members& members, Cursor& cursor);
+  Divided release(const std::array<PackedPages::Packed, StoredObject::kGroupPages>& packed,
+                  Moved moved);
+  Moved move_group(const StoredObject& group, Cursor& cursor);
   void unpack(uint64_t number, Reader& reader);
-  bool unpack_page(uint64_t number, PageWord word, Reader& reader, Cursor& cursor,
-                   bool for_cleaner);
+  Moved unpack_page(uint64_t number, PageWord word, Reader& reader, Cursor& cursor, Claim claim);
+  bool renew_some();
 
   // ---- dictionaries (zstd_training.cc)
 
@@ -131,22 +149,23 @@ class ZstdAllocator final : public Allocator {
   // Dictionaries are made when so many pages have been compressed.
   static constexpr uint64_t kFirstTraining = RecentPages::kMost;
   static constexpr uint64_t kSecondTraining = 8192;
+  // Cold pages are compressed at this level or, if that is higher, the user's.
+  static constexpr int kGroupLevel = 9;
 
   const AllocatorOptions options_;
   const Pace pace_;
   MemorySource& memory_;
+  uint64_t fixed_bytes_ = 0;  // what compression itself takes at most, counted from the start
   // In the order of their lives: the epoch outlives what retires into it.
   mutable Epoch epoch_;
   PackedPages pages_;
   PageTable table_;
   WriteQueue queue_;
   RecentPages recent_;
-  std::atomic<uint64_t> stored_pages_{0};  // of the disk, that are not holes
   std::atomic<size_t> second_chances_{0};  // given in a row
   std::atomic<bool> quiet_{true};          // the first worker rests until it is woken
   std::atomic<size_t> workers_running_{0};
-  std::atomic<uint32_t> squeezes_wanted_{0};  // by those whose memory has run out …
-  std::atomic<uint32_t> squeezes_done_{0};    // … and those that the first worker has finished
+  std::atomic<bool> trimmed_{false};  // while memory was short: it is to be given back
 
   // Of the first worker alone.
   struct Maintenance {
@@ -160,18 +179,20 @@ class ZstdAllocator final : public Allocator {
     // Training: after so many compressed pages; what a page took when the dictionary was new.
     uint64_t next_training = kFirstTraining;
     uint32_t last_training = 0;  // a time
+    uint32_t failed_training = UINT32_MAX;
     PackedPages::Totals last_totals{};
     double usual_bytes = 0;
     bool data_changed = false;
     // Regrouping: where the walk over the disk is, and what it needs while it is under way.
     std::unique_ptr<Compressor> compressor;
-    int64_t compressor_bytes = 0;
     unsigned generation = 0;
-    uint32_t squeeze = 0;         // squeezing is for those who wanted this one or one before
-    bool squeezing = false;       // the walk takes all pages, cold or not
     bool walked = true;           // to the end since the last tick
+    bool later = false;           // a page of the directory could not be looked at
     bool something_warm = false;  // that a later walk will find cold: there is to be a tick
     uint64_t next_page = 0;
+    // Renewal: where the walk is that ends old generations; no_page when it is not under way.
+    uint64_t renew_page = PageTable::no_page;
+    uint32_t last_renewal = 0;  // a time
   };
   Maintenance maintenance_;
   Workers workers_;  // ended first

@@ -27,9 +27,11 @@ Workers::Rest ZstdAllocator::work(size_t worker) {
 Workers::Rest ZstdAllocator::do_work(size_t worker) {
   if (worker == 0) {
     if (tick_if_due() || train_if_due()) return Workers::Rest::zero();
-    if (squeezes_wanted_ != squeezes_done_) begin_squeezing();
   }
-  if (compress_queued() || clean_segment(false)) return Workers::Rest::zero();
+  if (give_back_trimmed()) return Workers::Rest::zero();
+  if (compress_queued(Claim::data)) return Workers::Rest::zero();
+  const Effort effort = memory_.pressed() ? Effort::tight : Effort::usual;
+  if (clean_segment(effort) == Cleaning::done) return Workers::Rest::zero();
   second_chances_.store(0, std::memory_order_relaxed);
   return worker == 0 ? maintain() : Workers::kUntilWoken;
 }
@@ -38,8 +40,9 @@ Workers::Rest ZstdAllocator::do_work(size_t worker) {
 Workers::Rest ZstdAllocator::maintain() {
   Maintenance& m = maintenance_;
   if (!m.walked) return regroup_some();
+  if (m.renew_page != PageTable::no_page) return Workers::Rest(renew_some() ? 0 : 1);
   if (m.idle && queue_.empty() && !m.tidy) return tidy_up();
-  if (queue_.empty() && m.tidy && !m.something_warm) {
+  if (queue_.empty() && m.tidy && !m.something_warm && !trimmed_) {
     if (quiet_.exchange(true)) return Workers::kUntilWoken;
     m.something_warm = true;  // one more walk, for what came meanwhile
   }
@@ -49,7 +52,7 @@ Workers::Rest ZstdAllocator::maintain() {
 
 // When there is nothing to wait for, no gaps and no free memory are kept for what may come.
 Workers::Rest ZstdAllocator::tidy_up() {
-  if (clean_segment(true)) return Workers::Rest::zero();
+  if (clean_segment(Effort::all) == Cleaning::done) return Workers::Rest::zero();
   epoch_.collect();
   pages_.release_free_memory();
   maintenance_.tidy = true;
@@ -72,7 +75,7 @@ void ZstdAllocator::tick() {
   queue_.tick();
   limit_queue();
   const PackedPages::Totals totals = pages_.totals();
-  const uint64_t stored = stored_pages_.load(std::memory_order_relaxed);
+  const uint64_t stored = table_.stored_pages();
   const uint64_t memory = pages_.memory_bytes();
   m.idle = totals.pages == m.tick_pages && stored == m.tick_stored && memory == m.tick_memory;
   m.tick_pages = totals.pages;
@@ -82,7 +85,6 @@ void ZstdAllocator::tick() {
   if (m.walked) {
     m.walked = !options_.recompress;
     m.something_warm = false;
-    if (!m.idle) begin_squeezing();
   }
   {
     const Epoch::Guard guard(epoch_);
@@ -104,7 +106,7 @@ void ZstdAllocator::advance_time() {
 void ZstdAllocator::limit_queue() {
   constexpr uint64_t kLeast = 2 << 20;
   constexpr uint64_t kPart = 128;
-  const uint64_t stored = stored_pages_.load(std::memory_order_relaxed) * kPageBytes;
+  const uint64_t stored = table_.stored_pages() * kPageBytes;
   const uint64_t bytes =
       memory_.pressed() ? 0 : options_.cache.value_or(std::max(kLeast, stored / kPart));
   queue_.set_limit(bytes / kPageBytes);
@@ -113,7 +115,7 @@ void ZstdAllocator::limit_queue() {
 
 // Compresses the page that has waited longest, if it is time. False if there is nothing to do, or
 // all that wait are being rewritten.
-bool ZstdAllocator::compress_queued() {
+bool ZstdAllocator::compress_queued(Claim claim) {
   const std::optional<uint64_t> number = queue_.pop();
   if (!number) return false;
   const Epoch::Guard guard(epoch_);
@@ -141,31 +143,33 @@ bool ZstdAllocator::compress_queued() {
   Buffer buffer;
   const PackedPages::Packed packed = pages_.compress(copy, buffer);
   if (packed.plain()) {
-    end_claim(*number, claimed, cursor);
+    end_claim(*number, claimed, false, cursor);
     return true;
   }
   note_compressed(*number);
-  const PageWord stored = pages_.store_moved(*number, packed);  // it makes room in the end
-  if (stored != PageWord()) {
-    if (Slot slot = cursor.try_lock(*number, claimed.bits())) {
-      swap(slot, stored);
-      queue_.leave();
-      return true;
-    }
-    pages_.drop(stored);
+  const PageWord stored = pages_.store(*number, packed, claim);
+  if (stored == PageWord()) {
+    end_claim(*number, claimed, true, cursor);
+    return false;
   }
-  end_claim(*number, claimed, cursor);
+  if (Slot slot = cursor.try_lock(*number, claimed.bits())) {
+    swap(slot, stored);
+    queue_.leave();
+    return true;
+  }
+  pages_.drop(stored);
+  end_claim(*number, claimed, false, cursor);
   return true;
 }
 
-// Takes back the mark on a page that stays as it is: for good, if it does not compress or there is
-// no memory for the result, or until later, if it was written meanwhile.
-void ZstdAllocator::end_claim(uint64_t number, PageWord claimed, Cursor& cursor) {
+// Takes back the mark on a page that stays as it is: for good, if it does not compress, or until
+// `later`, if there is no memory for the result or it was written meanwhile.
+void ZstdAllocator::end_claim(uint64_t number, PageWord claimed, bool later, Cursor& cursor) {
   Slot slot = cursor.lock_existing(number);
   PageWord now(slot ? slot.payload() : 0);
   if (now.as_untouched() != claimed) {  // it has been trimmed
     queue_.leave();
-  } else if (now.touched()) {
+  } else if (later || now.touched()) {
     slot.unlock(now.as_untouched().as_unclaimed().bits());
     queue_.push(number);
   } else {
@@ -176,30 +180,31 @@ void ZstdAllocator::end_claim(uint64_t number, PageWord claimed, Cursor& cursor)
 
 // ---- cleaning
 
-// False when there was nothing to clean, or no memory to clean with. A page that someone is at work
-// on is left where it is.
-bool ZstdAllocator::clean_segment(bool eager) {
+// A page that someone is at work on is left where it is.
+ZstdAllocator::Cleaning ZstdAllocator::clean_segment(Effort effort) {
+  if (!pages_.store().worth_cleaning(effort)) return Cleaning::nothing;
   const Epoch::Guard guard(epoch_);
   Cursor cursor(table_);
-  return pages_.store().clean(eager, [&](const StoredObject* object) {
+  return pages_.store().clean(effort, [&](const StoredObject* object) {
     return object->group() ? move_group(*object, cursor) : move_object(*object, cursor);
   });
 }
 
 // At most so many segments; each with a pin of its own, so that they come back one by one.
 void ZstdAllocator::clean(int segments) {
-  while (segments-- > 0 && clean_segment(false)) {
+  while (segments-- > 0 && clean_segment(Effort::usual) == Cleaning::done) {
   }
 }
 
-bool ZstdAllocator::move_object(const StoredObject& object, Cursor& cursor) {
+ZstdAllocator::Moved ZstdAllocator::move_object(const StoredObject& object, Cursor& cursor) {
   const PageWord word(cursor.peek(object.page()));
-  if (!word.compressed() || word.stored() != &object) return true;
+  if (!word.compressed() || word.stored() != &object) return Moved::left;
   Slot slot = cursor.try_lock(object.page(), word.bits());
-  if (!slot) return true;
-  const StoredObject* copy = pages_.store().add_moved(object);
-  if (copy) swap(slot, pages_.word_for_copy(copy, word));
-  return copy != nullptr;
+  if (!slot) return Moved::left;
+  const StoredObject* copy = pages_.store().add_copy(object);
+  if (!copy) return Moved::no_memory;
+  swap(slot, pages_.word_for_copy(copy, word));
+  return Moved::yes;
 }
 
 }  // namespace ramdisk

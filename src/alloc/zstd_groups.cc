@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <new>
 
 #include "alloc/zstd_allocator.h"
 
@@ -20,14 +21,18 @@ constexpr unsigned kGroup = StoredObject::kGroupPages;
 using Slots = std::array<PageTable::Slot, kGroup>;
 using Words = std::array<PageWord, kGroup>;
 
-// Tries to lock the pages of the group that begins with `first`, if they still have these words.
+// Tries to lock the pages of the group that begins with `first` and have a word here, if it is
+// still the same.
 Slots lock_group(uint64_t first, const Words& words, PageTable::Cursor& cursor) {
-  return {cursor.try_lock(first, words[0].bits()), cursor.try_lock(first + 1, words[1].bits()),
-          cursor.try_lock(first + 2, words[2].bits()), cursor.try_lock(first + 3, words[3].bits())};
+  const auto lock = [&](unsigned i) {
+    return words[i] == PageWord() ? PageTable::Slot() : cursor.try_lock(first + i, words[i].bits());
+  };
+  return {lock(0), lock(1), lock(2), lock(3)};
 }
 
-bool all_locked(const Slots& slots) {
-  return std::all_of(slots.begin(), slots.end(), [](const auto& slot) { return bool(slot); });
+unsigned count_locked(const Slots& slots) {
+  return static_cast<unsigned>(
+      std::count_if(slots.begin(), slots.end(), [](const auto& slot) { return bool(slot); }));
 }
 
 // CPU time of the calling thread, in seconds.
@@ -45,18 +50,31 @@ double thread_seconds() {
 // long as it works, and longer when it had to wait for a CPU: others need it more.
 Workers::Rest ZstdAllocator::regroup_some() {
   Maintenance& m = maintenance_;
+  // What has been trained meanwhile is what the pages that come now are to have.
+  if (m.compressor && m.generation != pages_.dictionaries().current()) end_regrouping();
   const PageTable::Settled found = find_settled();
-  if (found.first != PageTable::no_page && begin_regrouping()) {
+  if (found.first != PageTable::no_page) {
     const auto begin = Clock::now();
     const double cpu_begin = thread_seconds();
     m.tidy = false;
-    if (!regroup_directory(found.first)) {
+    m.later = false;
+    bool memory = false;
+    try {
+      memory = begin_regrouping() && regroup_directory(found.first);
+    } catch (const std::bad_alloc&) {
+      // As if it had been told: what was found is not done.
+    }
+    if (!memory || m.later) {
+      const Epoch::Guard guard(epoch_);
+      table_.reconsider(found.first);
+      m.something_warm = true;
+    }
+    if (!memory) {
       m.walked = true;
       end_regrouping();
-      return Workers::Rest::zero();
+      return Workers::Rest(1);
     }
     const std::chrono::duration<double> taken = Clock::now() - begin;
-    if (squeezes_wanted_ != squeezes_done_) return Workers::Rest::zero();
     if (thread_seconds() - cpu_begin < 0.7 * taken.count()) return pace_.tick;
     return std::max(Workers::Rest(1), std::chrono::duration_cast<Workers::Rest>(taken));
   }
@@ -69,22 +87,20 @@ PageTable::Settled ZstdAllocator::find_settled() {
   constexpr int kDirectories = 1000;
   Maintenance& m = maintenance_;
   const Epoch::Guard guard(epoch_);
-  const uint32_t time = m.time + (m.squeezing ? pace_.cold_ticks : 0);
-  const PageTable::Settled found = table_.next_settled(m.next_page, time, kDirectories);
+  const PageTable::Settled found = table_.next_settled(m.next_page, m.time, kDirectories);
   m.something_warm |= found.later;
   m.walked = found.next == PageTable::no_page;
   m.next_page = m.walked ? 0 : found.next;
   return found;
 }
 
-// The compressor for groups is large, so it is there only while there is work for it. False: no
-// memory.
+// The compressor for groups is large, so it is there only while there is work for it; it is counted
+// from the start. False: the system has no memory.
 bool ZstdAllocator::begin_regrouping() {
-  constexpr int kLevel = 9;
   Maintenance& m = maintenance_;
   if (m.compressor) return true;
   auto compressor =
-      Compressor::make(std::max(kLevel, options_.level), StoredObject::kMaxGroupBytes);
+      Compressor::make(std::max(kGroupLevel, options_.level), StoredObject::kMaxGroupBytes);
   if (!compressor) return false;
   m.generation = pages_.dictionaries().join();
   const Dictionary* dictionary = pages_.dictionaries().get(m.generation);
@@ -92,31 +108,23 @@ bool ZstdAllocator::begin_regrouping() {
     pages_.dictionaries().leave(m.generation);
     return false;
   }
-  m.compressor_bytes = static_cast<int64_t>(compressor->memory_bytes());
   m.compressor = std::move(compressor);
-  memory_.charge(m.compressor_bytes);
   return true;
 }
 
 void ZstdAllocator::end_regrouping() {
   Maintenance& m = maintenance_;
-  if (m.squeezing) squeezes_done_ = m.squeeze;
-  m.squeezing = false;
   if (!m.compressor) return;
   pages_.dictionaries().leave(m.generation);
   m.compressor.reset();
-  memory_.charge(-m.compressor_bytes);
 }
 
-// False: memory has run out, and the rest of the directory is for another walk.
+// False: memory has run out, and what is left of the directory is for another walk.
 bool ZstdAllocator::regroup_directory(uint64_t first) {
   for (uint64_t i = 0; i < PageTable::kDirectoryPages; i += kGroup) {
     bool memory = regroup(first + i);
-    while (!memory && clean_segment(true)) memory = regroup(first + i);
-    if (memory) continue;
-    const Epoch::Guard guard(epoch_);
-    table_.reconsider(first);
-    return false;
+    while (!memory && clean_segment(Effort::all) == Cleaning::done) memory = regroup(first + i);
+    if (!memory) return false;
   }
   return true;
 }
@@ -128,11 +136,14 @@ bool ZstdAllocator::regroup(uint64_t first) {
   Cursor cursor(table_);
   Reader reader(pages_);
   const Grouped grouped = make_group(first, reader, cursor);
-  if (grouped != Grouped::no) return grouped == Grouped::yes;
+  maintenance_.later |= grouped == Grouped::later;
+  if (grouped != Grouped::no) return grouped != Grouped::no_memory;
   for (uint64_t number = first; number < first + kGroup; ++number) {
     const PageWord word(cursor.peek(number));
-    if (word.kind() == PageKind::object && word.generation() != maintenance_.generation) {
-      unpack_page(number, word, reader, cursor, false);
+    const unsigned generation = word.generation();
+    if (word.kind() == PageKind::object && generation != maintenance_.generation &&
+        generation != pages_.dictionaries().current()) {
+      unpack_page(number, word, reader, cursor, Claim::data);
     }
   }
   return true;
@@ -149,24 +160,22 @@ ZstdAllocator::Grouped ZstdAllocator::make_group(uint64_t first, Reader& reader,
     } else if (words[i].kind() == PageKind::plain && !words[i].queued()) {
       before += kPageBytes;
     } else {
-      return Grouped::no;
+      return words[i].queued() ? Grouped::later : Grouped::no;
     }
     const Page page(pages.data() + i * kPageBytes, kPageBytes);
     if (!reader.load(words[i], page).ok()) return Grouped::no;
   }
-  // The first byte notes which pages are read.
-  std::array<std::byte, StoredObject::kMaxGroupBytes> frame;
-  frame[0] = std::byte{0};
-  const size_t worth = std::min(before - before / 32, frame.size());
+  std::array<std::byte, PackedPages::kMaxGroupFrame> frame;
+  const size_t worth = std::min(before - before / 32 - sizeof(GroupHead), frame.size());
   const size_t length =
-      maintenance_.compressor->compress(std::span(frame).subspan(1, worth - 1), pages, nullptr);
+      maintenance_.compressor->compress(std::span(frame).first(worth), pages, nullptr);
   if (length == 0) return Grouped::no;
-  const PageWord group =
-      pages_.store_group(first, std::span(frame).first(length + 1), maintenance_.generation);
+  const PageWord group = pages_.store_group(first, std::span(frame).first(length),
+                                            maintenance_.generation, before / kGroup);
   if (group == PageWord()) return Grouped::no_memory;
   Slots slots = lock_group(first, words, cursor);
   // A plain page may have been overwritten in place, under the same word.
-  bool all = all_locked(slots);
+  bool all = count_locked(slots) == kGroup;
   for (unsigned i = 0; i < kGroup && all; ++i) {
     all = words[i].kind() != PageKind::plain ||
           std::memcmp(&pages[i * kPageBytes], words[i].page(), kPageBytes) == 0;
@@ -179,36 +188,95 @@ ZstdAllocator::Grouped ZstdAllocator::make_group(uint64_t first, Reader& reader,
       pages_.drop(group.member(i));
     }
   }
-  return all ? Grouped::yes : Grouped::no;
+  return all ? Grouped::yes : Grouped::later;
 }
 
 // ---- moving them and taking them apart
 
-// A group of which pages have been dropped is not worth its room: the others get their own again.
-bool ZstdAllocator::move_group(const StoredObject& group, Cursor& cursor) {
-  Words words;
-  unsigned members = 0;
+// The pages that still refer to the group; holes in place of the others.
+struct ZstdAllocator::Members {
+  Words words{};
+  unsigned count = 0;
+};
+
+ZstdAllocator::Members ZstdAllocator::members_of(const StoredObject& group, Cursor& cursor) {
+  Members members;
   for (unsigned i = 0; i < kGroup; ++i) {
-    words[i] = PageWord(cursor.peek(group.page() + i));
-    if (words[i].compressed() && words[i].stored() == &group) ++members;
+    const PageWord word(cursor.peek(group.page() + i));
+    if (!word.compressed() || word.stored() != &group) continue;
+    members.words[i] = word;
+    ++members.count;
   }
-  if (members == 0) return true;
-  if (members < kGroup) {
-    Reader reader(pages_);
-    bool memory = true;
-    for (unsigned i = 0; i < kGroup && memory; ++i) {
-      if (words[i].compressed() && words[i].stored() == &group) {
-        memory = unpack_page(group.page() + i, words[i], reader, cursor, true);
-      }
+  return members;
+}
+
+// Gives the members places of their own, if they can be read and take less there than the group
+// does: what each was expected to take may be wrong, and the cleaner must not need more memory than
+// it frees.
+ZstdAllocator::Divided ZstdAllocator::divide(const StoredObject& group, const Members& members,
+                                             Cursor& cursor) {
+  Reader reader(pages_);
+  std::array<Buffer, kGroup> pages;
+  std::array<Buffer, kGroup> buffers;
+  std::array<PackedPages::Packed, kGroup> packed;
+  size_t bytes = 0;
+  for (unsigned i = 0; i < kGroup; ++i) {
+    if (members.words[i] == PageWord()) continue;
+    if (!reader.load(members.words[i], pages[i]).ok()) {  // it stays as it is, damaged
+      release(packed, Moved::left);
+      return {Moved::left, group.footprint()};
     }
-    return memory;
+    packed[i] = pages_.compress(pages[i], buffers[i]);
+    bytes += PackedPages::footprint(packed[i]);
+  }
+  if (bytes >= group.footprint()) {
+    release(packed, Moved::left);
+    return {Moved::left, (bytes + members.count - 1) / members.count};
+  }
+  Moved moved = Moved::yes;
+  for (unsigned i = 0; i < kGroup && moved != Moved::no_memory; ++i) {
+    if (members.words[i] == PageWord()) continue;
+    const PageWord fresh =
+        pages_.store(group.page() + i, std::exchange(packed[i], {}), Claim::reclaim);
+    if (fresh == PageWord()) {
+      moved = Moved::no_memory;
+    } else if (Slot slot = cursor.try_lock(group.page() + i, members.words[i].bits())) {
+      swap(slot, fresh);
+    } else {
+      pages_.drop(fresh);
+    }
+  }
+  return release(packed, moved);
+}
+
+// What has been compressed and not been stored is a user of its dictionary no more.
+ZstdAllocator::Divided ZstdAllocator::release(const std::array<PackedPages::Packed, kGroup>& packed,
+                                              Moved moved) {
+  for (const PackedPages::Packed& page : packed) {
+    if (!page.bytes.empty() && !page.plain()) pages_.dictionaries().leave(page.generation);
+  }
+  return {moved, 0};
+}
+
+// A group of which pages have been dropped is divided, if the others then take less: they get
+// places of their own again. Else it moves as it is.
+ZstdAllocator::Moved ZstdAllocator::move_group(const StoredObject& group, Cursor& cursor) {
+  const auto [words, count] = members_of(group, cursor);
+  if (count == 0) return Moved::left;
+  size_t single = PackedPages::footprint(PageWord::object(&group, 0));
+  if (count < kGroup && count * single < group.footprint()) {
+    const Divided divided = divide(group, {words, count}, cursor);
+    if (divided.single_bytes == 0) return divided.moved;
+    single = divided.single_bytes;
   }
   Slots slots = lock_group(group.page(), words, cursor);
-  if (!all_locked(slots)) return true;
-  const StoredObject* copy = pages_.store().add_moved(group);
-  if (!copy) return false;
-  for (unsigned i = 0; i < kGroup; ++i) swap(slots[i], pages_.word_for_copy(copy, words[i]));
-  return true;
+  if (count_locked(slots) != count) return Moved::left;
+  const StoredObject* copy = pages_.store().add_copy(group, count, single);
+  if (!copy) return Moved::no_memory;
+  for (unsigned i = 0; i < kGroup; ++i) {
+    if (slots[i]) swap(slots[i], pages_.word_for_copy(copy, words[i]));
+  }
+  return Moved::yes;
 }
 
 // Gives a page of a group, which is read often, a place of its own. Pinned.
@@ -216,31 +284,64 @@ void ZstdAllocator::unpack(uint64_t number, Reader& reader) {
   note_work();
   Cursor cursor(table_);
   const PageWord word(cursor.peek(number));
-  if (word.kind() == PageKind::group) unpack_page(number, word, reader, cursor, false);
+  if (word.kind() == PageKind::group) unpack_page(number, word, reader, cursor, Claim::optional);
 }
 
-// Gives a page, found under `word`, a place of its own, unless something else has become of it.
-// False: no memory, or it is damaged.
-bool ZstdAllocator::unpack_page(uint64_t number, PageWord word, Reader& reader, Cursor& cursor,
-                                bool for_cleaner) {
+// Gives a page, found under `word`, a place of its own, unless something else has become of it or
+// it is damaged. It may wait in the queue where memory is not short.
+ZstdAllocator::Moved ZstdAllocator::unpack_page(uint64_t number, PageWord word, Reader& reader,
+                                                Cursor& cursor, Claim claim) {
   Buffer page;
-  if (!reader.load(word, page).ok()) return false;
+  if (!reader.load(word, page).ok()) return Moved::left;
+  if (claim == Claim::optional && queue_.has_room()) {
+    Slot slot = cursor.try_lock(number, word.bits());
+    return slot && swap_queued(slot, page) ? Moved::yes : Moved::left;
+  }
   Buffer buffer;
-  const bool queued = !for_cleaner && queue_.has_room();
-  PageWord fresh;
-  if (!queued) {
-    const PackedPages::Packed packed = pages_.compress(page, buffer);
-    fresh = for_cleaner ? pages_.store_moved(number, packed) : pages_.store(number, packed);
-    if (fresh == PageWord()) return false;
-  }
-  Slot slot = cursor.try_lock(number, word.bits());
-  if (queued) return !slot || swap_queued(slot, page);
-  if (slot) {
+  const PageWord fresh = pages_.store(number, pages_.compress(page, buffer), claim);
+  if (fresh == PageWord()) return Moved::no_memory;
+  if (Slot slot = cursor.try_lock(number, word.bits())) {
     swap(slot, fresh);
-  } else {
-    pages_.drop(fresh);
+    return Moved::yes;
   }
-  return true;
+  pages_.drop(fresh);
+  return Moved::left;
+}
+
+// ---- ending old generations
+
+// When all numbers of dictionaries are in use, pages that are compressed with old ones are
+// compressed again, group or not, so that these can go. Does a part of that; false: it is done, or
+// memory has run out.
+bool ZstdAllocator::renew_some() {
+  constexpr uint64_t kPages = 4096;  // looked at
+  Maintenance& m = maintenance_;
+  std::array<uint64_t, 64> found;
+  size_t count = 0;
+  uint64_t looked = 0;
+  uint64_t next = PageTable::no_page;
+  const Epoch::Guard guard(epoch_);
+  const unsigned current = pages_.dictionaries().current();
+  table_.look(m.renew_page, PageTable::no_page, [&](uint64_t page, uint64_t payload) {
+    const PageWord word(payload);
+    if (word.compressed() && word.generation() != 0 && word.generation() != current) {
+      found[count++] = page;
+    }
+    if (count < found.size() && ++looked < kPages) return true;
+    next = page + 1;
+    return false;
+  });
+  Reader reader(pages_);
+  Cursor cursor(table_);
+  bool memory = true;
+  for (size_t i = 0; i < count && memory; ++i) {
+    const PageWord word(cursor.peek(found[i]));
+    if (!word.compressed() || word.generation() == current) continue;
+    memory = unpack_page(found[i], word, reader, cursor, Claim::data) != Moved::no_memory;
+  }
+  m.tidy = false;
+  m.renew_page = memory ? next : PageTable::no_page;
+  return m.renew_page != PageTable::no_page;
 }
 
 }  // namespace ramdisk

@@ -1,73 +1,70 @@
 // A compressing disk whose memory runs short: before it refuses a write it gives up its queue of
-// uncompressed pages, turns gaps into memory, and compresses harder what it has.
-
-#include <thread>
+// uncompressed pages and turns gaps into memory. After a trim it gives memory back at once.
 
 #include "alloc/zstd_allocator.h"
 
 namespace ramdisk {
 
-// Makes some room for a request that was refused. False: there is nothing more to be had.
-bool ZstdAllocator::relieve() {
-  return release_free_memory() || empty_queue() || clean_segment(true) || squeeze();
+// Makes some room for a request that was refused, with more effort in later rounds. False: there is
+// nothing more to be had, nor on its way.
+bool ZstdAllocator::relieve(int round) {
+  epoch_.collect();
+  const bool emptied = empty_queue();
+  const Cleaning cleaning = clean_segment(Effort::all);
+  epoch_.collect();
+  // What is cleaned is room for compressed pages at once; for anything else it has to go back
+  // first.
+  const bool released = round > 0 && release_free_memory();
+  if (emptied || released || cleaning == Cleaning::done) return true;
+  const bool coming = !epoch_.settled() || pages_.returning_memory() || cleaning == Cleaning::busy;
+  if (coming) Patience::nap();
+  return coming || round == 0;
 }
 
-// What is free counts, too, until it has gone back, and what was trimmed is not free before every
-// thread has finished what it was doing then. False if there was nothing.
 bool ZstdAllocator::release_free_memory() {
-  constexpr int kTries = 50;
   const uint64_t before = pages_.memory_bytes();
-  for (int i = 0; i < kTries; ++i) {
-    epoch_.collect();
-    pages_.release_free_memory();
-    if (pages_.memory_bytes() < before) return true;
-    if (!epoch_.has_garbage()) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
+  pages_.release_free_memory();
+  return pages_.memory_bytes() < before;
 }
 
 // Compresses some of what waits. Nothing more may wait until the next tick.
 bool ZstdAllocator::empty_queue() {
   constexpr int kPages = 64;
+  if (queue_.empty()) return false;
   queue_.set_limit(0);
   if (queue_.hurry()) workers_.wake();
   int done = 0;
-  while (done < kPages && compress_queued()) ++done;
-  return done > 0;
+  while (done < kPages && compress_queued(Claim::reclaim)) ++done;
+  // Other threads may be at work on the last ones.
+  if (done == 0 && !queue_.empty()) Patience::nap();
+  return done > 0 || !queue_.empty();
 }
 
-// Has the first worker compress pages again that are not cold yet, until that has made room or
-// there are no more, or for a while. False if it made none.
-bool ZstdAllocator::squeeze() {
-  constexpr auto kPatience = std::chrono::seconds(2);
-  constexpr auto kStep = std::chrono::milliseconds(1);
-  if (!options_.recompress || workers_running_ == 0) return false;
-  const uint64_t before = pages_.totals().regrouped;
-  const uint32_t mine = squeezes_wanted_.fetch_add(1) + 1;
-  note_work();
-  workers_.wake();
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  constexpr uint64_t kEnough = 64;  // groups
-  while (static_cast<int32_t>(squeezes_done_ - mine) < 0 &&
-         pages_.totals().regrouped - before < kEnough && std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(kStep);
+// Pages have gone while memory was short. What is free now goes back at once; gaps are for the
+// background, if there is one.
+void ZstdAllocator::note_trimmed() {
+  release_free_memory();
+  const bool first = !trimmed_.exchange(true);
+  if (workers_running_ == 0) {
+    while (give_back_trimmed()) {
+    }
+  } else if (first) {
+    workers_.wake();
   }
-  return pages_.totals().regrouped != before;
 }
 
-// For the first worker: the walk that looks for cold pages begins again, and takes all pages, if
-// someone waits for that or memory is short.
-void ZstdAllocator::begin_squeezing() {
-  Maintenance& m = maintenance_;
-  const uint32_t wanted = squeezes_wanted_;
-  const bool due = wanted != squeezes_done_ || memory_.pressed();
-  if (m.squeezing || !options_.recompress || !due) return;
-  m.squeezing = true;
-  m.squeeze = wanted;
-  advance_time();  // what is used from now on is for the next walk
-  m.walked = false;
-  m.next_page = 0;
+// A step of giving back what was trimmed while memory was short. False: all has gone back.
+bool ZstdAllocator::give_back_trimmed() {
+  if (!trimmed_.load(std::memory_order_relaxed)) return false;
+  const Cleaning cleaning = clean_segment(Effort::tight);
+  if (cleaning == Cleaning::done) return true;
+  if (cleaning == Cleaning::busy) return false;  // another thread will be here again
+  trimmed_.store(false, std::memory_order_relaxed);
+  epoch_.collect();
+  release_free_memory();
+  // Some of it may still be seen by readers.
+  if (!epoch_.settled()) trimmed_.store(true, std::memory_order_relaxed);
+  return false;
 }
 
 }  // namespace ramdisk

@@ -1,5 +1,6 @@
 // Dictionaries of a compressing disk: when a new one is made, from what, and whether it is taken.
 
+#include <new>
 #include <vector>
 
 #include "alloc/zstd_allocator.h"
@@ -25,13 +26,24 @@ bool ZstdAllocator::train_if_due() {
   constexpr uint32_t kPatience = 30;  // ticks
   Maintenance& m = maintenance_;
   if (recent_.added() < m.next_training && !m.data_changed) return false;
+  if (m.time == m.failed_training) return false;
   const bool first = m.next_training == kFirstTraining;
   if (!first && !m.idle && m.time - m.last_training < kPatience) return false;
+  if (!pages_.dictionaries().has_free_generation()) {
+    if (m.renew_page == PageTable::no_page && m.time != m.last_renewal) m.renew_page = 0;
+    m.last_renewal = m.time;
+    return false;
+  }
+  try {
+    train(first);
+  } catch (const std::bad_alloc&) {
+    m.failed_training = m.time;  // it is due again at the next tick
+    return false;
+  }
   m.last_training = m.time;
   m.next_training = first ? kSecondTraining : recent_.added() * pace_.training_growth;
   m.data_changed = false;
   m.usual_bytes = 0;
-  train(first);
   return true;
 }
 

@@ -60,14 +60,16 @@ std::byte* Arena::block_of(const void* p) const {
   return address_of(slab_of(p), index_of(p));
 }
 
-uint64_t Arena::taken_blocks() const {
-  MutexLock lock(mutex_);
-  return taken_;
-}
-
-uint64_t Arena::held_bytes() const {
-  MutexLock lock(mutex_);
-  return held_;
+// Puts the slab into the lists in which it belongs, and takes it out of the others.
+void Arena::relist(Slab* slab) {
+  const auto belongs = [&](List list, bool in) REQUIRES(mutex_) {
+    if (in == static_cast<bool>(slab->lists >> list & 1)) return;
+    slab->lists ^= 1u << list;
+    in ? push(slab, list) : remove(slab, list);
+  };
+  belongs(kUsable, slab->free_count > 0);
+  belongs(kDirty, slab->dirty_count > 0);
+  belongs(kIdle, slab->free_count > slab->absent_count);
 }
 
 void Arena::push(Slab* slab, List list) {
@@ -95,14 +97,14 @@ void Arena::set_free(Slab* slab, size_t word, uint64_t blocks, bool dirty) {
   if (count == 0) return;
   CHECK((slab->free[word] & blocks) == 0);  // or two would be given the same block
   slab->free[word] |= blocks;
-  if (slab->free_count == 0) push(slab, kUsable);
   slab->free_count += count;
-  DCHECK(slab->free_count <= slab->ready_blocks || slab == first_);
-  if (!dirty) return;
-  slab->dirty[word] |= blocks;
-  if (slab->dirty_count == 0) push(slab, kDirty);
-  slab->dirty_count += count;
-  dirty_ += count;
+  DCHECK(slab->free_count <= slab->ready_blocks || slab == growing_);
+  if (dirty) {
+    slab->dirty[word] |= blocks;
+    slab->dirty_count += count;
+    dirty_ += count;
+  }
+  relist(slab);
 }
 
 void Arena::set_free_range(Slab* slab, size_t first, size_t end, bool dirty) {
@@ -128,10 +130,9 @@ void Arena::clear_free(Slab* slab, size_t word, uint64_t blocks) {
   slab->absent_count -= absent;
   held_ += absent * block_bytes_;
   slab->free_count -= count_bits(blocks);
-  if (slab->free_count == 0) remove(slab, kUsable);
   slab->dirty_count -= dirty;
-  if (dirty > 0 && slab->dirty_count == 0) remove(slab, kDirty);
   dirty_ -= dirty;
+  relist(slab);
   if (slab == spare_) spare_ = nullptr;
 }
 
@@ -143,14 +144,17 @@ void Arena::set_absent(Slab* slab, size_t word, uint64_t blocks) {
   slab->absent[word] |= blocks;
   slab->absent_count += count;
   held_ -= count * block_bytes_;
+  relist(slab);
 }
 
 // Takes an empty slab out of all lists, for the caller to unmap when the lock is released, and
-// returns the chain of such slabs. One empty slab and the first one are kept: a disk that grows
-// and shrinks by a page must not map and unmap 2 MiB each time.
+// returns the chain of such slabs, which counts as returning until unmap_chain(). One empty slab
+// and the first one are kept: a disk that grows and shrinks by a page must not map and unmap 2 MiB
+// each time.
 Arena::Slab* Arena::drop_if_empty(Slab* slab, Slab* dropped) {
   DCHECK(slab->free_count <= slab->ready_blocks);
-  if (slab->free_count != slab->ready_blocks || slab == first_ || slab == spare_) return dropped;
+  if (slab->free_count != slab->ready_blocks) return dropped;
+  if (slab == first_ || slab == spare_ || slab == growing_) return dropped;
   if (!spare_) {
     spare_ = slab;
     return dropped;
@@ -166,56 +170,80 @@ void Arena::unlink(Slab* slab) {
   DCHECK(dirty_ >= slab->dirty_count);
   held_ -= slab->ready_bytes - slab->absent_count * block_bytes_;
   dirty_ -= slab->dirty_count;
-  if (slab->dirty_count > 0) remove(slab, kDirty);
-  remove(slab, kUsable);
+  for (const List list : {kUsable, kDirty, kIdle}) {
+    if (slab->lists >> list & 1) remove(slab, list);
+  }
   remove(slab, kAll);
+  returning_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Arena::unmap_chain(Slab* slab) noexcept {
   while (slab) {
     Slab* next = slab->next_dropped;
     memory_.unmap(slab, kSlabBytes);
+    returning_.fetch_sub(1, std::memory_order_release);
     slab = next;
   }
 }
 
-Arena::Run Arena::take(size_t most) {
+// ---- taking
+
+// Memory that is there goes first, or it would be given back while absent blocks are populated.
+Arena::Run Arena::take(size_t most, Claim claim) {
   DCHECK(most >= 1);
   for (;;) {
+    if (!memory_.may_use(claim)) return {};
     Run run;
     bool absent = false;
     {
       MutexLock lock(mutex_);
       const uint64_t before = held_;
-      // Memory that is there first, or it would be given back while absent blocks are populated.
-      Slab* slab = heads_[kDirty] ? heads_[kDirty] : heads_[kUsable];
+      Slab* slab = heads_[kDirty]  ? heads_[kDirty]
+                   : heads_[kIdle] ? heads_[kIdle]
+                                   : heads_[kUsable];
       if (slab) run = take_from(slab, most);
       absent = held_ != before;
     }
     if (run.count == 0) {
-      if (!grow()) return {};
-    } else if (absent && !memory_.populate(run.base, run.count * block_bytes_)) {
-      put_back(run, true);
-      return {};
-    } else {
-      if (run.count > most) {
-        put_back({run.base + most * block_bytes_, run.count - most, run.clean}, false);
-        run.count = most;
-      }
-      return run;
+      if (!grow(claim)) return {};
+      continue;
     }
+    if (absent && !populate_run(run, claim)) return {};
+    if (run.count > most) {
+      put_back({run.base + most * block_bytes_, run.count - most, run.clean}, false);
+      run.count = most;
+    }
+    return run;
   }
+}
+
+// Makes absent blocks present: all, or as many as there is memory for. False if not even one.
+bool Arena::populate_run(Run& run, Claim claim) {
+  for (size_t count = run.count; count > 0; count /= 2) {
+    if (!memory_.populate_for(claim, run.base, count * block_bytes_)) continue;
+    if (count < run.count) {
+      put_back({run.base + count * block_bytes_, run.count - count, run.clean}, true);
+      run.count = count;
+    }
+    return true;
+  }
+  put_back(run, true);
+  return false;
 }
 
 // More than `most` if they are absent, since making several present at once costs little more.
 Arena::Run Arena::take_from(Slab* slab, size_t most) {
   DCHECK(slab->free_count > 0);
   const bool dirty = slab->dirty_count > 0;
-  const Bitmap& wanted = dirty ? slab->dirty : slab->free;
+  const bool present = slab->free_count > slab->absent_count;
+  const auto wanted = [&](size_t word) {
+    if (dirty) return slab->dirty[word];
+    return present ? slab->free[word] & ~slab->absent[word] : slab->free[word];
+  };
   size_t word = 0;
-  while (wanted[word] == 0) ++word;
-  const size_t first = word * 64 + static_cast<size_t>(std::countr_zero(wanted[word]));
-  const bool absent = test(slab->absent, first);
+  while (wanted(word) == 0) ++word;
+  const size_t first = word * 64 + static_cast<size_t>(std::countr_zero(wanted(word)));
+  const bool absent = !present;
   const auto alike = [&](size_t i) {
     return test(slab->free, i) && test(slab->dirty, i) == dirty && test(slab->absent, i) == absent;
   };
@@ -229,68 +257,6 @@ Arena::Run Arena::take_from(Slab* slab, size_t most) {
   }
   taken_ += count;
   return {address_of(slab, first), count, !dirty};
-}
-
-// With so many bytes of it present.
-Arena::Slab* Arena::map_slab(bool huge, size_t ready) {
-  void* base = memory_.map(kSlabBytes, kSlabBytes, huge);
-  if (!base) return nullptr;
-  if (!memory_.populate(base, ready)) {
-    memory_.unmap(base, kSlabBytes);
-    return nullptr;
-  }
-  CHECK(reinterpret_cast<uintptr_t>(base) % kSlabBytes == 0);
-  Slab* slab = new (base) Slab;
-  slab->owner = this;
-  slab->ready_bytes = ready;
-  return slab;
-}
-
-bool Arena::grow_first_slab() {
-  if (first_) {
-    std::byte* next = reinterpret_cast<std::byte*>(first_) + first_->ready_bytes;
-    if (!memory_.populate(next, kFirstSlabStep)) return false;
-    first_->ready_bytes += kFirstSlabStep;
-    held_ += kFirstSlabStep;
-  } else {
-    first_ = map_slab(false, kFirstSlabStep);
-    if (!first_) return false;
-    push(first_, kAll);
-    held_ += first_->ready_bytes;
-  }
-  const size_t ready =
-      std::min<size_t>(blocks_, (first_->ready_bytes - kHeaderBytes) / block_bytes_);
-  set_free_range(first_, first_->ready_blocks, ready, false);
-  first_->ready_blocks = static_cast<uint32_t>(ready);
-  return true;
-}
-
-// Several threads may be here at once, each with a slab of its own; what one of them does not need
-// serves the next request. Where there is no memory for a whole slab there may be some for blocks.
-bool Arena::grow() {
-  bool whole = growth_ == Growth::slab;
-  if (whole) {
-    MutexLock lock(mutex_);
-    if (!first_ || first_->ready_bytes < kSlabBytes) return grow_first_slab();
-  }
-  Slab* slab = map_slab(whole, whole ? kSlabBytes : kHeaderBytes);
-  if (!slab && whole && can_discard_) {
-    whole = false;
-    slab = map_slab(whole, kHeaderBytes);
-  }
-  if (!slab) return false;
-  slab->ready_bytes = kSlabBytes;
-  slab->ready_blocks = static_cast<uint32_t>(blocks_);
-  MutexLock lock(mutex_);
-  push(slab, kAll);
-  held_ += kSlabBytes;
-  set_free_range(slab, 0, blocks_, false);
-  for (size_t i = 0; !whole && i < blocks_;) {
-    const Part part = part_of_range(i, blocks_);
-    set_absent(slab, part.word, part.mask);
-    i += part.count;
-  }
-  return true;
 }
 
 // ---- giving back
@@ -323,6 +289,7 @@ void Arena::retire(std::span<std::byte* const> blocks) {
   MutexLock lock(mutex_);
   CHECK(taken_ >= blocks.size());
   taken_ -= blocks.size();
+  retired_ += blocks.size();
   for (std::byte* block : blocks) {
     Slab* slab = slab_of(block);
     CHECK(slab->owner == this);
@@ -350,7 +317,7 @@ void Arena::reclaim(size_t index) noexcept {
       for (size_t w = 0; w < words_; ++w) {
         set_free(slab, w, std::exchange(slab->retired[index][w], 0), true);
       }
-      slab->retired_count[index] = 0;
+      retired_ -= std::exchange(slab->retired_count[index], 0);
       dropped = drop_if_empty(slab, dropped);
       slab = next;
     }

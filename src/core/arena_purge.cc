@@ -8,7 +8,6 @@
 
 namespace ramdisk {
 
-using arena_bits::count_bits;
 using arena_bits::test;
 
 // What invariant 3 allows, in bytes.
@@ -16,21 +15,23 @@ uint64_t Arena::dirty_limit() const {
   return keep_.bytes + taken_ * block_bytes_ / keep_.part;
 }
 
-// Gives dirty blocks back to the system, slab by slab, until half of the allowance is free again,
-// or there is none left. The blocks are out of the bitmaps meanwhile, so the slab cannot become
-// empty and vanish.
+// Gives dirty blocks back to the system, slab by slab, until half of the allowance is free again;
+// or `all` that are free and present. The blocks are out of the bitmaps meanwhile, so the slab
+// cannot become empty and vanish.
 void Arena::purge(bool all) noexcept {
   for (;;) {
     Slab* slab = nullptr;
     Bitmap blocks;
     {
       MutexLock lock(mutex_);
-      slab = heads_[kDirty];
-      DCHECK(!slab || slab->dirty_count > 0);
+      slab = heads_[all ? kIdle : kDirty];
       if (!slab || !can_purge()) return;
       if (!all && dirty_ * block_bytes_ <= dirty_limit() / 2) return;
-      blocks = slab->dirty;
-      for (size_t w = 0; w < words_; ++w) clear_free(slab, w, blocks[w]);
+      for (size_t w = 0; w < words_; ++w) {
+        blocks[w] = all ? slab->free[w] & ~slab->absent[w] : slab->dirty[w];
+        clear_free(slab, w, blocks[w]);
+      }
+      returning_.fetch_add(1, std::memory_order_relaxed);
     }
     const bool clean = discard_blocks(slab, blocks);
     Slab* dropped = nullptr;
@@ -43,6 +44,7 @@ void Arena::purge(bool all) noexcept {
       if (!clean) discard_works_ = false;
       dropped = drop_if_empty(slab, nullptr);
     }
+    returning_.fetch_sub(1, std::memory_order_release);
     unmap_chain(dropped);
   }
 }
@@ -61,25 +63,9 @@ void Arena::release_free() noexcept {
       unlink(dropped);
       dropped->next_dropped = nullptr;
     }
-    if (can_purge()) make_all_dirty();
   }
   unmap_chain(dropped);
   purge(true);
-}
-
-// Counts what is free and present as dirty, though it is clean, so that it is purged.
-void Arena::make_all_dirty() {
-  for (Slab* slab = heads_[kUsable]; slab; slab = slab->links[kUsable].next) {
-    uint32_t count = 0;
-    for (size_t w = 0; w < words_; ++w) {
-      const uint64_t clean = slab->free[w] & ~slab->dirty[w] & ~slab->absent[w];
-      slab->dirty[w] |= clean;
-      count += count_bits(clean);
-    }
-    if (count > 0 && slab->dirty_count == 0) push(slab, kDirty);
-    slab->dirty_count += count;
-    dirty_ += count;
-  }
 }
 
 // False if any part could not be discarded; then all of it counts as dirty.

@@ -25,7 +25,8 @@ struct Arena::Slab {
   uint32_t free_count = 0;
   uint32_t dirty_count = 0;
   uint32_t absent_count = 0;
-  uint32_t ready_blocks = 0;  // blocks that have ever been populated: all but in the first slab
+  uint32_t ready_blocks = 0;  // that have ever been populated: all, except in one that grows
+  uint32_t lists = 0;         // bit l: the slab is in list l
   size_t ready_bytes = 0;     // of the slab, from its start
 };
 

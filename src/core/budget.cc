@@ -13,11 +13,6 @@ namespace {
 constexpr std::array<unsigned, 3> kMarks{80, 90, 95};
 constexpr unsigned kRearm = 2;  // percent below a mark, before it counts again
 
-uint64_t kept_for_changes(uint64_t limit) {
-  constexpr uint64_t kLeast = uint64_t{5} << 19;
-  return std::max(limit / 32, std::min(limit / 8, kLeast));
-}
-
 }  // namespace
 
 Budget::Budget(Options options) : options_(std::move(options)) {
@@ -27,17 +22,79 @@ Budget::Budget(Options options) : options_(std::move(options)) {
   }
 }
 
-bool Budget::take(uint64_t bytes) noexcept {
-  const uint64_t used = used_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  if (options_.limit && used > *options_.limit) return refuse(bytes, Refusal::limit);
-  if (spare_ && !spare_->take(bytes)) return refuse(bytes, Refusal::spare);
+uint64_t Budget::kept_for_changes(uint64_t limit) {
+  constexpr uint64_t kLeast = uint64_t{3} << 19;
+  return std::max(limit / 48, std::min(limit / 8, kLeast));
+}
+
+uint64_t Budget::least_limit(uint64_t bytes) {
+  uint64_t limit = bytes;
+  while (limit - kept_for_changes(limit) < bytes) {
+    limit = bytes + kept_for_changes(limit);
+  }
+  return limit;
+}
+
+uint64_t Budget::left_alone(Claim claim, uint64_t limit) const noexcept {
+  switch (claim) {
+    case Claim::optional:
+      return std::max(limit / 6, reclaim_ + kept_for_changes(limit));
+    case Claim::data:
+      return reclaim_;
+    case Claim::reclaim:
+      break;
+  }
+  return 0;
+}
+
+// The limit is looked at before the system is asked, and once more when `bytes` are counted,
+// because other threads take memory, too. It is never counted first and taken back later: that
+// would refuse others what is there.
+bool Budget::take(uint64_t bytes, Claim claim) noexcept {
+  const uint64_t limit = options_.limit.value_or(UINT64_MAX);
+  const uint64_t alone = options_.limit ? left_alone(claim, limit) : 0;
+  const uint64_t most = limit > alone ? limit - alone : 0;
+  const auto fits = [&](uint64_t used) { return used <= most && bytes <= most - used; };
+  uint64_t used = used_.load(std::memory_order_relaxed);
+  if (!fits(used)) return refuse(Refusal::limit);
+  if (!spares(bytes, claim)) return refuse(Refusal::spare);
+  while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed)) {
+    if (fits(used)) continue;
+    if (spare_) spare_->give(bytes);
+    return refuse(Refusal::limit);
+  }
   note_level();
   return true;
 }
 
-bool Budget::refuse(uint64_t bytes, Refusal why) noexcept {
-  DCHECK(used() >= bytes);
-  used_.fetch_sub(bytes, std::memory_order_relaxed);
+// Whether the system can spare `bytes` for this claim; takes them from the reading if so.
+bool Budget::spares(uint64_t bytes, Claim claim) noexcept {
+  if (!spare_) return true;
+  if (claim != Claim::reclaim && spare_->bytes() != UINT64_MAX) {
+    const auto leaves_enough = [&] {
+      const uint64_t spare = spare_->bytes();
+      return spare >= bytes && spare - bytes >= left_alone(claim, limit_now());
+    };
+    if (!leaves_enough()) {
+      spare_->read();
+      if (!leaves_enough()) return false;
+    }
+  }
+  return spare_->take(bytes);
+}
+
+bool Budget::may_use(Claim claim) noexcept {
+  if (claim == Claim::reclaim || reclaim_ == 0) return true;
+  const auto may = [&] {
+    const uint64_t limit = limit_now();
+    return limit == UINT64_MAX || room() >= left_alone(claim, limit);
+  };
+  if (may()) return true;
+  room_now();
+  return may();
+}
+
+bool Budget::refuse(Refusal why) noexcept {
   refusal_.store(why, std::memory_order_relaxed);
   return false;
 }
@@ -45,12 +102,6 @@ bool Budget::refuse(uint64_t bytes, Refusal why) noexcept {
 void Budget::give(uint64_t bytes) noexcept {
   DCHECK(used() >= bytes);
   used_.fetch_sub(bytes, std::memory_order_relaxed);
-  note_level();
-}
-
-void Budget::charge(int64_t bytes) noexcept {
-  DCHECK(bytes >= 0 || used() >= static_cast<uint64_t>(-bytes));
-  used_.fetch_add(static_cast<uint64_t>(bytes), std::memory_order_relaxed);
   note_level();
 }
 
@@ -72,20 +123,20 @@ uint64_t Budget::room_now() noexcept {
   return room();
 }
 
-// Who is not admitted takes nothing, so that no reading would follow by itself: a shortage of the
+// What is not admitted takes nothing, so that no reading would follow by itself: a shortage of the
 // system that has ended has to be looked for here, and in pressed().
-bool Budget::admits_new() noexcept {
-  const auto admits = [this] {
+bool Budget::admits(uint64_t needed, uint64_t part) noexcept {
+  const auto good = [&] {
     const uint64_t limit = limit_now();
-    return limit == UINT64_MAX || room() >= kept_for_changes(limit);
+    const uint64_t kept = reclaim_ + kept_for_changes(limit) / part;
+    return limit == UINT64_MAX || (needed <= limit && limit - needed >= kept);
   };
-  if (admits()) return true;
-  room_now();
-  if (admits()) return true;
+  if (good()) return true;
+  if (!spare_) return refuse(Refusal::limit);
+  spare_->read();
+  if (good()) return true;
   const uint64_t limit = limit_now();
-  refusal_.store(options_.limit && limit == *options_.limit ? Refusal::limit : Refusal::spare,
-                 std::memory_order_relaxed);
-  return false;
+  return refuse(options_.limit && limit == *options_.limit ? Refusal::limit : Refusal::spare);
 }
 
 bool Budget::pressed() noexcept {

@@ -1,11 +1,16 @@
 // Budget: how much memory a disk may take, and how much it has.
 //
 // Two things can end it: a limit that the user gave, and what the system can spare (SpareMemory).
-// A refusal leaves everything as it was; whoever is refused tells the client that the disk is full.
+// A refusal leaves everything as it was; the client is then told that the disk is full.
+//
+//   0 ─────────────────────────────── limit - kept - reclaim ──── limit - reclaim ──── limit
+//     pages that are not there yet │   changes to stored pages  │     reclaim alone  │
 //
 // Invariants:
-//   1. used() is what was taken and charged less what was given back.
-//   2. take() succeeds only if used() stays within the limit. charge() always counts.
+//   1. used() is what was taken less what was given back.
+//   2. used() never exceeds the limit, not for a moment; nor, but for Claim::reclaim, the limit
+//   less
+//      what is kept for reclaim.
 //
 // Thread contract: any thread. The function on_mark is called by whichever thread passes the mark,
 // which may hold locks: it must not call back.
@@ -18,6 +23,7 @@
 #include <functional>
 #include <optional>
 
+#include "core/claim.h"
 #include "core/spare_memory.h"
 #include "ramdisk/status.h"
 
@@ -41,10 +47,15 @@ class Budget {
 
   explicit Budget(Options options);
 
+  // From now on so many bytes are left to Claim::reclaim. Call it before the first take().
+  void keep_for_reclaim(uint64_t bytes) noexcept { reclaim_ = bytes; }
+
   // Counts `bytes` more. False, and nothing is counted, when there is no room for them.
-  bool take(uint64_t bytes) noexcept;
+  bool take(uint64_t bytes, Claim claim = Claim::data) noexcept;
   void give(uint64_t bytes) noexcept;
-  void charge(int64_t bytes) noexcept;  // counts what has been taken, or given back, in any case
+
+  // Whether memory that is free but counted may be used for `claim`.
+  bool may_use(Claim claim) noexcept;
 
   // The system itself has refused memory.
   void note_refused_by_system() noexcept { refusal_ = Refusal::system; }
@@ -52,16 +63,28 @@ class Budget {
   uint64_t used() const { return used_.load(std::memory_order_relaxed); }
   std::optional<uint64_t> limit() const { return options_.limit; }
 
-  // How many bytes take() would allow now, by the last reading of what the system can spare.
+  // How many bytes more there are within the limit, by the last reading of what the system can
+  // spare, or by a new one.
   uint64_t room() const noexcept;
-  // The same, by a new reading.
   uint64_t room_now() noexcept;
 
-  // Whether more is left than is kept for changing what there is: 1/32 of the limit, but at least
-  // 2.5 MiB or, of a limit below 20 MiB, 1/8. Counts as a refusal if not.
-  bool admits_new() noexcept;
+  // Whether a disk may get pages that it does not have yet, if it then needs `needed` bytes in all:
+  // what is kept for reclaim and for changes has to be left. Counts as a refusal if not.
+  bool admits_new(uint64_t needed) noexcept { return admits(needed, 1); }
+
+  // Whether a page may grow, if the disk then needs `needed` bytes in all: half of what is kept for
+  // changes has to be left if it grows `much`, else an eighth. So data that packs worse does not
+  // take all of what data that packs as well, on the average, needs; and there is always something
+  // for the cleaner to find.
+  bool admits_growth(uint64_t needed, bool much) noexcept { return admits(needed, much ? 2 : 8); }
+
   // Whether less than 1/6 is left.
   bool pressed() noexcept;
+
+  // What is kept for changes out of `limit` bytes.
+  static uint64_t kept_for_changes(uint64_t limit);
+  // The least limit that leaves `bytes` beside that.
+  static uint64_t least_limit(uint64_t bytes);
 
   // What to tell the client, when memory could not be had: ENOSPC if the last refusal was this
   // budget's, else ENOMEM. The message is a literal.
@@ -70,11 +93,15 @@ class Budget {
  private:
   enum class Refusal { none, limit, spare, system };
 
-  bool refuse(uint64_t bytes, Refusal why) noexcept;
+  bool refuse(Refusal why) noexcept;
+  bool admits(uint64_t needed, uint64_t part) noexcept;
+  uint64_t left_alone(Claim claim, uint64_t limit) const noexcept;
+  bool spares(uint64_t bytes, Claim claim) noexcept;
   uint64_t limit_now() const noexcept;
   void note_level() noexcept;
 
   const Options options_;
+  uint64_t reclaim_ = 0;  // bytes; constant after the start
   std::optional<SpareMemory> spare_;
   std::atomic<uint64_t> used_{0};
   std::atomic<Refusal> refusal_{Refusal::none};  // the last one

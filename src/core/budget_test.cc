@@ -16,11 +16,14 @@ constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 TEST(Budget, WithoutALimitEverythingGoes) {
   Budget budget({});
+  budget.keep_for_reclaim(kMiB);
   EXPECT_TRUE(budget.take(uint64_t{1} << 62));
   EXPECT_EQ(budget.used(), uint64_t{1} << 62);
-  EXPECT_TRUE(budget.admits_new());
+  EXPECT_TRUE(budget.take(1, Claim::optional));
+  EXPECT_TRUE(budget.admits_new(uint64_t{1} << 62));
+  EXPECT_TRUE(budget.may_use(Claim::optional));
   EXPECT_FALSE(budget.pressed());
-  EXPECT_EQ(budget.room(), UINT64_MAX - (uint64_t{1} << 62));
+  EXPECT_EQ(budget.room(), UINT64_MAX - (uint64_t{1} << 62) - 1);
   EXPECT_EQ(budget.why().errnum(), ENOMEM);
 }
 
@@ -32,19 +35,70 @@ TEST(Budget, ARefusalChangesNothing) {
   EXPECT_EQ(budget.room(), 400u);
   EXPECT_TRUE(budget.take(400));
   EXPECT_FALSE(budget.take(1));
+  EXPECT_FALSE(budget.take(UINT64_MAX - 10)) << "a sum that wraps around";
   budget.give(1);
   EXPECT_TRUE(budget.take(1));
 }
 
-TEST(Budget, WhatIsChargedCountsInAnyCase) {
-  Budget budget({.limit = 1000, .probe = {}, .on_mark = {}});
-  budget.charge(1500);
-  EXPECT_EQ(budget.used(), 1500u);
-  EXPECT_EQ(budget.room(), 0u);
+// Each purpose ends where the next one's share begins.
+TEST(Budget, WhatReclaimNeedsIsNotLent) {
+  Budget budget({.limit = 24 * kMiB, .probe = {}, .on_mark = {}});
+  budget.keep_for_reclaim(kMiB);
+  const auto take_all = [&](Claim claim) {
+    uint64_t taken = 0;
+    while (budget.take(4096, claim)) taken += 4096;
+    return taken;
+  };
+  EXPECT_EQ(take_all(Claim::optional), 20 * kMiB) << "a sixth is left alone";
+  EXPECT_TRUE(budget.may_use(Claim::optional)) << "what is free already";
+  EXPECT_EQ(take_all(Claim::data), 3 * kMiB);
+  EXPECT_FALSE(budget.may_use(Claim::optional));
+  EXPECT_TRUE(budget.may_use(Claim::data));
+  EXPECT_EQ(budget.why().errnum(), ENOSPC);
+  EXPECT_EQ(take_all(Claim::reclaim), kMiB);
+  EXPECT_FALSE(budget.may_use(Claim::data)) << "it is reclaim's";
+  EXPECT_TRUE(budget.may_use(Claim::reclaim));
+  budget.give(kMiB);
+  EXPECT_TRUE(budget.may_use(Claim::data));
   EXPECT_FALSE(budget.take(1));
-  budget.charge(-600);
-  EXPECT_EQ(budget.used(), 900u);
-  EXPECT_TRUE(budget.take(100));
+}
+
+TEST(Budget, WhatReclaimNeedsIsNotLentByTheSystemEither) {
+  uint64_t available = 28 * kMiB;
+  Budget budget({.limit = {},
+                 .probe =
+                     [&] {
+                       return AvailableMemory{available, "", 128 * kMiB};
+                     },
+                 .on_mark = {}});  // 8 MiB are the system's
+  budget.keep_for_reclaim(kMiB);
+  EXPECT_TRUE(budget.take(10 * kMiB));
+  available -= 10 * kMiB;
+  EXPECT_FALSE(budget.take(9 * kMiB + 1));
+  EXPECT_TRUE(budget.take(9 * kMiB));
+  available -= 9 * kMiB;
+  EXPECT_FALSE(budget.take(4096));
+  EXPECT_TRUE(budget.take(4096, Claim::reclaim));
+}
+
+// One that is refused is not counted for a moment either: it would refuse others what is there.
+TEST(Budget, AHopelessAttemptIsNotInTheWay) {
+  Budget budget({.limit = 1000, .probe = {}, .on_mark = {}});
+  std::atomic<bool> stop{false};
+  std::thread hopeless([&] {
+    while (!stop) EXPECT_FALSE(budget.take(2000));
+  });
+  int refused = 0;
+  for (int i = 0; i < 200000; ++i) {
+    if (budget.take(10)) {
+      budget.give(10);
+    } else {
+      ++refused;
+    }
+  }
+  stop = true;
+  hopeless.join();
+  EXPECT_EQ(refused, 0);
 }
 
 TEST(Budget, SaysWhyItRefused) {
@@ -68,43 +122,39 @@ TEST(Budget, SaysWhyItRefused) {
 
 // Who asks first and is refused takes nothing: the end of the shortage must be seen all the same.
 TEST(Budget, AShortageThatHasEndedIsNoticed) {
-  uint64_t available = 8 * kMiB;  // just the reserve
+  uint64_t available = 100 * kMiB;
   Budget budget({.limit = {},
                  .probe =
                      [&] {
                        return AvailableMemory{available, "", 128 * kMiB};
                      },
                  .on_mark = {}});
-  budget.charge(10 * kMiB);
-  EXPECT_FALSE(budget.admits_new());
+  EXPECT_TRUE(budget.take(10 * kMiB));
+  available = 8 * kMiB;  // just the reserve
+  EXPECT_FALSE(budget.take(80 * kMiB));
+  EXPECT_FALSE(budget.admits_new(10 * kMiB));
   EXPECT_TRUE(budget.pressed());
   available = 100 * kMiB;
-  EXPECT_TRUE(budget.admits_new());
+  EXPECT_TRUE(budget.admits_new(10 * kMiB));
   EXPECT_FALSE(budget.pressed());
 }
 
+// What a disk needs may be less than what it uses, or more: that is what decides here.
 TEST(Budget, KeepsSomethingForChanges) {
-  Budget budget({.limit = 3200, .probe = {}, .on_mark = {}});
-  EXPECT_TRUE(budget.take(2800));
-  EXPECT_TRUE(budget.admits_new());
-  EXPECT_TRUE(budget.pressed());
-  EXPECT_TRUE(budget.take(1));
-  EXPECT_FALSE(budget.admits_new());
-  EXPECT_EQ(budget.why().errnum(), ENOSPC);
-  EXPECT_TRUE(budget.take(399)) << "but not refused yet";
-  budget.give(1000);
-  EXPECT_TRUE(budget.admits_new());
-  EXPECT_FALSE(budget.pressed());
-}
-
-TEST(Budget, KeepsLessOfALargeLimit) {
-  for (const uint64_t limit : {40 * kMiB, 80 * kMiB, 1024 * kMiB}) {
+  for (const uint64_t limit : {8 * kMiB, 24 * kMiB, 1024 * kMiB}) {
     Budget budget({.limit = limit, .probe = {}, .on_mark = {}});
-    const uint64_t kept = std::max(limit / 32, 5 * kMiB / 2);
-    EXPECT_TRUE(budget.take(limit - kept));
-    EXPECT_TRUE(budget.admits_new());
-    EXPECT_TRUE(budget.take(1));
-    EXPECT_FALSE(budget.admits_new());
+    budget.keep_for_reclaim(kMiB);
+    const uint64_t kept = Budget::kept_for_changes(limit);
+    EXPECT_EQ(kept, std::max(limit / 48, std::min(limit / 8, 3 * kMiB / 2)));
+    EXPECT_TRUE(budget.admits_new(limit - kMiB - kept));
+    EXPECT_FALSE(budget.admits_new(limit - kMiB - kept + 1));
+    EXPECT_EQ(budget.why().errnum(), ENOSPC);
+    EXPECT_TRUE(budget.admits_growth(limit - kMiB - kept / 2, true));
+    EXPECT_FALSE(budget.admits_growth(limit - kMiB - kept / 2 + 1, true));
+    EXPECT_TRUE(budget.admits_growth(limit - kMiB - kept / 8, false));
+    EXPECT_FALSE(budget.admits_growth(limit - kMiB - kept / 8 + 1, false));
+    EXPECT_LE(Budget::least_limit(limit - kept), limit);
+    EXPECT_GE(Budget::least_limit(limit - kept), limit - 8);
   }
 }
 

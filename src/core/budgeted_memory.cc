@@ -49,8 +49,8 @@ void BudgetedMemory::note_present(void* base, int64_t bytes) noexcept {
   range->second += static_cast<uint64_t>(bytes);
 }
 
-bool BudgetedMemory::populate(void* base, size_t bytes) {
-  if (!budget_.take(bytes)) return false;
+bool BudgetedMemory::populate_for(Claim claim, void* base, size_t bytes) {
+  if (!budget_.take(bytes, claim)) return false;
   if (!inner_->populate(base, bytes)) {
     budget_.give(bytes);
     budget_.note_refused_by_system();

@@ -22,13 +22,23 @@ class BudgetedMemory final : public MemorySource {
 
   void* map(size_t bytes, size_t alignment, bool huge) override EXCLUDES(mutex_);
   void unmap(void* base, size_t bytes) noexcept override EXCLUDES(mutex_);
-  bool populate(void* base, size_t bytes) override EXCLUDES(mutex_);
+  bool populate(void* base, size_t bytes) override {
+    return populate_for(Claim::data, base, bytes);
+  }
+  bool populate_for(Claim claim, void* base, size_t bytes) override EXCLUDES(mutex_);
   void expect_holes(void* base, size_t bytes) noexcept override;
   bool discard(void* base, size_t bytes) noexcept override EXCLUDES(mutex_);
 
-  void charge(int64_t bytes) noexcept override { budget_.charge(bytes); }
+  bool take(uint64_t bytes, Claim claim) noexcept override { return budget_.take(bytes, claim); }
+  void give(uint64_t bytes) noexcept override { budget_.give(bytes); }
+  bool may_use(Claim claim) noexcept override { return budget_.may_use(claim); }
+  void keep_for_reclaim(uint64_t bytes) noexcept override { budget_.keep_for_reclaim(bytes); }
+  uint64_t limit() const noexcept override { return budget_.limit().value_or(UINT64_MAX); }
   uint64_t room() noexcept override { return budget_.room_now(); }
-  bool admits_new() noexcept override { return budget_.admits_new(); }
+  bool admits_new(uint64_t needed) noexcept override { return budget_.admits_new(needed); }
+  bool admits_growth(uint64_t needed, bool much) noexcept override {
+    return budget_.admits_growth(needed, much);
+  }
   bool pressed() noexcept override { return budget_.pressed(); }
 
   const Budget& budget() const { return budget_; }

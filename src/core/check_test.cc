@@ -85,7 +85,7 @@ TEST_F(MisuseDeathTest, AKeyBeyondTheTree) {
   Arena nodes(*memory_, epoch_, RadixTree::kNodeBytes);
   RadixTree tree(nodes, 64);
   RadixTree::Entry entry{64};
-  EXPECT_DEATH(tree.insert(&entry), "in_range");
+  EXPECT_DEATH(tree.insert(&entry), "key < keys_");
 }
 
 TEST_F(MisuseDeathTest, ARangeThatWasNeverMapped) {

@@ -60,6 +60,16 @@ std::unique_ptr<Dictionary> Dictionary::collect(std::span<const std::byte> sampl
   return from(std::move(content), bytes, level);
 }
 
+std::unique_ptr<Dictionary> Dictionary::largest(int level) {
+  std::vector<std::byte> content(kDictionaryBytes);
+  uint32_t state = 1;
+  for (std::byte& b : content) {
+    state = state * 1664525 + 1013904223;
+    b = static_cast<std::byte>(state >> 24);
+  }
+  return from(std::move(content), kDictionaryBytes, level);
+}
+
 // `bytes`: how much of the content there is, or zdict's error.
 std::unique_ptr<Dictionary> Dictionary::from(std::vector<std::byte> content, size_t bytes,
                                              int level) {
@@ -125,6 +135,16 @@ bool Compressor::adopt(const Dictionary& dictionary) {
 
 size_t Compressor::memory_bytes() const {
   return ZSTD_sizeof_CCtx(context_);
+}
+
+// zstd digests a dictionary that has been loaded, and sizes its tables for it, on the first use.
+size_t Compressor::most_memory_bytes(int level, size_t bytes) {
+  const std::unique_ptr<Compressor> compressor = make(level, bytes);
+  const std::unique_ptr<Dictionary> dictionary = Dictionary::largest(level);
+  if (!compressor || !dictionary || !compressor->adopt(*dictionary)) return 0;
+  const std::vector<std::byte> data(bytes);
+  std::vector<std::byte> out(ZSTD_compressBound(bytes));
+  return compressor->compress(out, data, nullptr) > 0 ? compressor->memory_bytes() : 0;
 }
 
 // ---- decompression

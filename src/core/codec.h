@@ -37,6 +37,9 @@ class Dictionary {
   // The same in a hundredth of the time, for about half of the gain: pieces of the samples as they
   // are, with tables of what is frequent.
   static std::unique_ptr<Dictionary> collect(std::span<const std::byte> samples, int level);
+
+  // One that is as large as they get and of no use, to see how much memory one takes.
+  static std::unique_ptr<Dictionary> largest(int level);
   ~Dictionary();
 
   size_t memory_bytes() const;
@@ -69,6 +72,10 @@ class Compressor {
   bool adopt(const Dictionary& dictionary);
 
   size_t memory_bytes() const;
+
+  // What one made with these takes when it has adopted the largest dictionary and has been used. 0
+  // when there is no memory to find out.
+  static size_t most_memory_bytes(int level, size_t bytes);
 
  private:
   Compressor() = default;

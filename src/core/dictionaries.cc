@@ -14,8 +14,9 @@ Dictionaries::Dictionaries(MemorySource& memory, Epoch& epoch)
 }
 
 Dictionaries::~Dictionaries() {
-  charge(-static_cast<int64_t>(memory_bytes()));
-  for (Slot& slot : slots_) delete slot.dictionary.load(std::memory_order_relaxed);
+  for (Slot& slot : slots_) {
+    if (slot.dictionary.load(std::memory_order_relaxed)) delete release(slot);
+  }
 }
 
 // Counts itself first and looks again: sweep() looks at the users only after another generation has
@@ -48,16 +49,27 @@ void Dictionaries::leave(unsigned generation) noexcept {
   CHECK(slots_[generation].users.fetch_sub(1, std::memory_order_seq_cst) > 0);
 }
 
+unsigned Dictionaries::free_generation() const {
+  unsigned generation = 1;
+  while (generation < kGenerations &&
+         slots_[generation].state.load(std::memory_order_acquire) != State::free) {
+    ++generation;
+  }
+  return generation;
+}
+
 bool Dictionaries::install(std::unique_ptr<Dictionary> dictionary) {
   unsigned generation = 0;
   if (dictionary) {
-    generation = 1;
-    while (slots_[generation].state.load(std::memory_order_acquire) != State::free) {
-      if (++generation == kGenerations) return false;
-    }
+    generation = free_generation();
+    if (generation == kGenerations) return false;
     Slot& slot = slots_[generation];
     CHECK(!slot.dictionary.load(std::memory_order_relaxed));
-    charge(static_cast<int64_t>(dictionary->memory_bytes()));
+    const size_t bytes = dictionary->memory_bytes();
+    slot.paid = owner_pays_.exchange(false, std::memory_order_relaxed) ? 0 : bytes;
+    if (slot.paid > 0 && !memory_source_.take(slot.paid, Claim::optional)) return false;
+    paid_.fetch_add(slot.paid, std::memory_order_relaxed);
+    memory_.fetch_add(bytes, std::memory_order_relaxed);
     slot.dictionary.store(dictionary.release(), std::memory_order_release);
     slot.state.store(State::used, std::memory_order_relaxed);
   }
@@ -66,10 +78,18 @@ bool Dictionaries::install(std::unique_ptr<Dictionary> dictionary) {
   return true;
 }
 
-void Dictionaries::charge(int64_t bytes) noexcept {
-  DCHECK(bytes >= 0 || memory_bytes() >= static_cast<size_t>(-bytes));
-  memory_.fetch_add(static_cast<size_t>(bytes), std::memory_order_relaxed);
-  memory_source_.charge(bytes);
+// Takes the dictionary out of its slot, and no longer counts it.
+const Dictionary* Dictionaries::release(Slot& slot) noexcept {
+  const Dictionary* dictionary = slot.dictionary.exchange(nullptr, std::memory_order_relaxed);
+  CHECK(dictionary);
+  memory_.fetch_sub(dictionary->memory_bytes(), std::memory_order_relaxed);
+  paid_.fetch_sub(slot.paid, std::memory_order_relaxed);
+  if (slot.paid > 0) {
+    memory_source_.give(slot.paid);
+  } else {
+    owner_pays_.store(true, std::memory_order_relaxed);
+  }
+  return dictionary;
 }
 
 size_t Dictionaries::count() const {
@@ -97,10 +117,7 @@ void Dictionaries::reclaim(size_t index) noexcept {
     if (slot.state.load(std::memory_order_acquire) != State::retired || slot.list != index) {
       continue;
     }
-    const Dictionary* dictionary = slot.dictionary.exchange(nullptr, std::memory_order_relaxed);
-    CHECK(dictionary);
-    charge(-static_cast<int64_t>(dictionary->memory_bytes()));
-    delete dictionary;
+    delete release(slot);
     slot.state.store(State::free, std::memory_order_release);
   }
 }

@@ -31,7 +31,7 @@ class Dictionaries final : public Epoch::Reclaimer {
  public:
   static constexpr unsigned kGenerations = 8;  // numbers, 0 included
 
-  // `memory` is told how much they take.
+  // `memory` is asked for what they take, except for one of them: that is paid for by the owner.
   Dictionaries(MemorySource& memory, Epoch& epoch);
   ~Dictionaries() override;
 
@@ -48,14 +48,18 @@ class Dictionaries final : public Epoch::Reclaimer {
   unsigned current() const { return current_.load(std::memory_order_relaxed); }
 
   // Makes `dictionary` (nullptr: none) the current one. False, and nothing happens, when all
-  // numbers are in use.
+  // numbers are in use, or there is no memory for one more.
   bool install(std::unique_ptr<Dictionary> dictionary);
+
+  // Whether there is a number for one more.
+  bool has_free_generation() const { return free_generation() < kGenerations; }
 
   // Frees generations that nobody uses.
   void sweep();
 
   size_t count() const;
   size_t memory_bytes() const { return memory_.load(std::memory_order_relaxed); }
+  size_t paid_bytes() const { return paid_.load(std::memory_order_relaxed); }  // those asked for
 
   void reclaim(size_t index) noexcept override;
 
@@ -66,16 +70,20 @@ class Dictionaries final : public Epoch::Reclaimer {
     std::atomic<uint64_t> users{0};
     std::atomic<State> state{State::free};
     size_t list = 0;  // of the epoch, while retired
+    size_t paid = 0;  // bytes that memory_source_ has counted
   };
 
   void count_user(unsigned generation) noexcept;
-  void charge(int64_t bytes) noexcept;
+  unsigned free_generation() const;
+  const Dictionary* release(Slot& slot) noexcept;
 
   MemorySource& memory_source_;
   Epoch& epoch_;
   std::array<Slot, kGenerations> slots_;
   std::atomic<unsigned> current_{0};
   std::atomic<size_t> memory_{0};
+  std::atomic<size_t> paid_{0};
+  std::atomic<bool> owner_pays_{true};  // for the next one
 };
 
 }  // namespace ramdisk

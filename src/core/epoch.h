@@ -56,8 +56,10 @@ class Epoch {
   // pinned, after unlinking, and put them into the list before the pin ends.
   size_t retire_list() noexcept;
 
-  // Whether there may be something that could not be freed yet.
-  bool has_garbage() const noexcept { return garbage_.load(std::memory_order_relaxed) != 0; }
+  // Whether all that was retired has been freed. (A collector clears the garbage first.)
+  bool settled() const noexcept {
+    return garbage_.load(std::memory_order_seq_cst) == 0 && !busy_.load(std::memory_order_seq_cst);
+  }
 
   // Frees what can be freed now. Called by itself when a pin ends and there is garbage.
   void collect() noexcept;

@@ -302,7 +302,7 @@ TEST(Epoch, TheLastThreadToLetGoFrees) {
   Epoch epoch;
   Numbers numbers(epoch);
   std::binary_semaphore pinned(0), let_go(0);
-  std::optional<Epoch::Guard> mine(std::in_place, epoch);
+  auto mine = std::make_unique<Epoch::Guard>(epoch);
   std::thread reader([&] {
     const Epoch::Guard guard(epoch);
     pinned.release();

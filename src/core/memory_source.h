@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/claim.h"
+
 namespace ramdisk {
 
 // Tables keep addresses and flags in one word, so a source hands out no address that needs more
@@ -56,15 +58,30 @@ class MemorySource {
 
   // ---- for sources that count (see BudgetedMemory)
 
-  // Counts memory that the disk takes or, with a negative number, gives back elsewhere.
-  virtual void charge(int64_t) noexcept {}
+  // As populate(), for a purpose: false, too, when there is no room for that within the limit.
+  virtual bool populate_for(Claim, void* base, size_t bytes) { return populate(base, bytes); }
+
+  // Counts memory that the disk takes elsewhere, before it is taken. False, and nothing is counted,
+  // when there is no room for it.
+  virtual bool take(uint64_t, Claim) noexcept { return true; }
+  virtual void give(uint64_t) noexcept {}
+
+  // Whether memory that is free but counted may be used for this.
+  virtual bool may_use(Claim) noexcept { return true; }
+
+  // So many bytes of the limit are for Claim::reclaim alone. Called at the start.
+  virtual void keep_for_reclaim(uint64_t) noexcept {}
+
+  // The limit that the user gave, in bytes; UINT64_MAX if there is none.
+  virtual uint64_t limit() const noexcept { return UINT64_MAX; }
 
   // How many bytes more may be taken.
   virtual uint64_t room() noexcept { return UINT64_MAX; }
 
-  // Whether memory may be taken for pages that are not there yet. Before all is taken this ends, so
-  // that there is something left for changing what is there.
-  virtual bool admits_new() noexcept { return true; }
+  // Whether there may be pages that are not there yet, or pages may grow, if the disk then needs so
+  // many bytes in all. Before all is taken this ends, so that something is left for changes.
+  virtual bool admits_new(uint64_t) noexcept { return true; }
+  virtual bool admits_growth(uint64_t, bool /*much*/) noexcept { return true; }
 
   // Whether it is time to keep what there is in less memory.
   virtual bool pressed() noexcept { return false; }

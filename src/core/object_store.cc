@@ -1,10 +1,10 @@
 #include "core/object_store.h"
 
+#include <cstring>
 #include <new>
 #include <utility>
 
 #include "core/check.h"
-#include "core/shared_bytes.h"
 
 namespace ramdisk {
 
@@ -20,7 +20,8 @@ uint64_t ObjectStore::pages() const {
 
 void ObjectStore::list(Segment* segment) {
   DCHECK(segment->live > 0 && segment->live <= segment->end - kFirstObject);
-  segment->bucket = static_cast<uint32_t>(uint64_t{segment->live} * kBuckets / (kSegmentBytes + 1));
+  const uint64_t gaps = segment->end - kFirstObject - segment->live;
+  segment->bucket = static_cast<uint32_t>(gaps * kBuckets / (kSegmentBytes + 1));
   Segment*& head = buckets_[segment->bucket];
   segment->previous = nullptr;
   segment->next = head;
@@ -41,56 +42,81 @@ void ObjectStore::unlist(Segment* segment) {
 
 // ---- adding
 
+// If that is less than the group takes, it is divided when it is moved.
+ObjectStore::GroupNeed ObjectStore::need_of_group(size_t footprint, const GroupHead& head) {
+  const size_t singles = head.members * head.single_bytes();
+  const size_t live = std::min(footprint, singles);
+  return {static_cast<uint32_t>(live), static_cast<uint32_t>(singles - live)};
+}
+
 // Fails if the open segment has no room. The header is written here, under the mutex, because the
 // cleaner walks over it whether the object gets published or not.
-StoredObject* ObjectStore::reserve(const StoredObject& header) {
+StoredObject* ObjectStore::reserve(const StoredObject& header, const GroupHead& head) {
   const size_t footprint = header.footprint();
   if (!open_ || open_->end + footprint > kSegmentBytes) return nullptr;
   DCHECK(open_->state == State::open && open_->live <= open_->end - kFirstObject);
   std::byte* at = reinterpret_cast<std::byte*>(open_) + open_->end;
+  auto* object = new (at) StoredObject(header);
+  uint32_t live = static_cast<uint32_t>(footprint);
+  if (header.group()) {
+    const GroupNeed need = need_of_group(footprint, *new (&head_of(object)) GroupHead(head));
+    expansion_ += need.more;
+    dead_ += footprint - need.live;
+    live = need.live;
+  }
   open_->end += static_cast<uint32_t>(footprint);
-  open_->live += static_cast<uint32_t>(footprint);
+  open_->live += live;
   used_ += footprint;
-  pages_ += header.group() ? StoredObject::kGroupPages : 1;
-  return new (at) StoredObject(header);
+  pages_ += header.group() ? head.members : 1;
+  return object;
 }
 
 // What comes free fills the reserve first: if writers took it, the cleaner could make no more room.
-std::byte* ObjectStore::take_segment(bool use_reserve) {
-  if (!use_reserve) refill_reserve();
-  std::byte* fresh = segments_.take(1).base;
-  if (fresh || !use_reserve) return fresh;
+std::byte* ObjectStore::take_segment(Claim claim) {
+  if (claim != Claim::reclaim) refill_reserve();
+  std::byte* fresh = segments_.take(1, claim).base;
+  if (fresh || claim != Claim::reclaim) return fresh;
   MutexLock lock(mutex_);
   return std::exchange(reserve_, nullptr);
 }
 
-StoredObject* ObjectStore::add_to_segment(const StoredObject& header,
-                                          std::span<const std::byte> data, bool use_reserve) {
-  CHECK(header.size() == data.size());
+StoredObject* ObjectStore::add_to_segment(const StoredObject& header, const GroupHead& head,
+                                          std::span<const std::byte> data, Claim claim) {
+  CHECK(header.size() == data.size() + (header.group() ? sizeof head : 0));
   StoredObject* object = nullptr;
   std::byte* fresh = nullptr;
   Segment* empty = nullptr;
   for (;;) {
     {
       MutexLock lock(mutex_);
-      object = reserve(header);
+      object = reserve(header, head);
       if (!object && fresh) {
         if (open_) empty = settle(open_);
         open_ = new (fresh) Segment;
         open_->end = kFirstObject;
         fresh = nullptr;
-        object = reserve(header);
+        object = reserve(header, head);
       }
     }
     if (object) break;
-    fresh = take_segment(use_reserve);
+    fresh = take_segment(claim);
     if (!fresh) return nullptr;
   }
   if (fresh) segments_.give_back({fresh, 1, false});  // another thread was first
   if (empty) retire(empty);
-  // A copy of a group: readers may be noting in the original what they read.
-  copy_from_shared(object->bytes().data(), data.data(), data.size());
+  std::memcpy(object->bytes().data() + (header.group() ? sizeof head : 0), data.data(),
+              data.size());
   return object;
+}
+
+// Readers may be noting in the head of the original what they read.
+StoredObject* ObjectStore::add_copy(const StoredObject& group, unsigned members,
+                                    size_t single_bytes) {
+  GroupHead head;
+  head.seen = __atomic_load_n(&head_of(&group).seen, __ATOMIC_RELAXED);
+  head.members = static_cast<uint8_t>(members);
+  head.single_units = GroupHead::units(single_bytes);
+  return add_to_segment(group, head, group.bytes().subspan(sizeof head), Claim::reclaim);
 }
 
 // ---- dropping
@@ -118,17 +144,25 @@ void ObjectStore::retire(Segment* segment) {
 
 void ObjectStore::drop(const StoredObject* object) {
   Segment* segment = segment_of(object);
-  const auto share = static_cast<uint32_t>(object->footprint() /
-                                           (object->group() ? StoredObject::kGroupPages : 1));
   Segment* empty = nullptr;
   {
     MutexLock lock(mutex_);
-    CHECK(segment->live >= share && pages_ > 0 && dead_ + share <= used_);
-    segment->live -= share;
-    dead_ += share;
+    auto freed = static_cast<uint32_t>(object->footprint());
+    if (object->group()) {
+      GroupHead& head = head_of(object);
+      const GroupNeed before = need_of_group(object->footprint(), head);
+      CHECK(head.members > 0);
+      --head.members;
+      const GroupNeed after = need_of_group(object->footprint(), head);
+      freed = before.live - after.live;
+      expansion_ -= before.more - after.more;
+    }
+    CHECK(segment->live >= freed && pages_ > 0 && dead_ + freed <= used_);
+    segment->live -= freed;
+    dead_ += freed;
     --pages_;
     const bool full = segment->state == State::listed || segment->state == State::aside;
-    if (full) empty = settle(segment);
+    if (full && freed > 0) empty = settle(segment);
   }
   if (empty) retire(empty);
 }
@@ -140,7 +174,7 @@ void ObjectStore::refill_reserve() {
     MutexLock lock(mutex_);
     if (reserve_ || used_ < kReserveFrom) return;
   }
-  std::byte* fresh = segments_.take(1).base;
+  std::byte* fresh = segments_.take(1, Claim::reclaim).base;
   {
     MutexLock lock(mutex_);
     if (!reserve_) std::swap(reserve_, fresh);
@@ -148,19 +182,31 @@ void ObjectStore::refill_reserve() {
   if (fresh) segments_.give_back({fresh, 1, false});
 }
 
-// One cleaner at a time: others would find the gaps that it is about to fill.
-ObjectStore::Segment* ObjectStore::begin_cleaning(bool eager) {
+uint64_t ObjectStore::allowed_dead(Effort effort) const {
+  constexpr uint64_t kTight = 8;
+  switch (effort) {
+    case Effort::usual:
+      return kDeadFloor + used_ / kDeadPart;
+    case Effort::tight:
+      return (kDeadFloor + used_ / kDeadPart) / kTight;
+    case Effort::all:
+      break;
+  }
+  return 0;
+}
+
+bool ObjectStore::worth_cleaning(Effort effort) const {
+  return dead_ > allowed_dead(effort);
+}
+
+ObjectStore::Segment* ObjectStore::begin_cleaning() {
   refill_reserve();
   MutexLock lock(mutex_);
-  const uint64_t allowed = eager ? 0 : kDeadFloor + used_ / kDeadPart;
-  if (cleaner_at_work_ || dead_ <= allowed) return nullptr;
-  for (Segment* segment : buckets_) {
+  for (size_t bucket = kBuckets; bucket-- > kLeastGap * kBuckets / kSegmentBytes;) {
+    Segment* segment = buckets_[bucket];
     if (!segment) continue;
-    const uint32_t gaps = segment->end - kFirstObject - segment->live;
-    if (gaps < kSegmentBytes / 64) break;
     unlist(segment);
     segment->state = State::cleaning;
-    cleaner_at_work_ = true;
     return segment;
   }
   return nullptr;
@@ -170,8 +216,7 @@ void ObjectStore::end_cleaning(Segment* segment, bool moved_all) {
   Segment* empty = nullptr;
   {
     MutexLock lock(mutex_);
-    DCHECK(cleaner_at_work_ && segment->state == State::cleaning);
-    cleaner_at_work_ = false;
+    DCHECK(cleaning_ && segment->state == State::cleaning);
     if (segment->live > 0 && moved_all) {
       segment->state = State::aside;
     } else {

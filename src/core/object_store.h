@@ -9,26 +9,35 @@
 // Nothing is ever written into a gap: a segment with many gaps is cleaned, that is, its objects are
 // added again elsewhere and it goes back to the arena whole. This is the cleaning of log-structured
 // file systems (Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
-// System", 1992), with the emptiest segment as the victim; it keeps fragmentation at a bound that
-// is chosen, whatever the order of writes.
+// System", 1992), with the segment that gains most as the victim; it keeps fragmentation at a bound
+// that is chosen, whatever the order of writes.
+//
+// Groups. When pages of a group are dropped, the others can move by themselves, if that takes less
+// than the group does. So the cleaner finds in a group what the less of the two takes: this is what
+// counts as live. All of a group's pages by themselves usually take more than the group: what they
+// take more is kept as a sum, because overwriting them one by one must not need memory that is not
+// there.
 //
 // Invariants:
 //   1. The bytes of an object do not change from its publication until its segment is reclaimed,
-//      which is when no pinned thread can know it any more. (The first byte of a group is its
-//      owner's to keep notes in, with atomic accesses.)
-//   2. live is the sum of the objects added and not dropped, published or not; a segment is retired
-//      when it is full or a victim and live is 0.
-//   3. Dropped bytes are at most kDeadFloor + 1/kDeadPart of all, but for what clean() could not
-//      move, if it is called as long as it returns true.
+//      which is when no pinned thread can know it any more. (Not so the GroupHead of a group.)
+//   2. live is what the objects added and not dropped, published or not, take when they are moved;
+//      a segment is retired when it is full or a victim and live is 0.
+//   3. Gaps are at most kDeadFloor + 1/kDeadPart of all, except what clean() could not move, if it
+//   is
+//      called as long as it returns Cleaning::done.
 //   4. One segment is kept in reserve for the cleaner once there are several, so that it can work,
-//      and gaps become memory again, when there is none left.
+//      and gaps become memory again, when the system has none left. Within a limit what it needs is
+//      Claim::reclaim's: kReclaimBytes.
 //
 // Thread contract: everything from any pinned thread. The mutex is held for O(1) steps.
 
 #ifndef RAMDISK_CORE_OBJECT_STORE_H
 #define RAMDISK_CORE_OBJECT_STORE_H
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -84,55 +93,91 @@ class StoredObject {
 };
 static_assert(sizeof(StoredObject) == 8);
 
+// The first bytes of a group.
+struct GroupHead {
+  uint8_t seen = 0;           // a bit for each page that has been read; its owner's, atomic
+  uint8_t members = 0;        // pages that are not dropped; guarded by the store's mutex
+  uint16_t single_units = 0;  // what a page takes by itself, on the average, in units of 8 bytes
+
+  static uint16_t units(size_t bytes) { return static_cast<uint16_t>((bytes + 7) / 8); }
+  size_t single_bytes() const { return size_t{single_units} * 8; }
+};
+static_assert(sizeof(GroupHead) == 4);
+
 class ObjectStore {
+ private:
+  // 511 pages of a slab make 7 segments without a rest. Small segments make cleaning steps short.
+  static constexpr size_t kSegmentBytes = size_t{73} * 4096;
+
  public:
+  // What the cleaner takes before it gives something back: the reserve, the segment that it fills,
+  // and one that readers may still see.
+  static constexpr uint64_t kReclaimBytes = 3 * kSegmentBytes;
+
   ObjectStore(MemorySource& memory, Epoch& epoch);
 
-  // Stores a copy of `data` (1 to kMaxBytes bytes) for `page`. nullptr when there is no memory.
-  StoredObject* add(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_) {
-    return add_to_segment({page, data.size(), false}, data, false);
+  // Stores a copy of `data` (1 to kMaxBytes bytes) for `page`. nullptr when there is no memory for
+  // this claim.
+  StoredObject* add(uint64_t page, std::span<const std::byte> data, Claim claim = Claim::data)
+      EXCLUDES(mutex_) {
+    return add_to_segment({page, data.size(), false}, {}, data, claim);
   }
 
-  // The same for all pages of the group that begins with `page`: 1 to kMaxGroupBytes bytes. Takes
-  // the place of more bytes than it has, so it may use the reserve.
-  StoredObject* add_group(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_) {
-    return add_to_segment({page, data.size(), true}, data, true);
+  // Stores a copy of `frame` for all pages of the group that begins with `page`, which take
+  // `single_bytes` each by themselves. Head and frame have at most kMaxGroupBytes bytes.
+  StoredObject* add_group(uint64_t page, std::span<const std::byte> frame, size_t single_bytes,
+                          Claim claim = Claim::data) EXCLUDES(mutex_) {
+    const GroupHead head{0, StoredObject::kGroupPages, GroupHead::units(single_bytes)};
+    return add_to_segment({page, sizeof head + frame.size(), true}, head, frame, claim);
   }
 
-  // The same for the cleaner's move(), which may use the reserve, too: a page, or another copy of a
-  // group.
-  StoredObject* add_moved(uint64_t page, std::span<const std::byte> data) EXCLUDES(mutex_) {
-    return add_to_segment({page, data.size(), false}, data, true);
+  // For the cleaner's move(): another copy of a page's object; or of a group's, for `members` of
+  // its pages, which take `single_bytes` each by themselves.
+  StoredObject* add_copy(const StoredObject& object) EXCLUDES(mutex_) {
+    return add_to_segment(object, {}, object.bytes(), Claim::reclaim);
   }
-  StoredObject* add_moved(const StoredObject& object) EXCLUDES(mutex_) {
-    return add_to_segment(object, object.bytes(), true);
-  }
+  StoredObject* add_copy(const StoredObject& group, unsigned members, size_t single_bytes)
+      EXCLUDES(mutex_);
 
   // `object` is no longer referred to by any shared structure; in the case of a group, by one of
   // its pages.
   void drop(const StoredObject* object) EXCLUDES(mutex_);
 
-  // Cleans the segment with the most gaps, if there are too many or, with `eager`, if it has any
-  // worth mentioning: calls move(object) for each object in it that may be alive. move() returns
-  // false when there is no memory; else it has moved the object, by add_moved(), replacing the
-  // reference and drop(), or left it, because nothing refers to it or someone is at work on the
-  // page. False: there was nothing to clean, another thread is cleaning, or memory ran out. The
+  // What has become of an object in a segment that is being cleaned. left: nothing refers to it,
+  // someone is at work on its page, or it cannot be read.
+  enum class Moved { yes, left, no_memory };
+  enum class Cleaning { done, nothing, busy, no_memory };
+  // How many gaps are too many: those of invariant 3; an eighth of that; any.
+  enum class Effort { usual, tight, all };
+
+  // Cleans the segment with the most gaps, if there are too many: calls move(object), which returns
+  // a Moved, for each object in it that may be alive. Moving is add_copy() or add() with
+  // Claim::reclaim, replacing the reference, and drop(). Busy: another thread is cleaning. The
   // caller is pinned; what is freed comes back when it is not.
   template <typename Move>
-  bool clean(bool eager, Move move);
+  Cleaning clean(Effort effort, Move move);
 
-  // Gives memory that is kept for new objects back to the system, but for the reserve.
+  // Whether clean() may find something. Costs nothing to speak of.
+  bool worth_cleaning(Effort effort) const;
+
+  // Gives memory that is kept for new objects back to the system, except the reserve.
   void release_free() noexcept { segments_.release_free(); }
+  bool returning() const noexcept { return segments_.returning(); }
 
   uint64_t pages() const EXCLUDES(mutex_);  // that objects are kept for
   uint64_t held_bytes() const { return segments_.held_bytes(); }
 
+  // The memory that is needed if there are no gaps and no groups, ends of segments included.
+  uint64_t needed_bytes() const {
+    const uint64_t bytes = used_ - dead_ + expansion_;
+    return bytes + bytes / 128;
+  }
+
  private:
-  // 511 pages of a slab make 7 segments without a rest. Small segments make cleaning steps short.
-  static constexpr size_t kSegmentBytes = size_t{73} * 4096;
   static constexpr uint64_t kDeadFloor = kSegmentBytes;
   static constexpr uint64_t kDeadPart = 10;
-  static constexpr size_t kBuckets = 32;
+  static constexpr size_t kBuckets = 256;
+  static constexpr size_t kLeastGap = 2048;  // in a segment that is worth cleaning
   static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // a small disk has no reserve
 
   // open: objects may be added. listed: full, in a bucket. cleaning: the cleaner's. aside: cleaned,
@@ -143,7 +188,7 @@ class ObjectStore {
     Segment* previous = nullptr;
     Segment* next = nullptr;
     uint32_t end = 0;   // where the next object goes, in bytes from the segment's start
-    uint32_t live = 0;  // bytes of objects that are not dropped
+    uint32_t live = 0;  // bytes that its objects take elsewhere
     uint32_t bucket = 0;
     State state = State::open;
   };
@@ -152,43 +197,61 @@ class ObjectStore {
   Segment* segment_of(const StoredObject* object) const {
     return reinterpret_cast<Segment*>(segments_.block_of(object));
   }
-  StoredObject* reserve(const StoredObject& header) REQUIRES(mutex_);
+  // What a group takes when it is moved, and what its pages take more than that by themselves.
+  struct GroupNeed {
+    uint32_t live;
+    uint32_t more;
+  };
+  static GroupNeed need_of_group(size_t footprint, const GroupHead& head);
+  static GroupHead& head_of(const StoredObject* group) {
+    return *reinterpret_cast<GroupHead*>(const_cast<StoredObject*>(group)->bytes().data());
+  }
+
+  StoredObject* reserve(const StoredObject& header, const GroupHead& head) REQUIRES(mutex_);
   void list(Segment* segment) REQUIRES(mutex_);
   void unlist(Segment* segment) REQUIRES(mutex_);
   Segment* settle(Segment* segment) REQUIRES(mutex_);
   void retire(Segment* segment);
-  StoredObject* add_to_segment(const StoredObject& header, std::span<const std::byte> data,
-                               bool use_reserve) EXCLUDES(mutex_);
-  std::byte* take_segment(bool use_reserve) EXCLUDES(mutex_);
+  StoredObject* add_to_segment(const StoredObject& header, const GroupHead& head,
+                               std::span<const std::byte> data, Claim claim) EXCLUDES(mutex_);
+  std::byte* take_segment(Claim claim) EXCLUDES(mutex_);
   void refill_reserve() EXCLUDES(mutex_);
-  Segment* begin_cleaning(bool eager) EXCLUDES(mutex_);
+  uint64_t allowed_dead(Effort effort) const;
+  Segment* begin_cleaning() EXCLUDES(mutex_);
   void end_cleaning(Segment* segment, bool moved_all) EXCLUDES(mutex_);
 
   Arena segments_;
   mutable Mutex mutex_;
   Segment* open_ GUARDED_BY(mutex_) = nullptr;
-  std::array<Segment*, kBuckets> buckets_ GUARDED_BY(mutex_){};  // full ones, by live bytes
-  uint64_t used_ GUARDED_BY(mutex_) = 0;  // bytes of objects in all segments, dropped or not
-  uint64_t dead_ GUARDED_BY(mutex_) = 0;  // of those, bytes of dropped ones
+  std::array<Segment*, kBuckets> buckets_ GUARDED_BY(mutex_){};  // full ones, by gaps
+  // Changed under mutex_, read as figures.
+  std::atomic<uint64_t> used_{0};       // bytes of objects in all segments, dropped or not
+  std::atomic<uint64_t> dead_{0};       // of those, bytes that are not live
+  std::atomic<uint64_t> expansion_{0};  // what groups would take more as single pages
   uint64_t pages_ GUARDED_BY(mutex_) = 0;
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
-  bool cleaner_at_work_ GUARDED_BY(mutex_) = false;
+  std::atomic<bool> cleaning_{false};  // there is a cleaner; others would find what it is filling
 };
 
 template <typename Move>
-bool ObjectStore::clean(bool eager, Move move) {
-  Segment* segment = begin_cleaning(eager);
-  if (!segment) return false;
-  std::byte* base = reinterpret_cast<std::byte*>(segment);
-  bool memory = true;
-  for (size_t at = kFirstObject; at < segment->end && memory;) {
-    const auto* object = reinterpret_cast<const StoredObject*>(base + at);
-    at += object->footprint();
-    CHECK(at <= segment->end);
-    memory = move(object);
+ObjectStore::Cleaning ObjectStore::clean(Effort effort, Move move) {
+  if (!worth_cleaning(effort)) return Cleaning::nothing;
+  if (cleaning_.exchange(true, std::memory_order_acquire)) return Cleaning::busy;
+  Segment* segment = begin_cleaning();
+  Moved moved = Moved::yes;
+  if (segment) {
+    std::byte* base = reinterpret_cast<std::byte*>(segment);
+    for (size_t at = kFirstObject; at < segment->end && moved != Moved::no_memory;) {
+      const auto* object = reinterpret_cast<const StoredObject*>(base + at);
+      at += object->footprint();
+      CHECK(at <= segment->end);
+      moved = move(object);
+    }
+    end_cleaning(segment, moved != Moved::no_memory);
   }
-  end_cleaning(segment, memory);
-  return memory;
+  cleaning_.store(false, std::memory_order_release);
+  if (moved == Moved::no_memory) return Cleaning::no_memory;
+  return segment ? Cleaning::done : Cleaning::nothing;
 }
 
 }  // namespace ramdisk

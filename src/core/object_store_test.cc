@@ -157,7 +157,11 @@ TEST(ObjectStore, ObjectsArePackedOneBehindTheOther) {
   }
 }
 
-// A group is dropped page by page; what is left of one counts as a gap for what is gone.
+constexpr auto kAll = ObjectStore::Effort::all;
+using Cleaning = ObjectStore::Cleaning;
+using Moved = ObjectStore::Moved;
+
+// A group is dropped page by page; what is left of one counts as what it takes by itself.
 TEST(ObjectStore, GroupsAreDroppedInShares) {
   FailingMemory memory;
   Epoch epoch;
@@ -165,21 +169,23 @@ TEST(ObjectStore, GroupsAreDroppedInShares) {
   const std::vector<std::byte> data(9000, std::byte{5});
   std::vector<const StoredObject*> groups;
   const Epoch::Guard guard(epoch);
-  for (uint64_t i = 0; i < 200; ++i) groups.push_back(store.add_group(4 * i, data));
+  for (uint64_t i = 0; i < 200; ++i) groups.push_back(store.add_group(4 * i, data, 2500));
   EXPECT_EQ(store.pages(), 800u);
-  EXPECT_FALSE(store.clean(true, [](const StoredObject*) { return true; })) << "there are no gaps";
+  EXPECT_EQ(store.clean(kAll, [](const StoredObject*) { return Moved::yes; }), Cleaning::nothing)
+      << "there are no gaps";
   for (const StoredObject* group : groups) {
     for (int i = 0; i < 3; ++i) store.drop(group);
   }
   EXPECT_EQ(store.pages(), 200u);
   size_t seen = 0;
-  while (store.clean(true, [&](const StoredObject* object) {
+  const auto move = [&](const StoredObject* object) {
     EXPECT_TRUE(object->group());
-    EXPECT_EQ(object->bytes().size(), data.size());
+    EXPECT_EQ(object->bytes().size(), sizeof(GroupHead) + data.size());
     ++seen;
     store.drop(object);
-    return true;
-  })) {
+    return Moved::yes;
+  };
+  while (store.clean(kAll, move) == Cleaning::done) {
   }
   EXPECT_GT(seen, 150u) << "all but those in the open segment";
   EXPECT_EQ(store.pages(), 200 - seen);
@@ -192,13 +198,43 @@ TEST(ObjectStore, AMovedGroupIsTheSame) {
   std::vector<std::byte> data(12345);
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 7);
   const Epoch::Guard guard(epoch);
-  const StoredObject* group = store.add_group(400, data);
-  const StoredObject* copy = store.add_moved(*group);
+  const StoredObject* group = store.add_group(400, data, 4000);
+  const StoredObject* copy = store.add_copy(*group, 4, 4000);
   ASSERT_NE(copy, group);
   EXPECT_TRUE(copy->group());
   EXPECT_EQ(copy->page(), 400u);
-  EXPECT_TRUE(std::equal(data.begin(), data.end(), copy->bytes().begin(), copy->bytes().end()));
+  const auto frame = copy->bytes().subspan(sizeof(GroupHead));
+  EXPECT_TRUE(std::equal(data.begin(), data.end(), frame.begin(), frame.end()));
   EXPECT_EQ(store.pages(), 8u);
+}
+
+// What a disk needs is what its pages take by themselves, grouped or not: so much has to be left
+// for overwriting them one by one.
+TEST(ObjectStore, AGroupNeedsWhatItsPagesTakeByThemselves) {
+  FailingMemory memory;
+  Epoch epoch;
+  ObjectStore store(memory, epoch);
+  const std::vector<std::byte> data(6000, std::byte{5});
+  const Epoch::Guard guard(epoch);
+  std::vector<const StoredObject*> groups;
+  for (uint64_t i = 0; i < 100; ++i) groups.push_back(store.add_group(4 * i, data, 2000));
+  const auto needs = [&](uint64_t pages) {
+    const uint64_t bytes = pages * 2000;
+    EXPECT_EQ(store.needed_bytes(), bytes + bytes / 128);
+  };
+  needs(400);
+  for (uint64_t gone = 1; gone <= 4; ++gone) {
+    for (const StoredObject* group : groups) store.drop(group);
+    needs(100 * (4 - gone));
+  }
+  const StoredObject* group = store.add_group(0, data, 2000);
+  store.drop(group);
+  const StoredObject* copy = store.add_copy(*group, 3, 2000);
+  needs(6);
+  for (int i = 0; i < 3; ++i) store.drop(group);
+  needs(3);
+  for (int i = 0; i < 3; ++i) store.drop(copy);
+  needs(0);
 }
 
 }  // namespace

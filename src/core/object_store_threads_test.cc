@@ -109,15 +109,17 @@ class Disk {
   }
 
   void clean(PageTable::Cursor& cursor, bool eager) {
-    store_.clean(eager, [&](const StoredObject* object) {
+    using Moved = ObjectStore::Moved;
+    const auto effort = eager ? ObjectStore::Effort::all : ObjectStore::Effort::usual;
+    store_.clean(effort, [&](const StoredObject* object) {
       PageTable::Slot slot = cursor.try_lock(object->page(), payload_for(object));
-      if (!slot) return true;
-      const StoredObject* copy = store_.add_moved(object->page(), object->bytes());
-      if (!copy) return false;
+      if (!slot) return Moved::left;
+      const StoredObject* copy = store_.add_copy(*object);
+      if (!copy) return Moved::no_memory;
       slot.unlock(payload_for(copy));
       store_.drop(object);
       ++moved_;
-      return true;
+      return Moved::yes;
     });
   }
 

@@ -28,7 +28,12 @@ bool SpareMemory::take_from_reading(uint64_t bytes) noexcept {
 }
 
 bool SpareMemory::take(uint64_t bytes) noexcept {
-  if (take_from_reading(bytes)) return true;
+  const bool taken = take_from_reading(bytes) || take_with_reading(bytes);
+  if (taken) taken_.fetch_add(bytes, std::memory_order_relaxed);
+  return taken;
+}
+
+bool SpareMemory::take_with_reading(uint64_t bytes) noexcept {
   MutexLock lock(mutex_);
   if (take_from_reading(bytes)) return true;  // another thread has just read
   read_locked();
@@ -59,6 +64,7 @@ void SpareMemory::read_locked() noexcept {
   } catch (const std::exception&) {
   }
   spare_.store(spare, std::memory_order_relaxed);
+  taken_.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace ramdisk

@@ -11,7 +11,7 @@ filler = Filler(h, block, [errno.ENOSPC])
 data, fill = filler.data, filler.fill
 
 written = fill(0)
-assert 26 << 20 < written * block < 33 << 20, written * block
+assert 56 << 20 < written * block < 65 << 20, written * block
 for i in range(written):
     assert h.pread(block, i * block) == data(i), i
 # What is there can be written again, zeroed, and trimmed.
@@ -31,13 +31,13 @@ for i in range(written, again):
 PYTHON
 
 for allocator in $(growing_allocators); do
-  start_nbdkit 1G "allocator=$allocator" max-memory=32M 2>"$dir/log"
+  start_nbdkit 1G "allocator=$allocator" max-memory=64M 2>"$dir/log"
   cat "$(dirname "$0")/fill.py" "$dir/script.py" | nbdsh -u "$uri" -c - || fail "allocator=$allocator"
   description=$(nbdinfo --json "$uri")
-  expect_lines "the description" "$description" 'ratio [0-9.]+' 'limit 33554432 bytes'
+  expect_lines "the description" "$description" 'ratio [0-9.]+' 'limit 67108864 bytes'
   stop_nbdkit
   for mark in 80 90 95; do
-    expect_lines "the log" "$(cat "$dir/log")" "$mark % of the memory .* of 33554432 bytes"
+    expect_lines "the log" "$(cat "$dir/log")" "$mark % of the memory .* of 67108864 bytes"
   done
   expect_lines "the log" "$(cat "$dir/log")" 'no space left: .*max-memory'
 done

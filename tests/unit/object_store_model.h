@@ -64,20 +64,22 @@ class StoreModel {
     const Epoch::Guard guard(epoch_);
     size_t moved = 0, seen = 0;
     bool memory = true;
-    const bool done = store_.clean(eager, [&](const StoredObject* object) {
+    using Moved = ObjectStore::Moved;
+    const auto effort = eager ? ObjectStore::Effort::all : ObjectStore::Effort::usual;
+    const auto cleaning = store_.clean(effort, [&](const StoredObject* object) {
       EXPECT_TRUE(memory) << "called again when there was none";
       const auto it = owned_.find(object->page());
-      if (it == owned_.end() || it->second.object != object) return true;
-      if (++seen % leave_one_in == 0) return true;
-      const StoredObject* copy =
-          moved < most ? store_.add_moved(object->page(), object->bytes()) : nullptr;
+      if (it == owned_.end() || it->second.object != object) return Moved::left;
+      if (++seen % leave_one_in == 0) return Moved::left;
+      const StoredObject* copy = moved < most ? store_.add_copy(*object) : nullptr;
       memory = copy != nullptr;
-      if (!memory) return false;
+      if (!memory) return Moved::no_memory;
       store_.drop(object);
       it->second.object = copy;
       ++moved;
-      return true;
+      return Moved::yes;
     });
+    const bool done = cleaning == ObjectStore::Cleaning::done;
     EXPECT_TRUE(memory || !done);
     moved_ += moved;
     return done;
