@@ -16,7 +16,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 jobs=$(nproc)
-sanitized='unit_test conformance_test disk_replay config_replay' # what the sanitizers see
+sanitized='unit_test conformance_test disk_replay limit_replay config_replay' # what the sanitizers see
 under= # a command to run the tests under
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 

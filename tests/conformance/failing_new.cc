@@ -11,11 +11,15 @@ namespace {
 thread_local uint64_t calls_left = 0;  // until one fails, that one included; 0: none
 thread_local bool exempt = false;
 std::atomic<bool> others_fail{false};
+std::atomic<int64_t> others_left{0};  // as calls_left
 std::atomic<uint64_t> others_failed{0};
 
 bool should_fail() {
   if (calls_left > 0 && --calls_left == 0) return true;
-  if (exempt || !others_fail.load(std::memory_order_relaxed)) return false;
+  if (exempt) return false;
+  const bool once = others_left.load(std::memory_order_relaxed) > 0 &&
+                    others_left.fetch_sub(1, std::memory_order_relaxed) == 1;
+  if (!once && !others_fail.load(std::memory_order_relaxed)) return false;
   others_failed.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
@@ -43,6 +47,15 @@ bool end_own_new() {
   const bool came = calls_left == 0;
   calls_left = 0;
   return came;
+}
+
+void fail_others_new_once(uint64_t nth) {
+  exempt = true;
+  others_left.store(static_cast<int64_t>(nth) + 1, std::memory_order_relaxed);
+}
+
+bool end_others_new_once() {
+  return others_left.exchange(0, std::memory_order_relaxed) <= 0;
 }
 
 void fail_others_new() {

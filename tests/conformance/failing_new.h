@@ -15,6 +15,11 @@ void fail_own_new(uint64_t nth);
 // Whether that call has come; then or not, none fails any more.
 bool end_own_new();
 
+// Call number `nth` of all other threads together, counted from now, fails.
+void fail_others_new_once(uint64_t nth);
+// Whether that call has come; then or not, none fails any more.
+bool end_others_new_once();
+
 // All calls of all other threads fail, until allow_others_new().
 void fail_others_new();
 void allow_others_new();

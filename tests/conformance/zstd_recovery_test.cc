@@ -1,0 +1,172 @@
+// Background work of allocator=zstd survives a bad moment: whatever failed once is done when there
+// is memory again, and what is damaged stops nothing but its own reader.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "failing_new.h"
+#include "full_disk_data.h"
+#include "zstd_variants.h"
+
+namespace ramdisk::conformance {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr uint64_t kDisk = uint64_t{1} << 40;
+constexpr uint64_t kAside = uint64_t{1} << 30;  // where a trickle of writes goes
+// Enough for a dictionary, and for the cleaner.
+constexpr uint64_t kPages = 1536;
+
+struct Background {
+  uint64_t grouped = 0;
+  uint64_t single = 0;
+  uint64_t waiting = 0;
+  uint64_t dictionaries = 0;
+  uint64_t memory = 0;
+};
+
+Background look_at(Allocator& disk) {
+  const Statistics s = disk.statistics();
+  Background b;
+  for (const auto& generation : s.generations) {
+    b.grouped += generation.grouped_pages;
+    b.single += generation.single_pages;
+  }
+  b.waiting = s.waiting_pages;
+  b.dictionaries = s.dictionaries;
+  b.memory = s.usage.memory_bytes;
+  return b;
+}
+
+std::string text_of(const Background& b) {
+  return std::to_string(b.grouped) + " pages in groups, " + std::to_string(b.single) + " single, " +
+         std::to_string(b.waiting) + " waiting, " + std::to_string(b.dictionaries) +
+         " dictionaries, " + std::to_string(b.memory) + " bytes";
+}
+
+class ZstdRecovery : public testing::TestWithParam<ZstdVariant> {
+ protected:
+  void TearDown() override {
+    end_others_new_once();
+    allow_others_new();
+  }
+
+  // Text that a dictionary makes smaller, with something in each page that is its own.
+  void write_text(Allocator& disk, uint64_t pages, uint64_t offset) {
+    for (uint64_t i = 0; i < pages; ++i) {
+      Bytes page(kPage);
+      copy_page(page_id(Matter::text, next_++), page);
+      fill(std::span(page).first(600), Data::random, rng_);
+      ASSERT_TRUE(disk.write(page, offset + i * kPage).ok());
+    }
+  }
+
+  // While little is written elsewhere, so that nothing is at rest, `condition` comes true.
+  bool comes_true_in_use(Allocator& disk, const std::function<bool(const Background&)>& condition) {
+    uint64_t next = 0;
+    return comes_true([&] {
+      write_text(disk, 1, kAside + next++ % 64 * kPage);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      return condition(look_at(disk));
+    });
+  }
+
+  // What was written is in groups, with a dictionary; and where three pages of four are trimmed
+  // most of the memory comes back.
+  void expect_all_goes_on(Allocator& disk) {
+    const bool groups = GetParam().recompress;
+    EXPECT_TRUE(comes_true_in_use(disk, [&](const Background& b) {
+      return b.dictionaries > 0 && (!groups || b.grouped > kPages * 9 / 10);
+    })) << text_of(look_at(disk));
+    const Background before = look_at(disk);
+    for (uint64_t i = 0; i < kPages; ++i) {
+      if (i % 4 != 0) {
+        ASSERT_TRUE(disk.zero(kPage, i * kPage).ok());
+      }
+    }
+    const uint64_t gone = kPages * 3 / 4 * 600;  // bytes that nothing makes smaller
+    EXPECT_TRUE(comes_true_in_use(
+        disk, [&](const Background& b) { return b.memory + gone < before.memory; }))
+        << text_of(before) << "; then " << text_of(look_at(disk));
+  }
+
+  Rng rng_{61};
+  uint64_t next_ = 0;  // page of text
+};
+
+// What the tests below expect comes about at all.
+TEST_P(ZstdRecovery, NothingFails) {
+  const std::unique_ptr<MemorySource> memory = make_system_memory();
+  Disk disk(options_of(GetParam()), kDisk, *memory, hasty());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
+  write_text(*disk, kPages, 0);
+  expect_all_goes_on(*disk);
+}
+
+// Among them are those for the compressor of groups, for dictionaries and for their samples.
+TEST_P(ZstdRecovery, EveryNewOfTheBackgroundFailsOnce) {
+  uint64_t calls = 0;
+  for (uint64_t nth = 0; !HasFailure(); nth += slow_build() ? 7 : 1) {
+    SCOPED_TRACE("call " + std::to_string(nth) + " fails");
+    const std::unique_ptr<MemorySource> memory = make_system_memory();
+    Disk disk(options_of(GetParam()), kDisk, *memory, hasty());
+    ASSERT_TRUE(disk.works()) << disk.status().message();
+    fail_others_new_once(nth);
+    write_text(*disk, kPages, 0);
+    expect_all_goes_on(*disk);
+    disk.stop();
+    if (!end_others_new_once() || nth > 100) break;
+    ++calls;
+  }
+  if (!HasFailure()) {
+    EXPECT_GT(calls, slow_build() ? 0u : 1u);
+  }
+}
+
+TEST_P(ZstdRecovery, EveryCallForMemoryOfTheBackgroundFailsOnce) {
+  uint64_t failures = 0;
+  for (uint64_t nth = 0; nth < 12 && !HasFailure(); nth += slow_build() ? 5 : 1) {
+    SCOPED_TRACE("call " + std::to_string(nth) + " fails");
+    FailingMemory memory;
+    Disk disk(options_of(GetParam()), kDisk, memory, hasty());
+    ASSERT_TRUE(disk.works()) << disk.status().message();
+    write_text(*disk, kPages, 0);
+    memory.fail_once(nth);  // from now on nearly all calls come from the background
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    for (uint64_t i = 2; i < kPages; i += 8) ASSERT_TRUE(disk->zero(kPage, i * kPage).ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    failures += memory.failures();
+    memory.allow();
+    write_text(*disk, kPages, 0);
+    expect_all_goes_on(*disk);
+  }
+  // Without a queue of some size there may be none.
+  if (!GetParam().cache) {
+    EXPECT_GT(failures, 0u);
+  }
+}
+
+// Several walks over the disk find that there is no memory; nothing that they saw is done.
+TEST_P(ZstdRecovery, AShortageWhileItRegroupsDelaysGrouping) {
+  if (!GetParam().recompress) GTEST_SKIP() << "there are no groups without recompress";
+  const std::unique_ptr<MemorySource> memory = make_system_memory();
+  Disk disk(options_of(GetParam()), kDisk, *memory, hasty());
+  ASSERT_TRUE(disk.works()) << disk.status().message();
+  fail_others_new();
+  write_text(*disk, kPages, 0);
+  EXPECT_TRUE(comes_true([&] { return look_at(*disk).waiting == 0; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(look_at(*disk).grouped, 0u);
+  EXPECT_GT(others_failures(), 0u);
+  allow_others_new();
+  expect_all_goes_on(*disk);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ZstdRecovery, testing::ValuesIn(kZstdVariants), name_of_variant);
+
+}  // namespace
+}  // namespace ramdisk::conformance
