@@ -33,7 +33,7 @@ class BudgetedMemory final : public MemorySource {
   void give(uint64_t bytes) noexcept override { budget_.give(bytes); }
   bool may_use(Claim claim) noexcept override { return budget_.may_use(claim); }
   void keep_for_reclaim(uint64_t bytes) noexcept override { budget_.keep_for_reclaim(bytes); }
-  uint64_t limit() const noexcept override { return budget_.limit().value_or(UINT64_MAX); }
+  uint64_t limit_bytes() const noexcept override { return budget_.limit().value_or(UINT64_MAX); }
   uint64_t room() noexcept override { return budget_.room_now(); }
   bool admits_new(uint64_t needed) noexcept override { return budget_.admits_new(needed); }
   bool admits_growth(uint64_t needed, bool much) noexcept override {

@@ -73,7 +73,7 @@ class MemorySource {
   virtual void keep_for_reclaim(uint64_t) noexcept {}
 
   // The limit that the user gave, in bytes; UINT64_MAX if there is none.
-  virtual uint64_t limit() const noexcept { return UINT64_MAX; }
+  virtual uint64_t limit_bytes() const noexcept { return UINT64_MAX; }
 
   // How many bytes more may be taken.
   virtual uint64_t room() noexcept { return UINT64_MAX; }

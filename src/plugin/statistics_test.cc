@@ -98,8 +98,9 @@ class StatisticsDocument : public testing::TestWithParam<AllocatorType> {
       const uint64_t at = rng.below(kBytes);
       const uint64_t count = 1 + rng.below(std::min(kBytes - at, 64 * kPage));
       const Bytes& content = data[rng.below(data.size())];
-      const Status status = rng.chance(trims) ? disk.zero(std::min(count, 4 * kPage), at)
-                                              : disk.write({content.data(), count}, at);
+      const Status status = rng.chance(trims)
+                                ? disk.zero(std::min(count, 4 * kPage), at)
+                                : disk.write({content.data(), static_cast<size_t>(count)}, at);
       EXPECT_TRUE(status.ok()) << status.message();
     }
   }

@@ -122,7 +122,8 @@ bool FullDisk::write(uint64_t page, uint64_t bytes, Matter matter, uint64_t n, T
   Bytes data(bytes);
   for (uint64_t i = 0; i < count; ++i) {
     fresh[i] = page_id(matter, n + i) | (bytes < kPageBytes ? kSliverBit : 0);
-    content_of(fresh[i], std::span(data).subspan(i * kPageBytes, std::min(bytes, kPageBytes)));
+    content_of(fresh[i],
+               std::span(data).subspan(i * kPageBytes, std::min<size_t>(bytes, kPageBytes)));
   }
   const bool accepted = send(page, data, tally);
   if (ids_.size() < page + count) ids_.resize(page + count);

@@ -156,7 +156,7 @@ std::string LimitHistory::step() {
 LimitHistory::Place LimitHistory::any_place(uint64_t most) {
   uint64_t at = choices_.below(end_ / kPageBytes + 64) * kPageBytes;
   if (choices_.below(4) == 0) at += choices_.below(kPageBytes);
-  at = std::min(at, model_.size());
+  at = std::min<uint64_t>(at, model_.size());
   uint64_t count = 1 + choices_.below(most / kPageBytes);
   count = choices_.below(4) == 0 ? count * 37 : count * kPageBytes;
   return {at, std::min<uint64_t>(count, model_.size() - at)};
@@ -183,7 +183,7 @@ Bytes LimitHistory::any_data(uint64_t count) {
 std::string LimitHistory::write_anything() {
   const Place place = any_place(choices_.below(8) == 0 ? kMiB : kRun);
   change(place, any_data(place.count));
-  return check({place.at - std::min(place.at, kPageBytes), kPageBytes});
+  return check({place.at - std::min<uint64_t>(place.at, kPageBytes), kPageBytes});
 }
 
 // Pages keep their bytes, but in another order: the second part first.
@@ -213,7 +213,7 @@ std::string LimitHistory::zero(Place place) {
   const bool fine = weather % 2 == 0 && weather == limited_.weather();
   if (!accepted && whole) return where("a trim was refused", place.at);
   if (!accepted && fine) return where("zeroes in part of a page were refused", place.at);
-  return check({place.at - std::min(place.at, kPageBytes), kPageBytes});
+  return check({place.at - std::min<uint64_t>(place.at, kPageBytes), kPageBytes});
 }
 
 std::string LimitHistory::trim_scattered() {
