@@ -16,8 +16,9 @@ namespace ramdisk {
 inline Status check_limit(const MemorySource& memory, const char* allocator, uint64_t least) {
   if (memory.limit_bytes() >= least) return {};
   const uint64_t kib = least / 1024 + (least % 1024 != 0);
-  return Status::error(EINVAL, "max-memory=" + std::to_string(memory.limit_bytes()) + ": allocator=" +
-                                   allocator + " needs at least " + std::to_string(kib) + "K");
+  return Status::error(EINVAL, "max-memory=" + std::to_string(memory.limit_bytes()) +
+                                   ": allocator=" + allocator + " needs at least " +
+                                   std::to_string(kib) + "K");
 }
 
 }  // namespace ramdisk
