@@ -97,7 +97,8 @@ Status ZstdAllocator::admit(const Slot& slot, size_t bytes) {
   return Status::error(ENOSPC, kFull);
 }
 
-// The same with a copy of `page` that is to be compressed later. False if that cannot be had.
+// Publishes a copy of `page` that is to be compressed later, and unlocks the slot. False, and the
+// slot stays locked, if that cannot be had.
 bool ZstdAllocator::swap_queued(Slot& slot, Data page) {
   if (!queue_.has_room() || !admit(slot, kPageBytes).ok() || !queue_.admit()) return false;
   const PageWord copy = pages_.store_plain(page, Claim::optional);

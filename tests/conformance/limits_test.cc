@@ -40,6 +40,11 @@ class Limits : public testing::TestWithParam<AllocatorType> {
     return status.ok();
   }
 
+  // Of 24 MiB, zstd keeps 5 for what compression takes, for reclaim and for changes.
+  static uint64_t nearly_all() {
+    return GetParam() == AllocatorType::zstd ? kLimit * 3 / 4 : kLimit * 8 / 10;
+  }
+
   Bytes page(Data kind) { return make_data(kPageBytes, kind, rng_); }
 
   // Writes pages until one is refused; the bytes that were stored.
@@ -73,7 +78,7 @@ class Limits : public testing::TestWithParam<AllocatorType> {
 INSTANTIATE_TEST_SUITE_P(All, Limits, testing::ValuesIn(sparse_allocators()), name_of_type);
 
 TEST_P(Limits, NearlyAllOfTheLimitHoldsData) {
-  EXPECT_GT(fill(Data::random), kLimit * 3 / 4);
+  EXPECT_GT(fill(Data::random), nearly_all());
   check();
 }
 
@@ -98,7 +103,7 @@ TEST_P(Limits, ATrimMakesRoom) {
     round % 2 ? trim(middle, next_ - middle) : trim(0, middle);
   }
   trim(0, next_);
-  EXPECT_GT(fill(Data::random), kLimit * 3 / 4);
+  EXPECT_GT(fill(Data::random), nearly_all());
   check();
 }
 
