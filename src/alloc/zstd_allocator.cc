@@ -313,7 +313,7 @@ Status ZstdAllocator::store_locked(Slot& slot, Data page, Claim claim) {
   const PageWord word = pages_.store(slot.page(), pages_.compress(page, buffer), claim);
   if (word == PageWord()) return Status::no_memory();
   note_compressed(slot.page());
-  Status status = claim == Claim::reclaim ? Status() : admit(slot, PackedPages::footprint(word));
+  Status status = claim == Claim::rewrite ? Status() : admit(slot, PackedPages::footprint(word));
   if (status.ok()) {
     swap(slot, word);
   } else {
@@ -373,7 +373,7 @@ Status ZstdAllocator::zero_part(const PagePart& part) {
     std::memset(page.data() + part.offset, 0, part.length);
     if (!is_zero_shared(page.data(), kPageBytes)) {
       // It hardly grows by this, and zeroing is not refused.
-      return store_locked(slot, page, Claim::reclaim);
+      return store_locked(slot, page, Claim::rewrite);
     }
     swap(slot, PageWord());
     return {};

@@ -34,7 +34,7 @@ bool ZstdAllocator::empty_queue() {
   queue_.set_limit(0);
   if (queue_.hurry()) workers_.wake();
   int done = 0;
-  while (done < kPages && compress_queued(Claim::reclaim)) ++done;
+  while (done < kPages && compress_queued(Claim::rewrite)) ++done;
   // Other threads may be at work on the last ones.
   if (done == 0 && !queue_.empty()) Patience::nap();
   return done > 0 || !queue_.empty();

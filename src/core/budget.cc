@@ -41,6 +41,8 @@ uint64_t Budget::left_alone(Claim claim, uint64_t limit) const noexcept {
       return std::max(limit / 6, reclaim_ + kept_for_changes(limit));
     case Claim::data:
       return reclaim_;
+    case Claim::rewrite:
+      return reclaim_ / 3 * 2;
     case Claim::reclaim:
       break;
   }

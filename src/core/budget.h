@@ -8,9 +8,8 @@
 //
 // Invariants:
 //   1. used() is what was taken less what was given back.
-//   2. used() never exceeds the limit, not for a moment; nor, but for Claim::reclaim, the limit
-//   less
-//      what is kept for reclaim.
+//   2. used() never exceeds the limit, not for a moment; nor, except by Claim::rewrite and
+//      Claim::reclaim, the limit less what is kept for reclaim.
 //
 // Thread contract: any thread. The function on_mark is called by whichever thread passes the mark,
 // which may hold locks: it must not call back.

@@ -5,16 +5,18 @@
 //
 //   optional   what makes a disk faster: pages that wait uncompressed, more dictionaries
 //   data       what a client writes
-//   reclaim    what turns gaps into memory again, and gives back more than it takes
+//   rewrite    what takes the place of something at least as large, which then comes free
+//   reclaim    what turns gaps into memory again: the cleaner's
 //
-// What reclaim needs is never lent to the others, so it can always work.
+// What reclaim needs is never lent to the others, so it can always work; a third of it is open to
+// rewrites, which cannot wait for it.
 
 #ifndef RAMDISK_CORE_CLAIM_H
 #define RAMDISK_CORE_CLAIM_H
 
 namespace ramdisk {
 
-enum class Claim { optional, data, reclaim };
+enum class Claim { optional, data, rewrite, reclaim };
 
 }  // namespace ramdisk
 

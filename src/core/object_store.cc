@@ -18,20 +18,24 @@ uint64_t ObjectStore::pages() const {
 
 // ---- buckets
 
-void ObjectStore::list(Segment* segment) {
-  DCHECK(segment->live > 0 && segment->live <= segment->end - kFirstObject);
-  const uint64_t gaps = segment->end - kFirstObject - segment->live;
-  segment->bucket = static_cast<uint32_t>(gaps * kBuckets / (kSegmentBytes + 1));
-  Segment*& head = buckets_[segment->bucket];
+void ObjectStore::list(Segment* segment, uint32_t bucket) {
+  segment->bucket = bucket;
+  Segment*& head = buckets_[bucket];
   segment->previous = nullptr;
   segment->next = head;
   if (head) head->previous = segment;
   head = segment;
-  segment->state = State::listed;
+  segment->state = bucket == kAside ? State::aside : State::listed;
+}
+
+void ObjectStore::list_by_gaps(Segment* segment) {
+  DCHECK(segment->live > 0 && segment->live <= segment->end - kFirstObject);
+  const uint64_t gaps = segment->end - kFirstObject - segment->live;
+  list(segment, static_cast<uint32_t>(gaps * kBuckets / (kSegmentBytes + 1)));
 }
 
 void ObjectStore::unlist(Segment* segment) {
-  DCHECK(segment->state == State::listed);
+  DCHECK(segment->state == State::listed || segment->state == State::aside);
   if (segment->next) segment->next->previous = segment->previous;
   if (segment->previous) {
     segment->previous->next = segment->next;
@@ -49,13 +53,14 @@ ObjectStore::GroupNeed ObjectStore::need_of_group(size_t footprint, const GroupH
   return {static_cast<uint32_t>(live), static_cast<uint32_t>(singles - live)};
 }
 
-// Fails if the open segment has no room. The header is written here, under the mutex, because the
+// Fails if the segment has no room. The header is written here, under the mutex, because the
 // cleaner walks over it whether the object gets published or not.
-StoredObject* ObjectStore::reserve(const StoredObject& header, const GroupHead& head) {
+StoredObject* ObjectStore::reserve(Segment* open, const StoredObject& header,
+                                   const GroupHead& head) {
   const size_t footprint = header.footprint();
-  if (!open_ || open_->end + footprint > kSegmentBytes) return nullptr;
-  DCHECK(open_->state == State::open && open_->live <= open_->end - kFirstObject);
-  std::byte* at = reinterpret_cast<std::byte*>(open_) + open_->end;
+  if (!open || open->end + footprint > kSegmentBytes) return nullptr;
+  DCHECK(open->state == State::open && open->live <= open->end - kFirstObject);
+  std::byte* at = reinterpret_cast<std::byte*>(open) + open->end;
   auto* object = new (at) StoredObject(header);
   uint32_t live = static_cast<uint32_t>(footprint);
   if (header.group()) {
@@ -64,8 +69,8 @@ StoredObject* ObjectStore::reserve(const StoredObject& header, const GroupHead& 
     dead_ += footprint - need.live;
     live = need.live;
   }
-  open_->end += static_cast<uint32_t>(footprint);
-  open_->live += live;
+  open->end += static_cast<uint32_t>(footprint);
+  open->live += live;
   used_ += footprint;
   pages_ += header.group() ? head.members : 1;
   return object;
@@ -73,11 +78,13 @@ StoredObject* ObjectStore::reserve(const StoredObject& header, const GroupHead& 
 
 // What comes free fills the reserve first: if writers took it, the cleaner could make no more room.
 std::byte* ObjectStore::take_segment(Claim claim) {
-  if (claim != Claim::reclaim) refill_reserve();
-  std::byte* fresh = segments_.take(1, claim).base;
-  if (fresh || claim != Claim::reclaim) return fresh;
-  MutexLock lock(mutex_);
-  return std::exchange(reserve_, nullptr);
+  if (claim != Claim::reclaim) {
+    if (used_ >= kReserveFrom) refill_reserve();
+  } else {
+    MutexLock lock(mutex_);
+    if (reserve_) return std::exchange(reserve_, nullptr);
+  }
+  return segments_.take(1, claim).base;
 }
 
 StoredObject* ObjectStore::add_to_segment(const StoredObject& header, const GroupHead& head,
@@ -89,13 +96,14 @@ StoredObject* ObjectStore::add_to_segment(const StoredObject& header, const Grou
   for (;;) {
     {
       MutexLock lock(mutex_);
-      object = reserve(header, head);
+      Segment*& open = claim == Claim::reclaim ? output_ : open_;
+      object = reserve(open, header, head);
       if (!object && fresh) {
-        if (open_) empty = settle(open_);
-        open_ = new (fresh) Segment;
-        open_->end = kFirstObject;
+        if (open) empty = settle(open);
+        open = new (fresh) Segment;
+        open->end = kFirstObject;
         fresh = nullptr;
-        object = reserve(header, head);
+        object = reserve(open, header, head);
       }
     }
     if (object) break;
@@ -125,9 +133,9 @@ StoredObject* ObjectStore::add_copy(const StoredObject& group, unsigned members,
 // is empty: the caller retires it when the mutex is released.
 ObjectStore::Segment* ObjectStore::settle(Segment* segment) {
   DCHECK(segment->live <= segment->end - kFirstObject);
-  if (segment->state == State::listed) unlist(segment);
+  if (segment->state == State::listed || segment->state == State::aside) unlist(segment);
   if (segment->live > 0) {
-    list(segment);
+    list_by_gaps(segment);
     return nullptr;
   }
   CHECK(used_ >= segment->end - kFirstObject && dead_ >= segment->end - kFirstObject);
@@ -172,7 +180,7 @@ void ObjectStore::drop(const StoredObject* object) {
 void ObjectStore::refill_reserve() {
   {
     MutexLock lock(mutex_);
-    if (reserve_ || used_ < kReserveFrom) return;
+    if (reserve_) return;
   }
   std::byte* fresh = segments_.take(1, Claim::reclaim).base;
   {
@@ -180,6 +188,17 @@ void ObjectStore::refill_reserve() {
     if (!reserve_) std::swap(reserve_, fresh);
   }
   if (fresh) segments_.give_back({fresh, 1, false});
+}
+
+// A small disk does without when nothing is being cleaned.
+void ObjectStore::release_reserve() {
+  if (used_ >= kReserveFrom) return;
+  std::byte* unused = nullptr;
+  {
+    MutexLock lock(mutex_);
+    unused = std::exchange(reserve_, nullptr);
+  }
+  if (unused) segments_.give_back({unused, 1, false});
 }
 
 uint64_t ObjectStore::allowed_dead(Effort effort) const {
@@ -199,31 +218,53 @@ bool ObjectStore::worth_cleaning(Effort effort) const {
   return dead_ > allowed_dead(effort);
 }
 
-ObjectStore::Segment* ObjectStore::begin_cleaning() {
-  refill_reserve();
-  MutexLock lock(mutex_);
+// What the cleaner can be sure to fill. A whole segment holds the live bytes of any other.
+size_t ObjectStore::cleaner_room() const {
+  if (reserve_) return kSegmentBytes;
+  return output_ ? kSegmentBytes - output_->end : 0;
+}
+
+// The one with the most gaps; but first those that cleaning has begun to empty, when there is
+// nothing in reserve: they hold what the cleaner needs.
+ObjectStore::Segment* ObjectStore::find_victim() {
+  const size_t room = cleaner_room();
+  const auto fits = [&](const Segment* segment) { return segment && segment->live <= room; };
+  if (!reserve_ && !stuck_ && fits(buckets_[kAside])) return buckets_[kAside];
   for (size_t bucket = kBuckets; bucket-- > kLeastGap * kBuckets / kSegmentBytes;) {
-    Segment* segment = buckets_[bucket];
-    if (!segment) continue;
-    unlist(segment);
-    segment->state = State::cleaning;
-    return segment;
+    if (fits(buckets_[bucket])) return buckets_[bucket];
   }
   return nullptr;
 }
 
-void ObjectStore::end_cleaning(Segment* segment, bool moved_all) {
+ObjectStore::Segment* ObjectStore::begin_cleaning() {
+  refill_reserve();
+  MutexLock lock(mutex_);
+  Segment* victim = find_victim();
+  if (victim) {
+    unlist(victim);
+    victim->state = State::cleaning;
+    victim_live_ = victim->live;
+  }
+  return victim;
+}
+
+ObjectStore::Cleaning ObjectStore::end_cleaning(Segment* segment, Moved last) {
   Segment* empty = nullptr;
+  bool stuck = false;
   {
     MutexLock lock(mutex_);
     DCHECK(cleaning_ && segment->state == State::cleaning);
-    if (segment->live > 0 && moved_all) {
-      segment->state = State::aside;
+    stuck = stuck_ = segment->live == victim_live_;
+    if (segment->live > 0 && last != Moved::no_memory) {
+      list(segment, kAside);
     } else {
       empty = settle(segment);
     }
   }
   if (empty) retire(empty);
+  release_reserve();
+  if (last == Moved::no_memory) return Cleaning::no_memory;
+  return stuck ? Cleaning::busy : Cleaning::done;
 }
 
 }  // namespace ramdisk

@@ -26,9 +26,11 @@
 //   3. Gaps are at most kDeadFloor + 1/kDeadPart of all, except what clean() could not move, if it
 //   is
 //      called as long as it returns Cleaning::done.
-//   4. One segment is kept in reserve for the cleaner once there are several, so that it can work,
-//      and gaps become memory again, when the system has none left. Within a limit what it needs is
-//      Claim::reclaim's: kReclaimBytes.
+//   4. The cleaner always gets on. It fills a segment of its own, which writers cannot use up, and
+//      keeps another in reserve once there are several. It begins only with a victim that fits into
+//      what it has: if all moves, the victim replaces what was used; and if threads are at work on
+//      some pages, these fit into what is left, and their segment is tried again before another.
+//      Within a limit the memory for this is Claim::reclaim's: kReclaimBytes.
 //
 // Thread contract: everything from any pinned thread. The mutex is held for O(1) steps.
 
@@ -152,8 +154,8 @@ class ObjectStore {
 
   // Cleans the segment with the most gaps, if there are too many: calls move(object), which returns
   // a Moved, for each object in it that may be alive. Moving is add_copy() or add() with
-  // Claim::reclaim, replacing the reference, and drop(). Busy: another thread is cleaning. The
-  // caller is pinned; what is freed comes back when it is not.
+  // Claim::reclaim, replacing the reference, and drop(). Busy: another thread is cleaning, or is at
+  // work on what would have to move. The caller is pinned; what is freed comes back when it is not.
   template <typename Move>
   Cleaning clean(Effort effort, Move move);
 
@@ -177,11 +179,13 @@ class ObjectStore {
   static constexpr uint64_t kDeadFloor = kSegmentBytes;
   static constexpr uint64_t kDeadPart = 10;
   static constexpr size_t kBuckets = 256;
-  static constexpr size_t kLeastGap = 2048;  // in a segment that is worth cleaning
+  static constexpr uint32_t kAside = kBuckets;  // another one, of those that are aside
+  static constexpr size_t kLeastGap = 2048;     // in a segment that is worth cleaning
   static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // a small disk has no reserve
 
   // open: objects may be added. listed: full, in a bucket. cleaning: the cleaner's. aside: cleaned,
-  // but for objects that could not be moved; not tried again before one of them is dropped.
+  // except for objects that could not be moved; not tried again before one of them is dropped or
+  // the cleaner has nothing left to begin another with.
   enum class State : uint32_t { open, listed, cleaning, aside };
 
   struct Segment {
@@ -207,8 +211,10 @@ class ObjectStore {
     return *reinterpret_cast<GroupHead*>(const_cast<StoredObject*>(group)->bytes().data());
   }
 
-  StoredObject* reserve(const StoredObject& header, const GroupHead& head) REQUIRES(mutex_);
-  void list(Segment* segment) REQUIRES(mutex_);
+  StoredObject* reserve(Segment* open, const StoredObject& header, const GroupHead& head)
+      REQUIRES(mutex_);
+  void list(Segment* segment, uint32_t bucket) REQUIRES(mutex_);
+  void list_by_gaps(Segment* segment) REQUIRES(mutex_);
   void unlist(Segment* segment) REQUIRES(mutex_);
   Segment* settle(Segment* segment) REQUIRES(mutex_);
   void retire(Segment* segment);
@@ -216,20 +222,26 @@ class ObjectStore {
                                std::span<const std::byte> data, Claim claim) EXCLUDES(mutex_);
   std::byte* take_segment(Claim claim) EXCLUDES(mutex_);
   void refill_reserve() EXCLUDES(mutex_);
+  void release_reserve() EXCLUDES(mutex_);
   uint64_t allowed_dead(Effort effort) const;
+  size_t cleaner_room() const REQUIRES(mutex_);
+  Segment* find_victim() REQUIRES(mutex_);
   Segment* begin_cleaning() EXCLUDES(mutex_);
-  void end_cleaning(Segment* segment, bool moved_all) EXCLUDES(mutex_);
+  Cleaning end_cleaning(Segment* segment, Moved last) EXCLUDES(mutex_);
 
   Arena segments_;
   mutable Mutex mutex_;
-  Segment* open_ GUARDED_BY(mutex_) = nullptr;
-  std::array<Segment*, kBuckets> buckets_ GUARDED_BY(mutex_){};  // full ones, by gaps
+  Segment* open_ GUARDED_BY(mutex_) = nullptr;                       // for writers
+  Segment* output_ GUARDED_BY(mutex_) = nullptr;                     // open, too: for the cleaner
+  std::array<Segment*, kBuckets + 1> buckets_ GUARDED_BY(mutex_){};  // full ones, by gaps
   // Changed under mutex_, read as figures.
   std::atomic<uint64_t> used_{0};       // bytes of objects in all segments, dropped or not
   std::atomic<uint64_t> dead_{0};       // of those, bytes that are not live
   std::atomic<uint64_t> expansion_{0};  // what groups would take more as single pages
   uint64_t pages_ GUARDED_BY(mutex_) = 0;
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
+  uint32_t victim_live_ GUARDED_BY(mutex_) = 0;      // when its cleaning began
+  bool stuck_ GUARDED_BY(mutex_) = false;            // nothing of the last victim could be moved
   std::atomic<bool> cleaning_{false};  // there is a cleaner; others would find what it is filling
 };
 
@@ -238,20 +250,20 @@ ObjectStore::Cleaning ObjectStore::clean(Effort effort, Move move) {
   if (!worth_cleaning(effort)) return Cleaning::nothing;
   if (cleaning_.exchange(true, std::memory_order_acquire)) return Cleaning::busy;
   Segment* segment = begin_cleaning();
-  Moved moved = Moved::yes;
+  Cleaning result = Cleaning::nothing;
   if (segment) {
     std::byte* base = reinterpret_cast<std::byte*>(segment);
-    for (size_t at = kFirstObject; at < segment->end && moved != Moved::no_memory;) {
+    Moved last = Moved::yes;
+    for (size_t at = kFirstObject; at < segment->end && last != Moved::no_memory;) {
       const auto* object = reinterpret_cast<const StoredObject*>(base + at);
       at += object->footprint();
       CHECK(at <= segment->end);
-      moved = move(object);
+      last = move(object);
     }
-    end_cleaning(segment, moved != Moved::no_memory);
+    result = end_cleaning(segment, last);
   }
   cleaning_.store(false, std::memory_order_release);
-  if (moved == Moved::no_memory) return Cleaning::no_memory;
-  return segment ? Cleaning::done : Cleaning::nothing;
+  return result;
 }
 
 }  // namespace ramdisk

@@ -187,5 +187,31 @@ TEST(ObjectStoreMemory, CleanerMakesRoomWithoutMemory) {
   }
 }
 
+// Writers take whatever becomes free, and some pages of every victim are in use: what the cleaner
+// works with must not get lost between them.
+TEST(ObjectStoreMemory, CleanerGetsOnAmongWritersAndBusyPages) {
+  StoreModel store;
+  Rng rng(15);
+  store.memory().fail_from(43);
+  uint64_t pages = 0;
+  while (store.put(pages, 4096)) ++pages;
+  ASSERT_GT(pages, 1000u);
+  uint64_t next = pages;
+  for (int round = 0; round < scaled(300); ++round) {
+    for (int i = 0; i < 100; ++i) store.remove(rng.below(next));
+    store.clean(true, SIZE_MAX, 5);
+    while (store.put(next, 4096, Claim::rewrite)) ++next;
+  }
+  const size_t before = store.owned().size();
+  for (uint64_t page = 0; page < next; page += 2) store.remove(page);
+  const size_t removed = before - store.owned().size();
+  size_t again = 0;
+  for (int failed = 0; failed < 10; failed = store.clean(true) ? 0 : failed + 1) {
+    for (; again < removed && store.put(next, 4096); ++again) ++next;
+  }
+  EXPECT_GT(again, removed * 8 / 10) << "of " << removed << " that were removed";
+  store.check();
+}
+
 }  // namespace
 }  // namespace ramdisk

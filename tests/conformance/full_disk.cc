@@ -2,11 +2,15 @@
 
 #include "full_disk.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "core/page.h"
 
@@ -16,6 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kDiskBytes = uint64_t{1} << 40;
+constexpr double kSegment = 73 * 4096;
 constexpr uint64_t kPiecePages = 16;  // of the 64 KiB in which data is written again
 // Of a page of which only the beginning was written; the rest of it is zeroes.
 constexpr uint64_t kSliver = 512;
@@ -87,6 +92,7 @@ FullDisk::~FullDisk() {
 }
 
 void FullDisk::watch() {
+  watcher_tid_ = gettid();
   while (!stopping_) {
     for (int i = 0; i < 100; ++i) {
       const uint64_t now = used();
@@ -208,6 +214,7 @@ FullDisk::GivenBack FullDisk::trim_all(const std::vector<PageRun>& runs) {
   }
   const double fair = taken * trimmed / all;
   GivenBack given;
+  given.segment = kSegment / fair;
   const auto share_now = [&] {
     const uint64_t now = used();
     given.bytes = before - std::min(before, now);
@@ -217,7 +224,8 @@ FullDisk::GivenBack FullDisk::trim_all(const std::vector<PageRun>& runs) {
   while ((given.soon = share_now()) < 1 && ms_since(start) < 1000) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  // Assertions are about this one, because a machine may be busy.
+  // A machine may be too busy for that. But what went back may also be in use again by now, for a
+  // better dictionary, say.
   settle();
   given.later = share_now();
   given.content =
@@ -241,13 +249,28 @@ Tally FullDisk::refill(const std::vector<PageRun>& runs, uint64_t bytes) {
   return tally;
 }
 
+// On a busy machine nothing may change because nobody has got a CPU.
+bool FullDisk::background_rests() const {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    const std::string tid = entry.path().filename();
+    if (tid == std::to_string(gettid()) || tid == std::to_string(watcher_tid_)) continue;
+    std::ifstream stat(entry.path() / "stat");
+    std::string line;
+    std::getline(stat, line);
+    const size_t name_end = line.rfind(')');
+    if (name_end != std::string::npos && line.compare(name_end, 3, ") R") == 0) return false;
+  }
+  return true;
+}
+
 void FullDisk::settle() {
-  constexpr int kStill = 6;  // readings of the same, a twentieth of a second apart
+  constexpr int kStill = 8;  // readings of the same, a twentieth of a second apart
+  const int most = slow_build() ? 600 : 200;
   uint64_t last = used();
-  for (int i = 0, same = 0; i < 60 && same < kStill; ++i) {
+  for (int i = 0, same = 0; i < most && same < kStill; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const uint64_t now = used();
-    same = now == last ? same + 1 : 0;
+    same = now == last && background_rests() ? same + 1 : 0;
     last = now;
   }
 }

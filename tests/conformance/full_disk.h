@@ -8,6 +8,8 @@
 #ifndef RAMDISK_CONFORMANCE_FULL_DISK_H
 #define RAMDISK_CONFORMANCE_FULL_DISK_H
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -82,6 +84,7 @@ class FullDisk {
   struct GivenBack {
     double soon = 0;       // within a second
     double later = 0;      // when background work had come to an end, too
+    double segment = 0;    // what one segment is of it: memory goes back in such pieces
     uint64_t bytes = 0;    // of memory, later
     uint64_t content = 0;  // bytes of data like what is stored that take as much, or the bytes
                            // trimmed if that is less
@@ -91,7 +94,7 @@ class FullDisk {
   // Writes as much data into the pages of `runs`, 64 KiB at most at a time.
   Tally refill(const std::vector<PageRun>& runs, uint64_t bytes);
 
-  // Lets background work come to an end, or three seconds pass.
+  // Lets background work come to an end, or some seconds pass.
   void settle();
 
   // Every page holds what was accepted last.
@@ -107,6 +110,7 @@ class FullDisk {
   bool send(uint64_t page, std::span<const std::byte> data, Tally* tally);
   void resolve(uint64_t page, const std::vector<PageId>& fresh);
   bool page_holds(uint64_t page, PageId id);
+  bool background_rests() const;
   void watch();
 
   const FullDiskSetup setup_;
@@ -118,6 +122,7 @@ class FullDisk {
   uint64_t next_ = 0;  // number of the next page of data that fill() stores
   std::atomic<uint64_t> most_used_{0};
   std::atomic<bool> stopping_{false};
+  std::atomic<pid_t> watcher_tid_{0};
   std::thread watcher_;
 };
 

@@ -37,11 +37,11 @@ class StoreModel {
   ~StoreModel() { EXPECT_EQ(memory_.misuse(), ""); }
 
   // False when there is no memory: the page keeps what it had.
-  bool put(uint64_t page, size_t bytes) {
+  bool put(uint64_t page, size_t bytes, Claim claim = Claim::data) {
     const Epoch::Guard guard(epoch_);
     std::vector<std::byte> data(bytes);
     fill_pattern(data, ++last_tag_);
-    const StoredObject* object = store_.add(page, data);
+    const StoredObject* object = store_.add(page, data, claim);
     if (!object) return false;
     remove(page);
     owned_[page] = {object, bytes, last_tag_};
