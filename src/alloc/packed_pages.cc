@@ -92,7 +92,8 @@ size_t PackedPages::shorten(Data page, Buffer& buffer, const Dictionary* diction
   return length ? length : kPageBytes;
 }
 
-PageWord PackedPages::store(uint64_t number, const Packed& packed, Claim claim) {
+PageWord PackedPages::store(uint64_t number, const Packed& packed, Claim claim,
+                            const Epoch::Guard&) {
   DCHECK(!packed.bytes.empty() && packed.bytes.size() <= kPageBytes);
   if (packed.plain()) return store_plain(packed.bytes.first<kPageBytes>(), claim);
   if (const StoredObject* object = store_.add(number, packed.bytes, claim)) {
@@ -103,7 +104,7 @@ PageWord PackedPages::store(uint64_t number, const Packed& packed, Claim claim) 
 }
 
 PageWord PackedPages::store_group(uint64_t first, std::span<const std::byte> frame,
-                                  unsigned generation, size_t single_bytes) {
+                                  unsigned generation, size_t single_bytes, const Epoch::Guard&) {
   const StoredObject* group = store_.add_group(first, frame, single_bytes);
   if (!group) return {};
   for (unsigned i = 0; i < StoredObject::kGroupPages; ++i) dictionaries_.join(generation);
@@ -144,7 +145,7 @@ std::optional<uint32_t> PackedPages::pattern_of(Data page) {
 
 // ---- all kinds
 
-void PackedPages::drop(PageWord word) {
+void PackedPages::drop(PageWord word, const Epoch::Guard&) {
   RAMDISK_YIELD("PackedPages::drop");
   if (word.kind() == PageKind::plain) {
     std::byte* page = word.page();

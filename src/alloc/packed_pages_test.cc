@@ -67,12 +67,12 @@ class PackedPagesTest : public testing::Test {
     PackedPages::Buffer buffer;
     const PackedPages::Packed packed = pages_.compress(view(page), buffer);
     const Epoch::Guard guard(epoch_);
-    return pages_.store(number, packed, Claim::data);
+    return pages_.store(number, packed, Claim::data, guard);
   }
 
   Bytes load(PageWord word) {
     const Epoch::Guard guard(epoch_);
-    PackedPages::Reader reader(pages_);
+    PackedPages::Reader reader(pages_, guard);
     Bytes page(kPageBytes);
     EXPECT_TRUE(reader.load(word, PackedPages::Page(page.data(), kPageBytes)).ok());
     return page;
@@ -80,7 +80,7 @@ class PackedPagesTest : public testing::Test {
 
   void drop(PageWord word) {
     const Epoch::Guard guard(epoch_);
-    pages_.drop(word);
+    pages_.drop(word, guard);
   }
 
   // Compresses four pages together, as the background does, with the current dictionary.
@@ -95,7 +95,7 @@ class PackedPagesTest : public testing::Test {
     EXPECT_GT(length, 0u);
     const Epoch::Guard guard(epoch_);
     const PageWord group =
-        pages_.store_group(first, std::span(frame).first(length), generation, length / 3);
+        pages_.store_group(first, std::span(frame).first(length), generation, length / 3, guard);
     dictionaries.leave(generation);
     return group;
   }
@@ -186,7 +186,7 @@ TEST_F(PackedPagesTest, APageOfAGroupIsHotWhenItIsReadAgain) {
   const PageWord group = store_group(4, make_data(kGroup * kPageBytes, Data::text, rng_));
   const auto hot = [&](unsigned index) {
     const Epoch::Guard guard(epoch_);
-    PackedPages::Reader reader(pages_);
+    PackedPages::Reader reader(pages_, guard);
     PackedPages::Buffer page;
     EXPECT_TRUE(reader.load(group.member(index), page).ok());
     return reader.hot_page();
@@ -240,7 +240,7 @@ TEST_F(PackedPagesTest, CopiesHoldTheirDictionary) {
       const StoredObject* moved = pages_.store().add_copy(*words[1].stored(), kGroup, 2000);
       for (const PageWord word : words) {
         copies.push_back(pages_.word_for_copy(word == words[0] ? object : moved, word));
-        pages_.drop(word);
+        pages_.drop(word, guard);
       }
     }
     words = copies;
