@@ -28,10 +28,12 @@ void ObjectStore::list(Segment* segment) {
   if (head) head->previous = segment;
   head = segment;
   segment->state = State::listed;
+  if (segment->bucket >= kFirstVictim) ++victims_;
 }
 
 void ObjectStore::unlist(Segment* segment) {
   DCHECK(segment->state == State::listed);
+  if (segment->bucket >= kFirstVictim) --victims_;
   if (segment->next) segment->next->previous = segment->previous;
   if (segment->previous) {
     segment->previous->next = segment->next;
@@ -195,14 +197,16 @@ uint64_t ObjectStore::allowed_dead(Effort effort) const {
   return 0;
 }
 
+// A cleaner sets cleaning_ before it takes its victim off the list: whoever finds no victim because
+// of that finds a cleaner, and clean() says busy.
 bool ObjectStore::worth_cleaning(Effort effort) const {
-  return dead_ > allowed_dead(effort);
+  return dead_ > allowed_dead(effort) && (victims_ > 0 || cleaning_);
 }
 
 ObjectStore::Segment* ObjectStore::begin_cleaning() {
   refill_reserve();
   MutexLock lock(mutex_);
-  for (size_t bucket = kBuckets; bucket-- > kLeastGap * kBuckets / kSegmentBytes;) {
+  for (size_t bucket = kBuckets; bucket-- > kFirstVictim;) {
     Segment* segment = buckets_[bucket];
     if (!segment) continue;
     unlist(segment);

@@ -12,6 +12,18 @@
 // System", 1992), with the segment that gains most as the victim; it keeps fragmentation at a bound
 // that is chosen, whatever the order of writes.
 //
+//   States of a segment:
+//
+//              it is full            it is the victim           not all could be moved
+//      open ──────────────▶ listed ──────────────────▶ cleaning ─────────────────────▶ aside
+//       │                    │   ▲                      │   │                           │
+//       │                    │   │ no memory to go on   │   │             an object is  │
+//       │                    │   └──────────────────────┘   │             dropped       │
+//       │                    │   ▲                          │                           │
+//       │                    │   └──────────────────────────│───────────────────────────┘
+//       ▼                    ▼                              ▼
+//      retired: it is full or a victim, and nothing in it is live
+//
 // Groups. When pages of a group are dropped, the others can move by themselves, if that takes less
 // than the group does. So the cleaner finds in a group what the less of the two takes: this is what
 // counts as live. All of a group's pages by themselves usually take more than the group: what they
@@ -157,7 +169,8 @@ class ObjectStore {
   template <typename Move>
   Cleaning clean(Effort effort, Move move);
 
-  // Whether clean() may find something. Costs nothing to speak of.
+  // Whether clean() may find something, or another thread is cleaning. Takes no lock, so it may be
+  // asked after each write.
   bool worth_cleaning(Effort effort) const;
 
   // Gives memory that is kept for new objects back to the system, except the reserve.
@@ -178,10 +191,12 @@ class ObjectStore {
   static constexpr uint64_t kDeadPart = 10;
   static constexpr size_t kBuckets = 256;
   static constexpr size_t kLeastGap = 2048;  // in a segment that is worth cleaning
+  static constexpr size_t kFirstVictim = kLeastGap * kBuckets / kSegmentBytes;  // bucket
   static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // a small disk has no reserve
 
-  // open: objects may be added. listed: full, in a bucket. cleaning: the cleaner's. aside: cleaned,
-  // but for objects that could not be moved; not tried again before one of them is dropped.
+  // See the drawing above. open: objects may be added. listed: full, in a bucket. cleaning: the
+  // cleaner's. aside: cleaned, except for objects that could not be moved; not tried again before
+  // one of them is dropped.
   enum class State : uint32_t { open, listed, cleaning, aside };
 
   struct Segment {
@@ -228,6 +243,7 @@ class ObjectStore {
   std::atomic<uint64_t> used_{0};       // bytes of objects in all segments, dropped or not
   std::atomic<uint64_t> dead_{0};       // of those, bytes that are not live
   std::atomic<uint64_t> expansion_{0};  // what groups would take more as single pages
+  std::atomic<uint64_t> victims_{0};    // listed segments that are worth cleaning
   uint64_t pages_ GUARDED_BY(mutex_) = 0;
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
   std::atomic<bool> cleaning_{false};  // there is a cleaner; others would find what it is filling
