@@ -7,8 +7,8 @@ namespace ramdisk {
 Cleaner::Cleaning Cleaner::clean(Effort effort) {
   if (!state_.pages.store().worth_cleaning(effort)) return Cleaning::nothing;
   const Epoch::Guard guard(state_.epoch);
-  PageTable::Cursor cursor(state_.table);
-  return state_.pages.store().clean(effort, [&](const StoredObject* object) {
+  PageTable::Cursor cursor(state_.table, guard);
+  return state_.pages.store().clean(effort, guard, [&](const StoredObject* object) {
     return object->group() ? move_group(*object, cursor, guard)
                            : move_object(*object, cursor, guard);
   });
@@ -20,7 +20,7 @@ Cleaner::Moved Cleaner::move_object(const StoredObject& object, PageTable::Curso
   if (!word.compressed() || word.stored() != &object) return Moved::left;
   PageTable::Slot slot = cursor.try_lock(object.page(), word.bits());
   if (!slot) return Moved::left;
-  const StoredObject* copy = state_.pages.store().add_copy(object);
+  const StoredObject* copy = state_.pages.store().add_copy(object, guard);
   if (!copy) return Moved::no_memory;
   state_.replace(slot, state_.pages.word_for_copy(copy, word), guard);
   return Moved::yes;
@@ -82,7 +82,8 @@ Cleaner::Moved Cleaner::copy_group(const StoredObject& group, const Members& mem
                                    const Epoch::Guard& guard) {
   GroupSlots slots = try_lock_group(group.page(), members.words, cursor);
   if (count_locked(slots) != members.count) return Moved::left;
-  const StoredObject* copy = state_.pages.store().add_copy(group, members.count, single_bytes);
+  const StoredObject* copy =
+      state_.pages.store().add_copy(group, members.count, single_bytes, guard);
   if (!copy) return Moved::no_memory;
   for (unsigned i = 0; i < kGroup; ++i) {
     if (slots[i]) {

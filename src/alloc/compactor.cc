@@ -12,7 +12,7 @@ Compactor::Outcome Compactor::compact_one(Claim claim) {
   const std::optional<uint64_t> number = state_.queue.pop();
   if (!number) return Outcome::nothing;
   const Epoch::Guard guard(state_.epoch);
-  PageTable::Cursor cursor(state_.table);
+  PageTable::Cursor cursor(state_.table, guard);
   const auto [claimed, word] = claim_page(*number, cursor);
   switch (claimed) {
     case Claimed::gone:

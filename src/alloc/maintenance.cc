@@ -45,7 +45,7 @@ void Maintenance::tick() {
   recompressor_.begin();
   {
     const Epoch::Guard guard(state_.epoch);
-    state_.pages.dictionaries().sweep();
+    state_.pages.dictionaries().sweep(guard);
   }
   state_.epoch.collect();
   trainer_.watch(packed);

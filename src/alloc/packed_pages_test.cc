@@ -107,7 +107,7 @@ class PackedPagesTest : public testing::Test {
       ASSERT_TRUE(dictionary);
       const Epoch::Guard guard(epoch_);
       ASSERT_TRUE(pages_.dictionaries().install(std::move(dictionary)));
-      pages_.dictionaries().sweep();
+      pages_.dictionaries().sweep(guard);
     }
     epoch_.collect();
   }
@@ -236,8 +236,8 @@ TEST_F(PackedPagesTest, CopiesHoldTheirDictionary) {
     std::vector<PageWord> copies;
     {
       const Epoch::Guard guard(epoch_);
-      const StoredObject* object = pages_.store().add_copy(*words[0].stored());
-      const StoredObject* moved = pages_.store().add_copy(*words[1].stored(), kGroup, 2000);
+      const StoredObject* object = pages_.store().add_copy(*words[0].stored(), guard);
+      const StoredObject* moved = pages_.store().add_copy(*words[1].stored(), kGroup, 2000, guard);
       for (const PageWord word : words) {
         copies.push_back(pages_.word_for_copy(word == words[0] ? object : moved, word));
         pages_.drop(word, guard);
@@ -274,7 +274,7 @@ TEST_F(PackedPagesTest, GenerationsLiveAsLongAsTheirPages) {
   const auto sweep = [&] {
     {
       const Epoch::Guard guard(epoch_);
-      pages_.dictionaries().sweep();
+      pages_.dictionaries().sweep(guard);
     }
     epoch_.collect();
   };

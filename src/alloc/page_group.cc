@@ -42,7 +42,7 @@ Moved store_by_itself(DiskState& state, uint64_t number, PageWord word, PackedPa
 void take_out_of_group(DiskState& state, uint64_t number, PackedPages::Reader& reader,
                        const Epoch::Guard& guard) {
   state.background.note_change();
-  PageTable::Cursor cursor(state.table);
+  PageTable::Cursor cursor(state.table, guard);
   const PageWord word(cursor.peek(number));
   if (word.kind() != PageKind::group) return;
   store_by_itself(state, number, word, reader, cursor, Claim::optional, guard);

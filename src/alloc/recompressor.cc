@@ -67,7 +67,7 @@ Recompressor::Step Recompressor::step(uint32_t now) {
   if (outcome == Outcome::done) return {watch.rest(state_.pace.tick), true};
   {
     const Epoch::Guard guard(state_.epoch);
-    state_.table.reconsider(found.first);
+    state_.table.reconsider(found.first, guard);
   }
   leave_some();
   if (outcome == Outcome::later) return {watch.rest(state_.pace.tick), true};
@@ -80,7 +80,7 @@ Recompressor::Step Recompressor::step(uint32_t now) {
 PageTable::Settled Recompressor::find_cold(uint32_t now) {
   constexpr int kDirectories = 1000;
   const Epoch::Guard guard(state_.epoch);
-  const PageTable::Settled found = state_.table.next_settled(next_page_, now, kDirectories);
+  const PageTable::Settled found = state_.table.next_settled(next_page_, now, kDirectories, guard);
   if (found.later) leave_some();
   if (found.next == PageTable::no_page) {
     end_walk();
@@ -140,7 +140,7 @@ Recompressor::Outcome Recompressor::recompress_directory(uint64_t first) {
 // Pages that do not become a group should at least not keep an old dictionary.
 Recompressor::Outcome Recompressor::recompress_pages(uint64_t first) {
   const Epoch::Guard guard(state_.epoch);
-  PageTable::Cursor cursor(state_.table);
+  PageTable::Cursor cursor(state_.table, guard);
   PackedPages::Reader reader(state_.pages, guard);
   switch (make_group(first, reader, cursor, guard)) {
     case Grouped::yes:

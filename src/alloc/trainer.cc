@@ -64,7 +64,7 @@ Trainer::Samples Trainer::take_samples() {
   samples.training.reserve(count * kPageBytes);
   for (size_t i = 0; i < count; ++i) {
     const Epoch::Guard guard(state_.epoch);
-    const PageWord word(PageTable::Cursor(state_.table).peek(state_.recent[i]));
+    const PageWord word(PageTable::Cursor(state_.table, guard).peek(state_.recent[i]));
     if (!word.compressed()) continue;
     PackedPages::Buffer page;
     PackedPages::Reader reader(state_.pages, guard);
@@ -102,7 +102,7 @@ void Trainer::request_renewal(uint32_t now) {
 Trainer::Renewal Trainer::renew_some() {
   const Epoch::Guard guard(state_.epoch);
   PackedPages::Reader reader(state_.pages, guard);
-  PageTable::Cursor cursor(state_.table);
+  PageTable::Cursor cursor(state_.table, guard);
   const unsigned current = state_.pages.dictionaries().current();
   Found found;
   for (const uint64_t number : find_old(found, guard)) {
@@ -118,13 +118,13 @@ Trainer::Renewal Trainer::renew_some() {
 }
 
 // Looks at the next pages, and returns those with old dictionaries. Moves renewal_page_ on.
-std::span<const uint64_t> Trainer::find_old(Found& found, const Epoch::Guard&) {
+std::span<const uint64_t> Trainer::find_old(Found& found, const Epoch::Guard& guard) {
   constexpr uint64_t kPages = 4096;  // looked at
   const unsigned current = state_.pages.dictionaries().current();
   size_t count = 0;
   uint64_t looked = 0;
   uint64_t next = PageTable::no_page;
-  state_.table.look(renewal_page_, PageTable::no_page, [&](uint64_t page, uint64_t payload) {
+  state_.table.look(renewal_page_, PageTable::no_page, guard, [&](uint64_t page, uint64_t payload) {
     const PageWord word(payload);
     if (word.compressed() && word.generation() != 0 && word.generation() != current) {
       found[count++] = page;

@@ -72,7 +72,7 @@ Status ZstdDisk::read_some(std::span<std::byte> buffer, uint64_t offset) {
   Reader reader(state_.pages, guard);
   Status status;
   size_t done = 0;
-  state_.table.scan(offset >> kPageShift, end_page(offset, buffer.size()),
+  state_.table.scan(offset >> kPageShift, end_page(offset, buffer.size()), guard,
                     [&](uint64_t number, uint64_t payload) {
                       const PagePart part = part_of_page(number, offset, buffer.size());
                       const PageWord word(payload);
@@ -116,7 +116,7 @@ Status ZstdDisk::write_pages(std::span<const std::byte> data, uint64_t offset, P
     const auto request = [&] { return write_page(part, data.data() + position); };
     if (Status status = relief_.with_memory(patience, request); !status.ok()) {
       const Epoch::Guard guard(state_.epoch);
-      state_.table.prune(part.page);
+      state_.table.prune(part.page, guard);
       return status;
     }
     cleaner_.keep_clean(1);
@@ -137,7 +137,7 @@ Status ZstdDisk::write_whole(uint64_t number, Data page) {
   if (state_.pages.looks_incompressible(page)) return write_incompressible(number, page);
   if (state_.queue.has_room()) {
     const Epoch::Guard guard(state_.epoch);
-    Slot slot = Cursor(state_.table).lock(number);
+    Slot slot = Cursor(state_.table, guard).lock(number);
     if (!slot) return Status::no_memory();
     if (cache_page(slot, page, guard)) return {};
   }
@@ -156,7 +156,7 @@ Status ZstdDisk::write_compressed(uint64_t number, Data page) {
 
 // Puts `word`, which is used up, into the table, unless the disk is full.
 Status ZstdDisk::write_word(uint64_t number, PageWord word, const Epoch::Guard& guard) {
-  Slot slot = Cursor(state_.table).lock(number);
+  Slot slot = Cursor(state_.table, guard).lock(number);
   Status status = slot ? Status() : Status::no_memory();
   if (slot && word.kind() != PageKind::filled) {
     status = state_.admit(slot, PackedPages::footprint(word));
@@ -170,8 +170,8 @@ Status ZstdDisk::write_word(uint64_t number, PageWord word, const Epoch::Guard& 
 }
 
 // There is no memory for anything new, but a plain page has a place that can take the data.
-Status ZstdDisk::write_in_place(uint64_t number, Data page, const Epoch::Guard&) {
-  Slot slot = Cursor(state_.table).lock_existing(number);
+Status ZstdDisk::write_in_place(uint64_t number, Data page, const Epoch::Guard& guard) {
+  Slot slot = Cursor(state_.table, guard).lock_existing(number);
   if (!slot) return Status::no_memory();
   const PageWord old(slot.payload());
   if (old.kind() != PageKind::plain) return Status::no_memory();
@@ -183,7 +183,7 @@ Status ZstdDisk::write_in_place(uint64_t number, Data page, const Epoch::Guard&)
 // Keeps the page as it is for good.
 Status ZstdDisk::write_incompressible(uint64_t number, Data page) {
   const Epoch::Guard guard(state_.epoch);
-  Slot slot = Cursor(state_.table).lock(number);
+  Slot slot = Cursor(state_.table, guard).lock(number);
   if (!slot) return Status::no_memory();
   const PageWord old(slot.payload());
   if (old.kind() == PageKind::plain) {
@@ -200,7 +200,7 @@ Status ZstdDisk::write_incompressible(uint64_t number, Data page) {
 
 Status ZstdDisk::write_part(const PagePart& part, const std::byte* data) {
   const Epoch::Guard guard(state_.epoch);
-  Slot slot = Cursor(state_.table).lock(part.page);
+  Slot slot = Cursor(state_.table, guard).lock(part.page);
   if (!slot) return Status::no_memory();
   const PageWord old(slot.payload());
   if (old.kind() == PageKind::plain) {
@@ -269,7 +269,7 @@ Status ZstdDisk::zero_pages(uint64_t count, uint64_t offset) {
 
 Status ZstdDisk::zero_whole(uint64_t first, uint64_t end) {
   const Epoch::Guard guard(state_.epoch);
-  return state_.table.change(first, end, [&](Slot& slot) {
+  return state_.table.change(first, end, guard, [&](Slot& slot) {
     state_.replace(slot, PageWord(), guard);
     return Status();
   });
@@ -277,7 +277,7 @@ Status ZstdDisk::zero_whole(uint64_t first, uint64_t end) {
 
 Status ZstdDisk::zero_part(const PagePart& part) {
   const Epoch::Guard guard(state_.epoch);
-  return state_.table.change(part.page, part.page + 1,
+  return state_.table.change(part.page, part.page + 1, guard,
                              [&](Slot& slot) { return zero_in_slot(slot, part, guard); });
 }
 

@@ -33,10 +33,11 @@ Status ZstdDisk::extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor
   const Epoch::Guard guard(state_.epoch);
   ExtentMerger merger(visitor, count, offset);
   bool more = true;
-  state_.table.look(offset >> kPageShift, end_page(offset, count), [&](uint64_t page, uint64_t) {
-    more = merger.page(page, ExtentKind::data);
-    return more;
-  });
+  state_.table.look(offset >> kPageShift, end_page(offset, count), guard,
+                    [&](uint64_t page, uint64_t) {
+                      more = merger.page(page, ExtentKind::data);
+                      return more;
+                    });
   if (more) merger.finish();
   return {};
 }
@@ -56,7 +57,7 @@ Statistics ZstdDisk::statistics() const {
     const Epoch::Guard guard(state_.epoch);
     uint64_t pages = 0;
     uint64_t next = PageTable::no_page;
-    state_.table.look(first, PageTable::no_page, [&](uint64_t page, uint64_t payload) {
+    state_.table.look(first, PageTable::no_page, guard, [&](uint64_t page, uint64_t payload) {
       count_page(PageWord(payload), s);
       if (++pages < kPiece) return true;
       next = page + 1;

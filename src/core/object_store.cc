@@ -83,7 +83,8 @@ std::byte* ObjectStore::take_segment(Claim claim) {
 }
 
 StoredObject* ObjectStore::add_to_segment(const StoredObject& header, const GroupHead& head,
-                                          std::span<const std::byte> data, Claim claim) {
+                                          std::span<const std::byte> data, Claim claim,
+                                          const Epoch::Guard& guard) {
   CHECK(header.size() == data.size() + (header.group() ? sizeof head : 0));
   StoredObject* object = nullptr;
   std::byte* fresh = nullptr;
@@ -105,7 +106,7 @@ StoredObject* ObjectStore::add_to_segment(const StoredObject& header, const Grou
     if (!fresh) return nullptr;
   }
   if (fresh) segments_.give_back({fresh, 1, false});  // another thread was first
-  if (empty) retire(empty);
+  if (empty) retire(empty, guard);
   std::memcpy(object->bytes().data() + (header.group() ? sizeof head : 0), data.data(),
               data.size());
   return object;
@@ -113,12 +114,12 @@ StoredObject* ObjectStore::add_to_segment(const StoredObject& header, const Grou
 
 // Readers may be noting in the head of the original what they read.
 StoredObject* ObjectStore::add_copy(const StoredObject& group, unsigned members,
-                                    size_t single_bytes) {
+                                    size_t single_bytes, const Epoch::Guard& guard) {
   GroupHead head;
   head.seen = __atomic_load_n(&head_of(&group).seen, __ATOMIC_RELAXED);
   head.members = static_cast<uint8_t>(members);
   head.single_units = GroupHead::units(single_bytes);
-  return add_to_segment(group, head, group.bytes().subspan(sizeof head), Claim::reclaim);
+  return add_to_segment(group, head, group.bytes().subspan(sizeof head), Claim::reclaim, guard);
 }
 
 // ---- dropping
@@ -138,13 +139,13 @@ ObjectStore::Segment* ObjectStore::settle(Segment* segment) {
   return segment;
 }
 
-void ObjectStore::retire(Segment* segment) {
+void ObjectStore::retire(Segment* segment, const Epoch::Guard& guard) {
   CHECK(segment->live == 0);
   std::byte* block = reinterpret_cast<std::byte*>(segment);
-  segments_.retire({&block, 1});
+  segments_.retire({&block, 1}, guard);
 }
 
-void ObjectStore::drop(const StoredObject* object) {
+void ObjectStore::drop(const StoredObject* object, const Epoch::Guard& guard) {
   Segment* segment = segment_of(object);
   Segment* empty = nullptr;
   {
@@ -166,7 +167,7 @@ void ObjectStore::drop(const StoredObject* object) {
     const bool full = segment->state == State::listed || segment->state == State::aside;
     if (full && freed > 0) empty = settle(segment);
   }
-  if (empty) retire(empty);
+  if (empty) retire(empty, guard);
 }
 
 // ---- cleaning
@@ -216,7 +217,7 @@ ObjectStore::Segment* ObjectStore::begin_cleaning() {
   return nullptr;
 }
 
-void ObjectStore::end_cleaning(Segment* segment, bool moved_all) {
+void ObjectStore::end_cleaning(Segment* segment, bool moved_all, const Epoch::Guard& guard) {
   Segment* empty = nullptr;
   {
     MutexLock lock(mutex_);
@@ -227,7 +228,7 @@ void ObjectStore::end_cleaning(Segment* segment, bool moved_all) {
       empty = settle(segment);
     }
   }
-  if (empty) retire(empty);
+  if (empty) retire(empty, guard);
 }
 
 }  // namespace ramdisk

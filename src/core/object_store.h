@@ -42,7 +42,8 @@
 //      and gaps become memory again, when the system has none left. Within a limit what it needs is
 //      Claim::reclaim's: kReclaimBytes.
 //
-// Thread contract: everything from any pinned thread. The mutex is held for O(1) steps.
+// Thread contract: any thread; pinned where a Guard is asked for, and as long as an object is used.
+// The mutex is held for O(1) steps.
 
 #ifndef RAMDISK_CORE_OBJECT_STORE_H
 #define RAMDISK_CORE_OBJECT_STORE_H
@@ -130,30 +131,31 @@ class ObjectStore {
 
   // Stores a copy of `data` (1 to kMaxBytes bytes) for `page`. nullptr when there is no memory for
   // this claim.
-  StoredObject* add(uint64_t page, std::span<const std::byte> data, Claim claim = Claim::data)
-      EXCLUDES(mutex_) {
-    return add_to_segment({page, data.size(), false}, {}, data, claim);
+  StoredObject* add(uint64_t page, std::span<const std::byte> data, const Epoch::Guard& guard,
+                    Claim claim = Claim::data) EXCLUDES(mutex_) {
+    return add_to_segment({page, data.size(), false}, {}, data, claim, guard);
   }
 
   // Stores a copy of `frame` for all pages of the group that begins with `page`, which take
   // `single_bytes` each by themselves. Head and frame have at most kMaxGroupBytes bytes.
   StoredObject* add_group(uint64_t page, std::span<const std::byte> frame, size_t single_bytes,
-                          Claim claim = Claim::data) EXCLUDES(mutex_) {
+                          const Epoch::Guard& guard) EXCLUDES(mutex_) {
     const GroupHead head{0, StoredObject::kGroupPages, GroupHead::units(single_bytes)};
-    return add_to_segment({page, sizeof head + frame.size(), true}, head, frame, claim);
+    return add_to_segment({page, sizeof head + frame.size(), true}, head, frame, Claim::data,
+                          guard);
   }
 
   // For the cleaner's move(): another copy of a page's object; or of a group's, for `members` of
   // its pages, which take `single_bytes` each by themselves.
-  StoredObject* add_copy(const StoredObject& object) EXCLUDES(mutex_) {
-    return add_to_segment(object, {}, object.bytes(), Claim::reclaim);
+  StoredObject* add_copy(const StoredObject& object, const Epoch::Guard& guard) EXCLUDES(mutex_) {
+    return add_to_segment(object, {}, object.bytes(), Claim::reclaim, guard);
   }
-  StoredObject* add_copy(const StoredObject& group, unsigned members, size_t single_bytes)
-      EXCLUDES(mutex_);
+  StoredObject* add_copy(const StoredObject& group, unsigned members, size_t single_bytes,
+                         const Epoch::Guard& guard) EXCLUDES(mutex_);
 
   // `object` is no longer referred to by any shared structure; in the case of a group, by one of
   // its pages.
-  void drop(const StoredObject* object) EXCLUDES(mutex_);
+  void drop(const StoredObject* object, const Epoch::Guard& guard) EXCLUDES(mutex_);
 
   // What has become of an object in a segment that is being cleaned. left: nothing refers to it,
   // someone is at work on its page, or it cannot be read.
@@ -164,10 +166,10 @@ class ObjectStore {
 
   // Cleans the segment with the most gaps, if there are too many: calls move(object), which returns
   // a Moved, for each object in it that may be alive. Moving is add_copy() or add() with
-  // Claim::reclaim, replacing the reference, and drop(). Busy: another thread is cleaning. The
-  // caller is pinned; what is freed comes back when it is not.
+  // Claim::reclaim, replacing the reference, and drop(). Busy: another thread is cleaning.
+  // What is freed comes back when the pin ends.
   template <typename Move>
-  Cleaning clean(Effort effort, Move move);
+  Cleaning clean(Effort effort, const Epoch::Guard& guard, Move move);
 
   // Whether clean() may find something, or another thread is cleaning. Takes no lock, so it may be
   // asked after each write.
@@ -226,14 +228,15 @@ class ObjectStore {
   void list(Segment* segment) REQUIRES(mutex_);
   void unlist(Segment* segment) REQUIRES(mutex_);
   Segment* settle(Segment* segment) REQUIRES(mutex_);
-  void retire(Segment* segment);
+  void retire(Segment* segment, const Epoch::Guard& guard);
   StoredObject* add_to_segment(const StoredObject& header, const GroupHead& head,
-                               std::span<const std::byte> data, Claim claim) EXCLUDES(mutex_);
+                               std::span<const std::byte> data, Claim claim,
+                               const Epoch::Guard& guard) EXCLUDES(mutex_);
   std::byte* take_segment(Claim claim) EXCLUDES(mutex_);
   void refill_reserve() EXCLUDES(mutex_);
   uint64_t allowed_dead(Effort effort) const;
   Segment* begin_cleaning() EXCLUDES(mutex_);
-  void end_cleaning(Segment* segment, bool moved_all) EXCLUDES(mutex_);
+  void end_cleaning(Segment* segment, bool moved_all, const Epoch::Guard& guard) EXCLUDES(mutex_);
 
   Arena segments_;
   mutable Mutex mutex_;
@@ -250,7 +253,7 @@ class ObjectStore {
 };
 
 template <typename Move>
-ObjectStore::Cleaning ObjectStore::clean(Effort effort, Move move) {
+ObjectStore::Cleaning ObjectStore::clean(Effort effort, const Epoch::Guard& guard, Move move) {
   if (!worth_cleaning(effort)) return Cleaning::nothing;
   if (cleaning_.exchange(true, std::memory_order_acquire)) return Cleaning::busy;
   Segment* segment = begin_cleaning();
@@ -263,7 +266,7 @@ ObjectStore::Cleaning ObjectStore::clean(Effort effort, Move move) {
       CHECK(at <= segment->end);
       moved = move(object);
     }
-    end_cleaning(segment, moved != Moved::no_memory);
+    end_cleaning(segment, moved != Moved::no_memory, guard);
   }
   cleaning_.store(false, std::memory_order_release);
   if (moved == Moved::no_memory) return Cleaning::no_memory;
