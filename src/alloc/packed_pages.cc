@@ -92,10 +92,11 @@ size_t PackedPages::shorten(Data page, Buffer& buffer, const Dictionary* diction
   return length ? length : kPageBytes;
 }
 
-PageWord PackedPages::store(uint64_t number, const Packed& packed, Claim claim) {
+PageWord PackedPages::store(uint64_t number, const Packed& packed, Claim claim,
+                            const Epoch::Guard& guard) {
   DCHECK(!packed.bytes.empty() && packed.bytes.size() <= kPageBytes);
   if (packed.plain()) return store_plain(packed.bytes.first<kPageBytes>(), claim);
-  if (const StoredObject* object = store_.add(number, packed.bytes, claim)) {
+  if (const StoredObject* object = store_.add(number, packed.bytes, guard, claim)) {
     return PageWord::object(object, packed.generation);
   }
   dictionaries_.leave(packed.generation);
@@ -103,8 +104,9 @@ PageWord PackedPages::store(uint64_t number, const Packed& packed, Claim claim) 
 }
 
 PageWord PackedPages::store_group(uint64_t first, std::span<const std::byte> frame,
-                                  unsigned generation, size_t single_bytes) {
-  const StoredObject* group = store_.add_group(first, frame, single_bytes);
+                                  unsigned generation, size_t single_bytes,
+                                  const Epoch::Guard& guard) {
+  const StoredObject* group = store_.add_group(first, frame, single_bytes, guard);
   if (!group) return {};
   for (unsigned i = 0; i < StoredObject::kGroupPages; ++i) dictionaries_.join(generation);
   return PageWord::object(group, generation);
@@ -144,13 +146,13 @@ std::optional<uint32_t> PackedPages::pattern_of(Data page) {
 
 // ---- all kinds
 
-void PackedPages::drop(PageWord word) {
+void PackedPages::drop(PageWord word, const Epoch::Guard& guard) {
   RAMDISK_YIELD("PackedPages::drop");
   if (word.kind() == PageKind::plain) {
     std::byte* page = word.page();
-    plain_.retire({&page, 1});
+    plain_.retire({&page, 1}, guard);
   } else if (word.compressed()) {
-    store_.drop(word.stored());
+    store_.drop(word.stored(), guard);
     dictionaries_.leave(word.generation());
   }
 }

@@ -4,8 +4,8 @@
 // It makes, reads and drops words; who owns them (the page table) is not its business. What is
 // compressed is compressed with the current dictionary, if there is one.
 //
-// Thread contract: any thread; pinned where said, and for as long as a word found in the page table
-// is used.
+// Thread contract: any thread; pinned where a Guard is asked for, and for as long as a word found
+// in the page table is used.
 
 #ifndef RAMDISK_ALLOC_PACKED_PAGES_H
 #define RAMDISK_ALLOC_PACKED_PAGES_H
@@ -19,6 +19,7 @@
 #include "core/arena.h"
 #include "core/codec.h"
 #include "core/dictionaries.h"
+#include "core/epoch.h"
 #include "core/object_store.h"
 #include "core/pool.h"
 #include "ramdisk/status.h"
@@ -48,9 +49,8 @@ class PackedPages {
   };
   Packed compress(Data page, Buffer& buffer);
 
-  // A word for the page; a hole when there is no memory for this claim. Pinned. The packed page is
-  // used up.
-  PageWord store(uint64_t number, const Packed& packed, Claim claim);
+  // A word for the page; a hole when there is no memory for this claim. The packed page is used up.
+  PageWord store(uint64_t number, const Packed& packed, Claim claim, const Epoch::Guard& guard);
 
   // How long the page would be with `dictionary`: for comparing dictionaries.
   size_t packed_bytes(Data page, const Dictionary* dictionary);
@@ -70,8 +70,7 @@ class PackedPages {
   // ---- all kinds
 
   // Nothing refers to `word` any more; it came from store(), a hole, a pattern or a plain page.
-  // Pinned.
-  void drop(PageWord word);
+  void drop(PageWord word, const Epoch::Guard& guard);
 
   // What the page takes beside its word, in bytes.
   static size_t footprint(PageWord word);
@@ -80,10 +79,10 @@ class PackedPages {
   }
 
   // Reads pages, and keeps what it needs for that between them: a decompressor, the group that was
-  // read last. Lives no longer than the pin of its thread.
+  // read last. Lives no longer than the guard.
   class Reader {
    public:
-    explicit Reader(PackedPages& pages) : pages_(pages) {}
+    Reader(PackedPages& pages, const Epoch::Guard&) : pages_(pages) {}
     // Fills `page` with what `word` stands for. EIO if it is damaged in memory.
     Status load(PageWord word, Page page);
     // A page of a group that was read and had been read before.
@@ -102,10 +101,10 @@ class PackedPages {
   // ---- groups
 
   // Stores `frame`, the pages of a group compressed together by someone else, which take
-  // `single_bytes` each by themselves. A hole when there is no memory. Pinned. The caller is a user
-  // of the generation; the group is four more.
+  // `single_bytes` each by themselves. A hole when there is no memory. The caller is a user of the
+  // generation; the group is four more.
   PageWord store_group(uint64_t first, std::span<const std::byte> frame, unsigned generation,
-                       size_t single_bytes);
+                       size_t single_bytes, const Epoch::Guard& guard);
   static constexpr size_t kMaxGroupFrame = StoredObject::kMaxGroupBytes - sizeof(GroupHead);
 
   // The word for another copy of what `original` stands for, as yet unused.

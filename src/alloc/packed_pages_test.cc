@@ -67,12 +67,12 @@ class PackedPagesTest : public testing::Test {
     PackedPages::Buffer buffer;
     const PackedPages::Packed packed = pages_.compress(view(page), buffer);
     const Epoch::Guard guard(epoch_);
-    return pages_.store(number, packed, Claim::data);
+    return pages_.store(number, packed, Claim::data, guard);
   }
 
   Bytes load(PageWord word) {
     const Epoch::Guard guard(epoch_);
-    PackedPages::Reader reader(pages_);
+    PackedPages::Reader reader(pages_, guard);
     Bytes page(kPageBytes);
     EXPECT_TRUE(reader.load(word, PackedPages::Page(page.data(), kPageBytes)).ok());
     return page;
@@ -80,7 +80,7 @@ class PackedPagesTest : public testing::Test {
 
   void drop(PageWord word) {
     const Epoch::Guard guard(epoch_);
-    pages_.drop(word);
+    pages_.drop(word, guard);
   }
 
   // Compresses four pages together, as the background does, with the current dictionary.
@@ -95,7 +95,7 @@ class PackedPagesTest : public testing::Test {
     EXPECT_GT(length, 0u);
     const Epoch::Guard guard(epoch_);
     const PageWord group =
-        pages_.store_group(first, std::span(frame).first(length), generation, length / 3);
+        pages_.store_group(first, std::span(frame).first(length), generation, length / 3, guard);
     dictionaries.leave(generation);
     return group;
   }
@@ -107,7 +107,7 @@ class PackedPagesTest : public testing::Test {
       ASSERT_TRUE(dictionary);
       const Epoch::Guard guard(epoch_);
       ASSERT_TRUE(pages_.dictionaries().install(std::move(dictionary)));
-      pages_.dictionaries().sweep();
+      pages_.dictionaries().sweep(guard);
     }
     epoch_.collect();
   }
@@ -186,7 +186,7 @@ TEST_F(PackedPagesTest, APageOfAGroupIsHotWhenItIsReadAgain) {
   const PageWord group = store_group(4, make_data(kGroup * kPageBytes, Data::text, rng_));
   const auto hot = [&](unsigned index) {
     const Epoch::Guard guard(epoch_);
-    PackedPages::Reader reader(pages_);
+    PackedPages::Reader reader(pages_, guard);
     PackedPages::Buffer page;
     EXPECT_TRUE(reader.load(group.member(index), page).ok());
     return reader.hot_page();
@@ -236,11 +236,11 @@ TEST_F(PackedPagesTest, CopiesHoldTheirDictionary) {
     std::vector<PageWord> copies;
     {
       const Epoch::Guard guard(epoch_);
-      const StoredObject* object = pages_.store().add_copy(*words[0].stored());
-      const StoredObject* moved = pages_.store().add_copy(*words[1].stored(), kGroup, 2000);
+      const StoredObject* object = pages_.store().add_copy(*words[0].stored(), guard);
+      const StoredObject* moved = pages_.store().add_copy(*words[1].stored(), kGroup, 2000, guard);
       for (const PageWord word : words) {
         copies.push_back(pages_.word_for_copy(word == words[0] ? object : moved, word));
-        pages_.drop(word);
+        pages_.drop(word, guard);
       }
     }
     words = copies;
@@ -274,7 +274,7 @@ TEST_F(PackedPagesTest, GenerationsLiveAsLongAsTheirPages) {
   const auto sweep = [&] {
     {
       const Epoch::Guard guard(epoch_);
-      pages_.dictionaries().sweep();
+      pages_.dictionaries().sweep(guard);
     }
     epoch_.collect();
   };

@@ -6,6 +6,29 @@
 //        47-3   address, or 34-3 pattern  2-0 the page table's own
 //
 // A MemorySource gives no addresses of more than kAddressBits, and they are multiples of 8.
+//
+// How a page changes. A write makes it queued while the write cache has room, and otherwise object,
+// plain or filled at once; a zero makes it a hole. Both may come in any state. The rest is the work
+// of the background:
+//
+//               compactor              it compresses               cold
+//     queued ──────────────▶ claimed ─────────────────▶ object ───────────▶ group
+//     │    ▲                 │     │                      ▲    (with its     │
+//     │    │                 │     │ it does not          │    neighbours)  │
+//     │    │ compactor       │     ▼                      │                 │
+//     │    │                 │   plain ──────────────────────────────────▶ group
+//     │    │                 │             cold           │                 │
+//     ▼    │                 ▼                            └─────────────────┘
+//    queued and ◀──────── claimed and                     read often, its dictionary is old,
+//     touched               touched                       or most of the group has gone
+//             compactor has
+//               finished
+//
+// queued and claimed are plain pages with these marks; the downward arrows are writes in place,
+// which mark the page as touched. Only the thread that claimed a page takes that mark away again,
+// and it throws its result away if the page was touched meanwhile. (Comparing words would not do: a
+// page of memory may be freed, and taken again for the same page of the disk, but not while the
+// thread that compresses it is pinned.)
 
 #ifndef RAMDISK_ALLOC_PAGE_WORD_H
 #define RAMDISK_ALLOC_PAGE_WORD_H
@@ -75,8 +98,8 @@ class PageWord {
   unsigned generation() const { return bits_ >> kGenerationShift & 7; }
   unsigned index() const { return bits_ >> kIndexShift & 3; }  // within the group
 
-  // Plain pages that are to be compressed later. queued: is in the queue for that. claimed: someone
-  // is compressing it. touched: written since it was queued or claimed.
+  // Plain pages that are to be compressed later. queued: it is in the write cache. claimed: a
+  // thread is compressing it. touched: written since it was queued or claimed.
   bool queued() const { return bits_ & kQueued; }
   bool claimed() const { return bits_ & kClaimed; }
   bool touched() const { return bits_ & kTouched; }

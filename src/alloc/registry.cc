@@ -10,7 +10,7 @@
 #include "alloc/sparse_allocator.h"
 #include "core/memory_lock.h"
 #ifdef RAMDISK_HAVE_ZSTD
-#include "alloc/zstd_allocator.h"
+#include "alloc/zstd_disk.h"
 #include "core/codec.h"
 #endif
 
@@ -197,7 +197,7 @@ Result<std::unique_ptr<Allocator>> make_allocator(const AllocatorOptions& option
       return {std::make_unique<MallocAllocator>(environment, disk_bytes, options.mlock)};
     case AllocatorType::zstd:
 #ifdef RAMDISK_HAVE_ZSTD
-      return {std::make_unique<ZstdAllocator>(environment, disk_bytes, options)};
+      return {std::make_unique<ZstdDisk>(environment, disk_bytes, options)};
 #else
       break;
 #endif

@@ -32,7 +32,7 @@ Status SparseAllocator::read(std::span<std::byte> buffer, uint64_t offset) {
     done += length;
     length = 0;
   };
-  table_.scan(offset >> kPageShift, end_page(offset, buffer.size()),
+  table_.scan(offset >> kPageShift, end_page(offset, buffer.size()), guard,
               [&](uint64_t page, uint64_t payload) {
                 const PagePart part = part_of_page(page, offset, buffer.size());
                 const std::byte* from = page_at(payload) + part.offset;
@@ -79,7 +79,7 @@ bool SparseAllocator::memory_is_coming() {
 Status SparseAllocator::write_some(std::span<const std::byte> data, uint64_t offset,
                                    size_t& position) {
   const Epoch::Guard guard(epoch_);
-  PageTable::Cursor cursor(table_);
+  PageTable::Cursor cursor(table_, guard);
   TakeBatch fresh(pages_);
   while (position < data.size()) {
     if (const size_t zeroes = zero_run(data, offset, position)) {
@@ -91,7 +91,7 @@ Status SparseAllocator::write_some(std::span<const std::byte> data, uint64_t off
     const size_t rest = data.size() - position - part.length;
     const size_t expected = 1 + (rest + kPageBytes - 1) / kPageBytes;
     if (!write_page(part, data.data() + part.position, cursor, fresh, expected)) {
-      table_.prune(part.page);
+      table_.prune(part.page, guard);
       return Status::no_memory();
     }
     position += part.length;
@@ -125,11 +125,12 @@ Status SparseAllocator::zero(uint64_t count, uint64_t offset) {
   if (count == 0) return {};
   {
     const Epoch::Guard guard(epoch_);
-    RetireBatch freed(pages_);
-    (void)table_.change(offset >> kPageShift, end_page(offset, count), [&](PageTable::Slot& slot) {
-      zero_page(slot, part_of_page(slot.page(), offset, count), freed);
-      return Status();
-    });
+    RetireBatch freed(pages_, guard);
+    (void)table_.change(offset >> kPageShift, end_page(offset, count), guard,
+                        [&](PageTable::Slot& slot) {
+                          zero_page(slot, part_of_page(slot.page(), offset, count), freed);
+                          return Status();
+                        });
   }
   // Nothing is kept for new pages where memory is short.
   if (memory_.pressed()) pages_.release_free();
@@ -152,11 +153,12 @@ Status SparseAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& 
   const Epoch::Guard guard(epoch_);
   ExtentMerger merger(visitor, count, offset);
   bool more = true;
-  table_.look(offset >> kPageShift, end_page(offset, count), [&](uint64_t page, uint64_t payload) {
-    const std::optional<ExtentKind> kind = kind_of(page, page_at(payload));
-    if (kind) more = merger.page(page, *kind);
-    return more;
-  });
+  table_.look(offset >> kPageShift, end_page(offset, count), guard,
+              [&](uint64_t page, uint64_t payload) {
+                const std::optional<ExtentKind> kind = kind_of(page, page_at(payload), guard);
+                if (kind) more = merger.page(page, *kind);
+                return more;
+              });
   if (more) merger.finish();
   return {};
 }
@@ -164,9 +166,10 @@ Status SparseAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& 
 // Nothing: it has become a hole. A copier leaves out what is zero, so that a page which is being
 // overwritten must not be taken for that: what looks like zeroes is looked at again with the lock,
 // which keeps writers out. That is rare, for zeroes are not stored in the first place.
-std::optional<ExtentKind> SparseAllocator::kind_of(uint64_t page, const std::byte* bytes) {
+std::optional<ExtentKind> SparseAllocator::kind_of(uint64_t page, const std::byte* bytes,
+                                                   const Epoch::Guard& guard) {
   if (!is_zero_shared(bytes, kPageBytes)) return ExtentKind::data;
-  const PageTable::Slot slot = PageTable::Cursor(table_).lock_existing(page);
+  const PageTable::Slot slot = PageTable::Cursor(table_, guard).lock_existing(page);
   if (!slot || slot.payload() == 0) return std::nullopt;
   return is_zero_shared(page_at(slot.payload()), kPageBytes) ? ExtentKind::zero : ExtentKind::data;
 }

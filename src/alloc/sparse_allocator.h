@@ -44,7 +44,8 @@ class SparseAllocator final : public Allocator {
   bool memory_is_coming();
   bool write_page(const PagePart& part, const std::byte* data, PageTable::Cursor& cursor,
                   TakeBatch& fresh, size_t expected);
-  std::optional<ExtentKind> kind_of(uint64_t page, const std::byte* bytes);
+  std::optional<ExtentKind> kind_of(uint64_t page, const std::byte* bytes,
+                                    const Epoch::Guard& guard);
   static void zero_page(PageTable::Slot& slot, const PagePart& part, RetireBatch& freed);
 
   MemorySource& memory_;

@@ -283,9 +283,9 @@ void Arena::put_back(Run run, bool absent) {
   unmap_chain(dropped);
 }
 
-void Arena::retire(std::span<std::byte* const> blocks) {
+void Arena::retire(std::span<std::byte* const> blocks, const Epoch::Guard& guard) {
   if (blocks.empty()) return;
-  const size_t list = epoch_.retire_list();
+  const size_t list = epoch_.retire_list(guard);
   MutexLock lock(mutex_);
   CHECK(taken_ >= blocks.size());
   taken_ -= blocks.size();

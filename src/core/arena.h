@@ -82,9 +82,8 @@ class Arena final : public Epoch::Reclaimer {
   // been written to them; an empty run is allowed.
   void give_back(Run run) EXCLUDES(mutex_);
 
-  // Returns blocks that are unlinked but may still be in use by threads that are pinned. The caller
-  // is pinned.
-  void retire(std::span<std::byte* const> blocks) EXCLUDES(mutex_);
+  // Returns blocks that are unlinked but may still be in use by threads that are pinned.
+  void retire(std::span<std::byte* const> blocks, const Epoch::Guard& guard) EXCLUDES(mutex_);
 
   // Replaces the allowance given to the constructor.
   void set_keep(Keep keep) EXCLUDES(mutex_);

@@ -100,7 +100,7 @@ class Model {
       if (pin_) retired_[block] = tag;
       blocks.push_back(block);
     }
-    arena_.retire(blocks);
+    arena_.retire(blocks, guard);
     for (std::byte* block : blocks) ASSERT_EQ(arena_.block_of(block), block);
   }
 
@@ -261,7 +261,8 @@ TEST(Arena, GivingBackNothingDoesNothing) {
   Epoch epoch;
   Arena arena(memory, epoch, 4096);
   arena.give_back({});
-  arena.retire({});
+  const Epoch::Guard guard(epoch);
+  arena.retire({}, guard);
   EXPECT_EQ(arena.taken_blocks(), 0u);
   EXPECT_EQ(memory.calls(), 0u);
 }
@@ -279,7 +280,7 @@ TEST(Arena, OneSlabInSeveralEpochs) {
   for (size_t i = 0; i < kBlocks; ++i) {
     readers.push_back(std::make_unique<Epoch::Guard>(epoch));
     std::byte* block = run.base + i * 4096;
-    arena.retire({&block, 1});
+    arena.retire({&block, 1}, *readers.back());
     if (i >= 3) readers[i - 3].reset();
     for (size_t kept = i < 3 ? 0 : i - 2; kept <= i; ++kept) {
       ASSERT_TRUE(has_pattern({run.base + kept * 4096, 4096}, kept));

@@ -46,7 +46,7 @@ class Owner {
     const Epoch::Guard guard(epoch_);
     std::vector<std::byte*> retired;
     while (!blocks_.empty() && retired.size() < most) retired.push_back(release());
-    arena_.retire(retired);
+    arena_.retire(retired, guard);
   }
 
   bool empty() const { return blocks_.empty(); }
@@ -151,7 +151,7 @@ class Shared {
       std::byte* fresh = make(rng.next());
       ASSERT_NE(fresh, nullptr);
       std::byte* old = slot.exchange(fresh, std::memory_order_acq_rel);
-      arena_.retire({&old, 1});
+      arena_.retire({&old, 1}, guard);
       block = old;
     }
     check(block);
@@ -162,7 +162,7 @@ class Shared {
     for (auto& slot : slots_) {
       std::byte* block = slot.exchange(nullptr);
       check(block);
-      arena_.retire({&block, 1});
+      arena_.retire({&block, 1}, guard);
     }
   }
 

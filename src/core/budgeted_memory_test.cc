@@ -94,7 +94,7 @@ TEST_F(BudgetedMemoryTest, AnArenaUsesItUp) {
   EXPECT_GT(pages.size() * 4096, 8 * kMiB - 128 * 1024);
   for (std::byte* page : pages) {
     const Epoch::Guard guard(epoch);
-    arena.retire({&page, 1});
+    arena.retire({&page, 1}, guard);
   }
   epoch.collect();
   arena.release_free();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <thread>
 
 #include "core/arena.h"
 #include "core/budgeted_memory.h"
@@ -50,8 +51,8 @@ TEST_F(MisuseDeathTest, ABlockIsFreedTwice) {
   Arena arena(*memory_, epoch_, 4096);
   const Epoch::Guard guard(epoch_);
   const std::array block{arena.take(1).base};
-  arena.retire(block);
-  EXPECT_DEATH(arena.retire(block), "does not hold");
+  arena.retire(block, guard);
+  EXPECT_DEATH(arena.retire(block, guard), "does not hold");
   EXPECT_DEATH(arena.give_back({block[0], 1, false}), "does not hold");
 }
 
@@ -60,21 +61,23 @@ TEST_F(MisuseDeathTest, ABlockOfAnotherArena) {
   Arena other(*memory_, epoch_, 4096);
   const Epoch::Guard guard(epoch_);
   const std::array block{mine.take(1).base};
-  EXPECT_DEATH(other.retire(block), "does not hold");
+  EXPECT_DEATH(other.retire(block, guard), "does not hold");
   EXPECT_DEATH(mine.give_back({block[0] + 64, 1, false}), "does not hold");
   EXPECT_DEATH(mine.give_back({block[0], 2, false}), "does not hold");
 }
 
-TEST_F(MisuseDeathTest, RetiredWithoutAPin) {
+TEST_F(MisuseDeathTest, RetiredUnderThePinOfAnotherThread) {
   Arena arena(*memory_, epoch_, 4096);
   const std::array block{arena.take(1).base};
-  EXPECT_DCHECK(arena.retire(block), "pinned\\(\\) does not hold");
+  const Epoch::Guard guard(epoch_);
+  EXPECT_DCHECK(std::thread([&] { arena.retire(block, guard); }).join(),
+                "pinned\\(\\) does not hold");
 }
 
 TEST_F(MisuseDeathTest, APayloadThatReachesIntoTheFlags) {
   PageTable table(*memory_, epoch_, 1 << 20, {});
   const Epoch::Guard guard(epoch_);
-  PageTable::Cursor cursor(table);
+  PageTable::Cursor cursor(table, guard);
   EXPECT_DEATH(cursor.lock(3).unlock(12), "does not hold");
   PageTable::Slot slot = cursor.lock(4);
   slot.unlock(8);

@@ -98,7 +98,7 @@ size_t Dictionaries::count() const {
   }));
 }
 
-void Dictionaries::sweep() {
+void Dictionaries::sweep(const Epoch::Guard& guard) {
   const unsigned current = current_.load(std::memory_order_relaxed);
   for (unsigned generation = 1; generation < kGenerations; ++generation) {
     Slot& slot = slots_[generation];
@@ -107,7 +107,7 @@ void Dictionaries::sweep() {
       continue;
     }
     RAMDISK_YIELD("Dictionaries::sweep, no users seen");
-    slot.list = epoch_.retire_list();
+    slot.list = epoch_.retire_list(guard);
     slot.state.store(State::retired, std::memory_order_release);
   }
 }

@@ -9,8 +9,7 @@
 //      the epoch, because a pinned reader may still hold the word of a page that had it.
 //
 // Thread contract: get() for a generation that the caller is a user of, or found in a page while
-// pinned; install() and sweep() by one thread at a time, the latter pinned; the rest from any
-// thread.
+// pinned; install() and sweep() by one thread at a time; the others from any thread.
 
 #ifndef RAMDISK_CORE_DICTIONARIES_H
 #define RAMDISK_CORE_DICTIONARIES_H
@@ -55,7 +54,7 @@ class Dictionaries final : public Epoch::Reclaimer {
   bool has_free_generation() const { return free_generation() < kGenerations; }
 
   // Frees generations that nobody uses.
-  void sweep();
+  void sweep(const Epoch::Guard& guard);
 
   size_t count() const;
   size_t memory_bytes() const { return memory_.load(std::memory_order_relaxed); }

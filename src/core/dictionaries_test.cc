@@ -38,7 +38,7 @@ class DictionariesTest : public testing::Test {
   void sweep() {
     {
       const Epoch::Guard guard(epoch_);
-      dictionaries_.sweep();
+      dictionaries_.sweep(guard);
     }
     epoch_.collect();
   }
@@ -171,10 +171,10 @@ TEST(DictionariesThreads, PagesStayReadable) {
     std::mutex mutex_;
     std::array<std::vector<std::unique_ptr<const Packed>>, Epoch::kEpochs> lists_;
   } garbage(epoch);
-  const auto drop = [&](const Packed* old) {
+  const auto drop = [&](const Packed* old, const Epoch::Guard& guard) {
     if (!old) return;
     dictionaries.leave(old->generation);
-    garbage.add(epoch.retire_list(), old);
+    garbage.add(epoch.retire_list(guard), old);
   };
   std::atomic<int> busy{4};
   unit::run_threads(5, [&](int i) {
@@ -183,7 +183,7 @@ TEST(DictionariesThreads, PagesStayReadable) {
         auto dictionary = make_dictionary(n % 3);
         const Epoch::Guard guard(epoch);
         dictionaries.install(n % 7 == 6 ? nullptr : std::move(dictionary));
-        dictionaries.sweep();
+        dictionaries.sweep(guard);
       }
       return;
     }
@@ -201,7 +201,7 @@ TEST(DictionariesThreads, PagesStayReadable) {
         data.resize(compressor->compress(data, page, dictionaries.get(generation)));
         ASSERT_FALSE(data.empty());
         const Epoch::Guard guard(epoch);
-        drop(place.exchange(new Packed{generation, std::move(data), stream}));
+        drop(place.exchange(new Packed{generation, std::move(data), stream}), guard);
       } else {
         const Epoch::Guard guard(epoch);
         const Packed* packed = place.load();
@@ -217,9 +217,9 @@ TEST(DictionariesThreads, PagesStayReadable) {
   });
   {
     const Epoch::Guard guard(epoch);
-    for (auto& place : shared) drop(place.exchange(nullptr));
+    for (auto& place : shared) drop(place.exchange(nullptr), guard);
     dictionaries.install(nullptr);
-    dictionaries.sweep();
+    dictionaries.sweep(guard);
   }
   epoch.collect();
   EXPECT_EQ(dictionaries.memory_bytes(), 0u);

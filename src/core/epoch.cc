@@ -64,7 +64,7 @@ void Epoch::leave(std::atomic<uint32_t>& cell) noexcept {
 
 // A read-modify-write, not a load: the step that follows reads from it, so what was unlinked
 // before this call is seen as unlinked by everyone who pins a later epoch.
-size_t Epoch::retire_list() noexcept {
+size_t Epoch::retire_list(const Guard&) noexcept {
   DCHECK(pinned());
   RAMDISK_YIELD("Epoch::retire_list");
   const size_t index = epoch_.fetch_add(0, std::memory_order_seq_cst) % kEpochs;

@@ -37,7 +37,9 @@ class Epoch {
     virtual void reclaim(size_t index) noexcept = 0;
   };
 
-  // While it lives, nothing that the thread can reach is freed. May nest.
+  // While it lives, nothing that the thread can reach is freed. May nest. What only a pinned thread
+  // may do takes one as a parameter, so that the compiler sees that there is a pin; it is always
+  // one of the calling thread.
   class Guard {
    public:
     explicit Guard(Epoch& epoch) : epoch_(epoch), cell_(epoch.enter()) {}
@@ -52,9 +54,9 @@ class Epoch {
 
   void add_reclaimer(Reclaimer* reclaimer) { reclaimers_.push_back(reclaimer); }
 
-  // The number of the list to retire into, for blocks that the caller has unlinked. Call it while
-  // pinned, after unlinking, and put them into the list before the pin ends.
-  size_t retire_list() noexcept;
+  // The number of the list to retire into, for blocks that the caller has unlinked. Call it after
+  // unlinking, and put them into the list before the pin of this thread ends.
+  size_t retire_list(const Guard& guard) noexcept;
 
   // Whether all that was retired has been freed. (A collector clears the garbage first.)
   bool settled() const noexcept {

@@ -29,9 +29,8 @@ class Numbers final : public Epoch::Reclaimer {
  public:
   explicit Numbers(Epoch& epoch) : epoch_(epoch) { epoch.add_reclaimer(this); }
 
-  // The caller is pinned.
-  void retire(int number) {
-    const size_t list = epoch_.retire_list();
+  void retire(int number, const Epoch::Guard& guard) {
+    const size_t list = epoch_.retire_list(guard);
     ASSERT_LT(list, Epoch::kEpochs);
     const std::lock_guard lock(mutex_);
     retired_[list].push_back(number);
@@ -66,7 +65,7 @@ TEST(Epoch, FreesWhenTheOnlyPinEnds) {
   for (int i = 0; i < 10; ++i) {
     {
       const Epoch::Guard guard(epoch);
-      numbers.retire(i);
+      numbers.retire(i, guard);
       epoch.collect();
       EXPECT_EQ(numbers.freed().size(), static_cast<size_t>(i)) << "freed under its own pin";
     }
@@ -80,7 +79,7 @@ TEST(Epoch, KeepsWhatAReaderMaySee) {
   std::optional<Epoch::Guard> reader(std::in_place, epoch);
   for (int i = 0; i < 5; ++i) {
     const Epoch::Guard guard(epoch);
-    numbers.retire(i);
+    numbers.retire(i, guard);
   }
   for (int i = 0; i < 10; ++i) epoch.collect();
   EXPECT_EQ(numbers.freed(), List());
@@ -96,10 +95,10 @@ TEST(Epoch, InnerPinThatEndsKeepsTheOuterOne) {
     {
       const Epoch::Guard inner(epoch);
       const Epoch::Guard innermost(epoch);
-      numbers.retire(1);
+      numbers.retire(1, innermost);
     }
     EXPECT_EQ(numbers.freed(), List());
-    numbers.retire(2);
+    numbers.retire(2, outer);
     { const Epoch::Guard inner(epoch); }
     EXPECT_EQ(numbers.freed(), List());
   }
@@ -110,12 +109,12 @@ TEST(Epoch, InnerPinThatEndsKeepsTheOuterOne) {
 TEST(Epoch, OverlappingReadersDoNotKeepGarbage) {
   Epoch epoch;
   Numbers numbers(epoch);
-  std::optional<Epoch::Guard> reader(std::in_place, epoch);
-  numbers.retire(1);
+  auto reader = std::make_unique<Epoch::Guard>(epoch);
+  numbers.retire(1, *reader);
   for (int i = 0; i < 3; ++i) {
     auto next = std::make_unique<Epoch::Guard>(epoch);
     reader.reset();
-    reader.emplace(epoch);
+    reader = std::make_unique<Epoch::Guard>(epoch);
     next.reset();
   }
   EXPECT_EQ(numbers.freed(), List{1});
@@ -136,8 +135,8 @@ TEST(Epoch, EveryReclaimerIsAsked) {
   Numbers first(epoch), second(epoch), third(epoch);
   {
     const Epoch::Guard guard(epoch);
-    first.retire(1);
-    third.retire(3);
+    first.retire(1, guard);
+    third.retire(3, guard);
   }
   EXPECT_EQ(first.freed(), List{1});
   EXPECT_EQ(second.freed(), List());
@@ -186,7 +185,7 @@ class Model {
       auto guard = std::make_unique<Epoch::Guard>(epoch_);
       const int id = next_pin_++;
       own_.insert(id);
-      retire();
+      retire(*guard);
       own_.erase(id);
       unpin(id, std::move(guard));
     }
@@ -209,9 +208,9 @@ class Model {
     return ids;
   }
 
-  void retire() {
+  void retire(const Epoch::Guard& guard) {
     items_[next_number_].waits_for = pinned();
-    numbers_.retire(next_number_++);
+    numbers_.retire(next_number_++, guard);
   }
 
   void unpin(int id) {
@@ -284,13 +283,13 @@ TEST(Epoch, APinThatIsLateCounts) {
     if (late || place != "Epoch::enter, before it is counted") return;
     late = true;
     const Epoch::Guard guard(epoch);
-    numbers.retire(1);
+    numbers.retire(1, guard);
   });
   std::optional<Epoch::Guard> reader(std::in_place, epoch);
   ASSERT_EQ(numbers.freed(), List{1}) << "which takes two steps of the epoch";
   {
     const Epoch::Guard writer(epoch);
-    numbers.retire(2);
+    numbers.retire(2, writer);
   }
   EXPECT_EQ(numbers.freed(), List{1}) << "2 was freed while someone who may see it is pinned";
   reader.reset();
@@ -309,7 +308,7 @@ TEST(Epoch, TheLastThreadToLetGoFrees) {
     let_go.acquire();
   });
   pinned.acquire();
-  numbers.retire(7);
+  numbers.retire(7, *mine);
   mine.reset();
   EXPECT_EQ(numbers.freed(), List());
   let_go.release();
@@ -337,7 +336,7 @@ TEST(Epoch, FortyThreadsPinnedAtOnce) {
   for (int i = 0; i < kThreads; ++i) pinned.acquire();
   {
     const Epoch::Guard guard(epoch);
-    numbers.retire(1);
+    numbers.retire(1, guard);
   }
   for (int i = 0; i < kThreads; ++i) {
     EXPECT_EQ(numbers.freed(), List()) << i << " of " << kThreads << " have let go";

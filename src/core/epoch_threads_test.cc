@@ -48,8 +48,8 @@ class Pool final : public Epoch::Reclaimer {
     return node;
   }
 
-  void retire(Node* node) {
-    const size_t list = epoch_.retire_list();
+  void retire(Node* node, const Epoch::Guard& guard) {
+    const size_t list = epoch_.retire_list(guard);
     const std::lock_guard lock(mutex_);
     retired_[list].push_back(node);
   }
@@ -88,7 +88,7 @@ void visit(Epoch& epoch, Pool& pool, std::array<std::atomic<Node*>, 8>& slots, R
     std::atomic<Node*>& slot = slots[rng.below(slots.size())];
     if (rng.chance(40)) {
       node = slot.exchange(pool.take(rng.next()), std::memory_order_acq_rel);
-      pool.retire(node);
+      pool.retire(node, guard);
     } else {
       node = slot.load(std::memory_order_acquire);
     }
@@ -136,7 +136,7 @@ TEST(EpochThreads, NothingIsLeftWhenAllLetGoAtOnce) {
       together.arrive_and_wait();
       {
         const Epoch::Guard guard(epoch);
-        pool.retire(pool.take(1));
+        pool.retire(pool.take(1), guard);
       }
       all_out.arrive_and_wait();
     }

@@ -26,6 +26,7 @@ void ObjectStore::list(Segment* segment, uint32_t bucket) {
   if (head) head->previous = segment;
   head = segment;
   segment->state = bucket == kAside ? State::aside : State::listed;
+  if (bucket >= kFirstVictim) ++victims_;
 }
 
 void ObjectStore::list_by_gaps(Segment* segment) {
@@ -36,6 +37,7 @@ void ObjectStore::list_by_gaps(Segment* segment) {
 
 void ObjectStore::unlist(Segment* segment) {
   DCHECK(segment->state == State::listed || segment->state == State::aside);
+  if (segment->bucket >= kFirstVictim) --victims_;
   if (segment->next) segment->next->previous = segment->previous;
   if (segment->previous) {
     segment->previous->next = segment->next;
@@ -88,7 +90,8 @@ std::byte* ObjectStore::take_segment(Claim claim) {
 }
 
 StoredObject* ObjectStore::add_to_segment(const StoredObject& header, const GroupHead& head,
-                                          std::span<const std::byte> data, Claim claim) {
+                                          std::span<const std::byte> data, Claim claim,
+                                          const Epoch::Guard& guard) {
   CHECK(header.size() == data.size() + (header.group() ? sizeof head : 0));
   StoredObject* object = nullptr;
   std::byte* fresh = nullptr;
@@ -111,7 +114,7 @@ StoredObject* ObjectStore::add_to_segment(const StoredObject& header, const Grou
     if (!fresh) return nullptr;
   }
   if (fresh) segments_.give_back({fresh, 1, false});  // another thread was first
-  if (empty) retire(empty);
+  if (empty) retire(empty, guard);
   std::memcpy(object->bytes().data() + (header.group() ? sizeof head : 0), data.data(),
               data.size());
   return object;
@@ -119,12 +122,12 @@ StoredObject* ObjectStore::add_to_segment(const StoredObject& header, const Grou
 
 // Readers may be noting in the head of the original what they read.
 StoredObject* ObjectStore::add_copy(const StoredObject& group, unsigned members,
-                                    size_t single_bytes) {
+                                    size_t single_bytes, const Epoch::Guard& guard) {
   GroupHead head;
   head.seen = __atomic_load_n(&head_of(&group).seen, __ATOMIC_RELAXED);
   head.members = static_cast<uint8_t>(members);
   head.single_units = GroupHead::units(single_bytes);
-  return add_to_segment(group, head, group.bytes().subspan(sizeof head), Claim::reclaim);
+  return add_to_segment(group, head, group.bytes().subspan(sizeof head), Claim::reclaim, guard);
 }
 
 // ---- dropping
@@ -144,13 +147,13 @@ ObjectStore::Segment* ObjectStore::settle(Segment* segment) {
   return segment;
 }
 
-void ObjectStore::retire(Segment* segment) {
+void ObjectStore::retire(Segment* segment, const Epoch::Guard& guard) {
   CHECK(segment->live == 0);
   std::byte* block = reinterpret_cast<std::byte*>(segment);
-  segments_.retire({&block, 1});
+  segments_.retire({&block, 1}, guard);
 }
 
-void ObjectStore::drop(const StoredObject* object) {
+void ObjectStore::drop(const StoredObject* object, const Epoch::Guard& guard) {
   Segment* segment = segment_of(object);
   Segment* empty = nullptr;
   {
@@ -172,7 +175,7 @@ void ObjectStore::drop(const StoredObject* object) {
     const bool full = segment->state == State::listed || segment->state == State::aside;
     if (full && freed > 0) empty = settle(segment);
   }
-  if (empty) retire(empty);
+  if (empty) retire(empty, guard);
 }
 
 // ---- cleaning
@@ -214,8 +217,10 @@ uint64_t ObjectStore::allowed_dead(Effort effort) const {
   return 0;
 }
 
+// A cleaner sets cleaning_ before it takes its victim off the list: whoever finds no victim because
+// of that finds a cleaner, and clean() says busy.
 bool ObjectStore::worth_cleaning(Effort effort) const {
-  return dead_ > allowed_dead(effort);
+  return dead_ > allowed_dead(effort) && (victims_ > 0 || cleaning_);
 }
 
 // What the cleaner can be sure to fill. A whole segment holds the live bytes of any other.
@@ -230,7 +235,7 @@ ObjectStore::Segment* ObjectStore::find_victim() {
   const size_t room = cleaner_room();
   const auto fits = [&](const Segment* segment) { return segment && segment->live <= room; };
   if (!reserve_ && !stuck_ && fits(buckets_[kAside])) return buckets_[kAside];
-  for (size_t bucket = kBuckets; bucket-- > kLeastGap * kBuckets / kSegmentBytes;) {
+  for (size_t bucket = kBuckets; bucket-- > kFirstVictim;) {
     if (fits(buckets_[bucket])) return buckets_[bucket];
   }
   return nullptr;
@@ -248,7 +253,8 @@ ObjectStore::Segment* ObjectStore::begin_cleaning() {
   return victim;
 }
 
-ObjectStore::Cleaning ObjectStore::end_cleaning(Segment* segment, Moved last) {
+ObjectStore::Cleaning ObjectStore::end_cleaning(Segment* segment, Moved last,
+                                                const Epoch::Guard& guard) {
   Segment* empty = nullptr;
   bool stuck = false;
   {
@@ -261,7 +267,7 @@ ObjectStore::Cleaning ObjectStore::end_cleaning(Segment* segment, Moved last) {
       empty = settle(segment);
     }
   }
-  if (empty) retire(empty);
+  if (empty) retire(empty, guard);
   release_reserve();
   if (last == Moved::no_memory) return Cleaning::no_memory;
   return stuck ? Cleaning::busy : Cleaning::done;

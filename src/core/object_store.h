@@ -12,6 +12,18 @@
 // System", 1992), with the segment that gains most as the victim; it keeps fragmentation at a bound
 // that is chosen, whatever the order of writes.
 //
+//   States of a segment:
+//
+//              it is full            it is the victim           not all could be moved
+//      open ──────────────▶ listed ──────────────────▶ cleaning ─────────────────────▶ aside
+//       │                    │   ▲                      │   │                           │
+//       │                    │   │ no memory to go on   │   │             an object is  │
+//       │                    │   └──────────────────────┘   │             dropped       │
+//       │                    │   ▲                          │                           │
+//       │                    │   └──────────────────────────│───────────────────────────┘
+//       ▼                    ▼                              ▼
+//      retired: it is full or a victim, and nothing in it is live
+//
 // Groups. When pages of a group are dropped, the others can move by themselves, if that takes less
 // than the group does. So the cleaner finds in a group what the less of the two takes: this is what
 // counts as live. All of a group's pages by themselves usually take more than the group: what they
@@ -32,7 +44,8 @@
 //      some pages, these fit into what is left, and their segment is tried again before another.
 //      Within a limit the memory for this is Claim::reclaim's: kReclaimBytes.
 //
-// Thread contract: everything from any pinned thread. The mutex is held for O(1) steps.
+// Thread contract: any thread; pinned where a Guard is asked for, and as long as an object is used.
+// The mutex is held for O(1) steps.
 
 #ifndef RAMDISK_CORE_OBJECT_STORE_H
 #define RAMDISK_CORE_OBJECT_STORE_H
@@ -120,30 +133,31 @@ class ObjectStore {
 
   // Stores a copy of `data` (1 to kMaxBytes bytes) for `page`. nullptr when there is no memory for
   // this claim.
-  StoredObject* add(uint64_t page, std::span<const std::byte> data, Claim claim = Claim::data)
-      EXCLUDES(mutex_) {
-    return add_to_segment({page, data.size(), false}, {}, data, claim);
+  StoredObject* add(uint64_t page, std::span<const std::byte> data, const Epoch::Guard& guard,
+                    Claim claim = Claim::data) EXCLUDES(mutex_) {
+    return add_to_segment({page, data.size(), false}, {}, data, claim, guard);
   }
 
   // Stores a copy of `frame` for all pages of the group that begins with `page`, which take
   // `single_bytes` each by themselves. Head and frame have at most kMaxGroupBytes bytes.
   StoredObject* add_group(uint64_t page, std::span<const std::byte> frame, size_t single_bytes,
-                          Claim claim = Claim::data) EXCLUDES(mutex_) {
+                          const Epoch::Guard& guard) EXCLUDES(mutex_) {
     const GroupHead head{0, StoredObject::kGroupPages, GroupHead::units(single_bytes)};
-    return add_to_segment({page, sizeof head + frame.size(), true}, head, frame, claim);
+    return add_to_segment({page, sizeof head + frame.size(), true}, head, frame, Claim::data,
+                          guard);
   }
 
   // For the cleaner's move(): another copy of a page's object; or of a group's, for `members` of
   // its pages, which take `single_bytes` each by themselves.
-  StoredObject* add_copy(const StoredObject& object) EXCLUDES(mutex_) {
-    return add_to_segment(object, {}, object.bytes(), Claim::reclaim);
+  StoredObject* add_copy(const StoredObject& object, const Epoch::Guard& guard) EXCLUDES(mutex_) {
+    return add_to_segment(object, {}, object.bytes(), Claim::reclaim, guard);
   }
-  StoredObject* add_copy(const StoredObject& group, unsigned members, size_t single_bytes)
-      EXCLUDES(mutex_);
+  StoredObject* add_copy(const StoredObject& group, unsigned members, size_t single_bytes,
+                         const Epoch::Guard& guard) EXCLUDES(mutex_);
 
   // `object` is no longer referred to by any shared structure; in the case of a group, by one of
   // its pages.
-  void drop(const StoredObject* object) EXCLUDES(mutex_);
+  void drop(const StoredObject* object, const Epoch::Guard& guard) EXCLUDES(mutex_);
 
   // What has become of an object in a segment that is being cleaned. left: nothing refers to it,
   // someone is at work on its page, or it cannot be read.
@@ -155,11 +169,12 @@ class ObjectStore {
   // Cleans the segment with the most gaps, if there are too many: calls move(object), which returns
   // a Moved, for each object in it that may be alive. Moving is add_copy() or add() with
   // Claim::reclaim, replacing the reference, and drop(). Busy: another thread is cleaning, or is at
-  // work on what would have to move. The caller is pinned; what is freed comes back when it is not.
+  // work on what would have to move. What is freed comes back when the pin ends.
   template <typename Move>
-  Cleaning clean(Effort effort, Move move);
+  Cleaning clean(Effort effort, const Epoch::Guard& guard, Move move);
 
-  // Whether clean() may find something. Costs nothing to speak of.
+  // Whether clean() may find something, or another thread is cleaning. Takes no lock, so it may be
+  // asked after each write.
   bool worth_cleaning(Effort effort) const;
 
   // Gives memory that is kept for new objects back to the system, except the reserve.
@@ -181,11 +196,12 @@ class ObjectStore {
   static constexpr size_t kBuckets = 256;
   static constexpr uint32_t kAside = kBuckets;  // another one, of those that are aside
   static constexpr size_t kLeastGap = 2048;     // in a segment that is worth cleaning
+  static constexpr size_t kFirstVictim = kLeastGap * kBuckets / kSegmentBytes;  // bucket
   static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // a small disk has no reserve
 
-  // open: objects may be added. listed: full, in a bucket. cleaning: the cleaner's. aside: cleaned,
-  // except for objects that could not be moved; not tried again before one of them is dropped or
-  // the cleaner has nothing left to begin another with.
+  // See the drawing above. open: objects may be added. listed: full, in a bucket. cleaning: the
+  // cleaner's. aside: cleaned, except for objects that could not be moved; not tried again before
+  // one of them is dropped or the cleaner has nothing left to begin another with.
   enum class State : uint32_t { open, listed, cleaning, aside };
 
   struct Segment {
@@ -217,9 +233,10 @@ class ObjectStore {
   void list_by_gaps(Segment* segment) REQUIRES(mutex_);
   void unlist(Segment* segment) REQUIRES(mutex_);
   Segment* settle(Segment* segment) REQUIRES(mutex_);
-  void retire(Segment* segment);
+  void retire(Segment* segment, const Epoch::Guard& guard);
   StoredObject* add_to_segment(const StoredObject& header, const GroupHead& head,
-                               std::span<const std::byte> data, Claim claim) EXCLUDES(mutex_);
+                               std::span<const std::byte> data, Claim claim,
+                               const Epoch::Guard& guard) EXCLUDES(mutex_);
   std::byte* take_segment(Claim claim) EXCLUDES(mutex_);
   void refill_reserve() EXCLUDES(mutex_);
   void release_reserve() EXCLUDES(mutex_);
@@ -227,7 +244,8 @@ class ObjectStore {
   size_t cleaner_room() const REQUIRES(mutex_);
   Segment* find_victim() REQUIRES(mutex_);
   Segment* begin_cleaning() EXCLUDES(mutex_);
-  Cleaning end_cleaning(Segment* segment, Moved last) EXCLUDES(mutex_);
+  Cleaning end_cleaning(Segment* segment, Moved last, const Epoch::Guard& guard)
+      EXCLUDES(mutex_);
 
   Arena segments_;
   mutable Mutex mutex_;
@@ -238,6 +256,7 @@ class ObjectStore {
   std::atomic<uint64_t> used_{0};       // bytes of objects in all segments, dropped or not
   std::atomic<uint64_t> dead_{0};       // of those, bytes that are not live
   std::atomic<uint64_t> expansion_{0};  // what groups would take more as single pages
+  std::atomic<uint64_t> victims_{0};    // listed segments that are worth cleaning
   uint64_t pages_ GUARDED_BY(mutex_) = 0;
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
   uint32_t victim_live_ GUARDED_BY(mutex_) = 0;      // when its cleaning began
@@ -246,7 +265,7 @@ class ObjectStore {
 };
 
 template <typename Move>
-ObjectStore::Cleaning ObjectStore::clean(Effort effort, Move move) {
+ObjectStore::Cleaning ObjectStore::clean(Effort effort, const Epoch::Guard& guard, Move move) {
   if (!worth_cleaning(effort)) return Cleaning::nothing;
   if (cleaning_.exchange(true, std::memory_order_acquire)) return Cleaning::busy;
   Segment* segment = begin_cleaning();
@@ -260,7 +279,7 @@ ObjectStore::Cleaning ObjectStore::clean(Effort effort, Move move) {
       CHECK(at <= segment->end);
       last = move(object);
     }
-    result = end_cleaning(segment, last);
+    result = end_cleaning(segment, last, guard);
   }
   cleaning_.store(false, std::memory_order_release);
   return result;

@@ -99,7 +99,7 @@ TEST(ObjectStoreMemory, NothingToCleanNothingIsVisited) {
     const Epoch::Guard guard(store.epoch());
     for (const bool eager : {false, true}) {
       const auto effort = eager ? ObjectStore::Effort::all : ObjectStore::Effort::usual;
-      const auto cleaning = store.store().clean(effort, [](const StoredObject*) {
+      const auto cleaning = store.store().clean(effort, guard, [](const StoredObject*) {
         ADD_FAILURE() << "there are no gaps";
         return ObjectStore::Moved::yes;
       });

@@ -102,20 +102,21 @@ uintptr_t segment_of(const StoredObject* object) {
 }
 
 // How many bytes of objects fit into one segment; the next one is begun when this returns.
-size_t bytes_of_a_segment(ObjectStore& store) {
+size_t bytes_of_a_segment(ObjectStore& store, const Epoch::Guard& guard) {
   const std::array<std::byte, 8> small{};
-  const uintptr_t first = segment_of(store.add(0, small));
+  const uintptr_t first = segment_of(store.add(0, small, guard));
   size_t bytes = StoredObject::footprint(small.size());
-  while (segment_of(store.add(0, small)) == first) bytes += StoredObject::footprint(small.size());
+  while (segment_of(store.add(0, small, guard)) == first)
+    bytes += StoredObject::footprint(small.size());
   return bytes;
 }
 
 // Adds objects of a whole page until one is the first of its segment.
-const StoredObject* begin_segment(ObjectStore& store) {
+const StoredObject* begin_segment(ObjectStore& store, const Epoch::Guard& guard) {
   static const std::vector<std::byte> page(kPageBytes);
-  const StoredObject* object = store.add(0, page);
+  const StoredObject* object = store.add(0, page, guard);
   for (const uintptr_t before = segment_of(object); segment_of(object) == before;) {
-    object = store.add(0, page);
+    object = store.add(0, page, guard);
   }
   return object;
 }
@@ -126,19 +127,19 @@ TEST(ObjectStore, SegmentIsFilledExactly) {
   Epoch epoch;
   ObjectStore store(memory, epoch);
   const Epoch::Guard guard(epoch);
-  const size_t room = bytes_of_a_segment(store);
+  const size_t room = bytes_of_a_segment(store, guard);
   EXPECT_GT(room, kSegment - 256) << "the header is small";
   EXPECT_LT(room, kSegment);
   const std::vector<std::byte> page(kPageBytes);
   for (const size_t too_much : {size_t{0}, size_t{8}}) {
-    const uintptr_t segment = segment_of(begin_segment(store));
+    const uintptr_t segment = segment_of(begin_segment(store, guard));
     size_t left = room - StoredObject::footprint(kPageBytes);
     for (; left > 4000; left -= StoredObject::footprint(1992)) {
-      ASSERT_EQ(segment_of(store.add(1, std::span(page).first(1992))), segment);
+      ASSERT_EQ(segment_of(store.add(1, std::span(page).first(1992), guard)), segment);
     }
-    const StoredObject* last = store.add(2, std::span(page).first(left - 8 + too_much));
+    const StoredObject* last = store.add(2, std::span(page).first(left - 8 + too_much), guard);
     EXPECT_EQ(segment_of(last) == segment, too_much == 0);
-    EXPECT_NE(segment_of(store.add(3, std::span(page).first(1))), segment);
+    EXPECT_NE(segment_of(store.add(3, std::span(page).first(1), guard)), segment);
   }
 }
 
@@ -148,9 +149,9 @@ TEST(ObjectStore, ObjectsArePackedOneBehindTheOther) {
   ObjectStore store(memory, epoch);
   const Epoch::Guard guard(epoch);
   const std::vector<std::byte> data(kPageBytes);
-  const StoredObject* last = store.add(0, std::span(data).first(1));
+  const StoredObject* last = store.add(0, std::span(data).first(1), guard);
   for (const size_t bytes : kSizes) {
-    const StoredObject* object = store.add(0, std::span(data).first(bytes));
+    const StoredObject* object = store.add(0, std::span(data).first(bytes), guard);
     EXPECT_EQ(reinterpret_cast<const std::byte*>(object) - reinterpret_cast<const std::byte*>(last),
               static_cast<ptrdiff_t>(StoredObject::footprint(last->size())));
     last = object;
@@ -169,12 +170,13 @@ TEST(ObjectStore, GroupsAreDroppedInShares) {
   const std::vector<std::byte> data(9000, std::byte{5});
   std::vector<const StoredObject*> groups;
   const Epoch::Guard guard(epoch);
-  for (uint64_t i = 0; i < 200; ++i) groups.push_back(store.add_group(4 * i, data, 2500));
+  for (uint64_t i = 0; i < 200; ++i) groups.push_back(store.add_group(4 * i, data, 2500, guard));
   EXPECT_EQ(store.pages(), 800u);
-  EXPECT_EQ(store.clean(kAll, [](const StoredObject*) { return Moved::yes; }), Cleaning::nothing)
+  EXPECT_EQ(store.clean(kAll, guard, [](const StoredObject*) { return Moved::yes; }),
+            Cleaning::nothing)
       << "there are no gaps";
   for (const StoredObject* group : groups) {
-    for (int i = 0; i < 3; ++i) store.drop(group);
+    for (int i = 0; i < 3; ++i) store.drop(group, guard);
   }
   EXPECT_EQ(store.pages(), 200u);
   size_t seen = 0;
@@ -182,13 +184,39 @@ TEST(ObjectStore, GroupsAreDroppedInShares) {
     EXPECT_TRUE(object->group());
     EXPECT_EQ(object->bytes().size(), sizeof(GroupHead) + data.size());
     ++seen;
-    store.drop(object);
+    store.drop(object, guard);
     return Moved::yes;
   };
-  while (store.clean(kAll, move) == Cleaning::done) {
+  while (store.clean(kAll, guard, move) == Cleaning::done) {
   }
   EXPECT_GT(seen, 150u) << "all but those in the open segment";
   EXPECT_EQ(store.pages(), 200 - seen);
+}
+
+// Gaps that cannot be cleaned, because the segment is open or was just put aside, are no reason to
+// try: a writer asks after each page.
+TEST(ObjectStore, WorthCleaningWhenThereIsAVictim) {
+  FailingMemory memory;
+  Epoch epoch;
+  ObjectStore store(memory, epoch);
+  const std::vector<std::byte> data(kPageBytes);
+  const Epoch::Guard guard(epoch);
+  std::vector<const StoredObject*> objects{store.add(0, data, guard), store.add(1, data, guard)};
+  const uintptr_t segment = segment_of(objects[0]);
+  store.drop(objects[0], guard);
+  EXPECT_FALSE(store.worth_cleaning(kAll)) << "the segment is open";
+  while (segment_of(objects.back()) == segment) {
+    objects.push_back(store.add(objects.size(), data, guard));
+  }
+  EXPECT_TRUE(store.worth_cleaning(kAll));
+  const auto leave = [&](const StoredObject*) {
+    EXPECT_TRUE(store.worth_cleaning(kAll)) << "another thread would be told that one is at work";
+    return Moved::left;
+  };
+  EXPECT_EQ(store.clean(kAll, guard, leave), Cleaning::done);
+  EXPECT_FALSE(store.worth_cleaning(kAll)) << "the segment was put aside";
+  store.drop(objects[1], guard);
+  EXPECT_TRUE(store.worth_cleaning(kAll));
 }
 
 TEST(ObjectStore, AMovedGroupIsTheSame) {
@@ -198,8 +226,8 @@ TEST(ObjectStore, AMovedGroupIsTheSame) {
   std::vector<std::byte> data(12345);
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 7);
   const Epoch::Guard guard(epoch);
-  const StoredObject* group = store.add_group(400, data, 4000);
-  const StoredObject* copy = store.add_copy(*group, 4, 4000);
+  const StoredObject* group = store.add_group(400, data, 4000, guard);
+  const StoredObject* copy = store.add_copy(*group, 4, 4000, guard);
   ASSERT_NE(copy, group);
   EXPECT_TRUE(copy->group());
   EXPECT_EQ(copy->page(), 400u);
@@ -217,23 +245,23 @@ TEST(ObjectStore, AGroupNeedsWhatItsPagesTakeByThemselves) {
   const std::vector<std::byte> data(6000, std::byte{5});
   const Epoch::Guard guard(epoch);
   std::vector<const StoredObject*> groups;
-  for (uint64_t i = 0; i < 100; ++i) groups.push_back(store.add_group(4 * i, data, 2000));
+  for (uint64_t i = 0; i < 100; ++i) groups.push_back(store.add_group(4 * i, data, 2000, guard));
   const auto needs = [&](uint64_t pages) {
     const uint64_t bytes = pages * 2000;
     EXPECT_EQ(store.needed_bytes(), bytes + bytes / 128);
   };
   needs(400);
   for (uint64_t gone = 1; gone <= 4; ++gone) {
-    for (const StoredObject* group : groups) store.drop(group);
+    for (const StoredObject* group : groups) store.drop(group, guard);
     needs(100 * (4 - gone));
   }
-  const StoredObject* group = store.add_group(0, data, 2000);
-  store.drop(group);
-  const StoredObject* copy = store.add_copy(*group, 3, 2000);
+  const StoredObject* group = store.add_group(0, data, 2000, guard);
+  store.drop(group, guard);
+  const StoredObject* copy = store.add_copy(*group, 3, 2000, guard);
   needs(6);
-  for (int i = 0; i < 3; ++i) store.drop(group);
+  for (int i = 0; i < 3; ++i) store.drop(group, guard);
   needs(3);
-  for (int i = 0; i < 3; ++i) store.drop(copy);
+  for (int i = 0; i < 3; ++i) store.drop(copy, guard);
   needs(0);
 }
 

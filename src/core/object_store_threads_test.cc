@@ -28,24 +28,24 @@ class Disk {
  public:
   void step(Rng& rng) {
     const Epoch::Guard guard(epoch_);
-    PageTable::Cursor cursor(table_);
+    PageTable::Cursor cursor(table_, guard);
     const uint64_t page = rng.below(kPages);
     const uint64_t choice = rng.below(100);
     if (choice < 45) {
-      write(cursor, page, rng);
+      write(cursor, page, rng, guard);
     } else if (choice < 55) {
-      remove(page, page + 1 + rng.below(8));
+      remove(page, page + 1 + rng.below(8), guard);
     } else {
-      read(page, page + 1 + rng.below(8));
+      read(page, page + 1 + rng.below(8), guard);
     }
-    clean(cursor, rng.chance(2));
+    clean(cursor, rng.chance(2), guard);
   }
 
-  void remove(uint64_t first, uint64_t end) {
-    const Status status = table_.change(first, end, [&](PageTable::Slot& slot) {
+  void remove(uint64_t first, uint64_t end, const Epoch::Guard& guard) {
+    const Status status = table_.change(first, end, guard, [&](PageTable::Slot& slot) {
       const StoredObject* old = object_at(slot.payload());
       slot.unlock(0);
-      store_.drop(old);
+      store_.drop(old, guard);
       return Status();
     });
     ASSERT_TRUE(status.ok());
@@ -54,7 +54,7 @@ class Disk {
   // Checks all that is stored and returns how many pages that is.
   uint64_t count() {
     const Epoch::Guard guard(epoch_);
-    return read(0, kPages + 8);
+    return read(0, kPages + 8, guard);
   }
 
   void finish() {
@@ -62,7 +62,7 @@ class Disk {
     EXPECT_GT(moved_.load(), 0u) << "nothing was ever cleaned";
     {
       const Epoch::Guard guard(epoch_);
-      remove(0, kPages + 8);
+      remove(0, kPages + 8, guard);
     }
     EXPECT_EQ(store_.pages(), 0u);
     EXPECT_EQ(count(), 0u);
@@ -78,24 +78,24 @@ class Disk {
     return reinterpret_cast<uintptr_t>(object);
   }
 
-  void write(PageTable::Cursor& cursor, uint64_t page, Rng& rng) {
+  void write(PageTable::Cursor& cursor, uint64_t page, Rng& rng, const Epoch::Guard& guard) {
     std::array<std::byte, kPageBytes> buffer;
     const size_t bytes = 8 + rng.below(rng.chance(50) ? 1000 : kPageBytes - 7);
     const uint64_t tag = rng.next();
     std::memcpy(buffer.data(), &tag, sizeof tag);
     unit::fill_pattern({buffer.data() + 8, bytes - 8}, tag);
-    StoredObject* object = store_.add(page, {buffer.data(), bytes});
+    StoredObject* object = store_.add(page, {buffer.data(), bytes}, guard);
     ASSERT_NE(object, nullptr);
     PageTable::Slot slot = cursor.lock(page);
     ASSERT_TRUE(slot);
     const StoredObject* old = object_at(slot.payload());
     slot.unlock(payload_for(object));
-    if (old) store_.drop(old);
+    if (old) store_.drop(old, guard);
   }
 
-  uint64_t read(uint64_t first, uint64_t end) {
+  uint64_t read(uint64_t first, uint64_t end, const Epoch::Guard& guard) {
     uint64_t pages = 0;
-    table_.scan(first, end, [&](uint64_t page, uint64_t payload) {
+    table_.scan(first, end, guard, [&](uint64_t page, uint64_t payload) {
       const StoredObject* object = object_at(payload);
       uint64_t tag = 0;
       EXPECT_EQ(object->page(), page);
@@ -108,16 +108,16 @@ class Disk {
     return pages;
   }
 
-  void clean(PageTable::Cursor& cursor, bool eager) {
+  void clean(PageTable::Cursor& cursor, bool eager, const Epoch::Guard& guard) {
     using Moved = ObjectStore::Moved;
     const auto effort = eager ? ObjectStore::Effort::all : ObjectStore::Effort::usual;
-    store_.clean(effort, [&](const StoredObject* object) {
+    store_.clean(effort, guard, [&](const StoredObject* object) {
       PageTable::Slot slot = cursor.try_lock(object->page(), payload_for(object));
       if (!slot) return Moved::left;
-      const StoredObject* copy = store_.add_copy(*object);
+      const StoredObject* copy = store_.add_copy(*object, guard);
       if (!copy) return Moved::no_memory;
       slot.unlock(payload_for(copy));
-      store_.drop(object);
+      store_.drop(object, guard);
       ++moved_;
       return Moved::yes;
     });

@@ -139,31 +139,32 @@ bool PageTable::kill_words(Directory* directory) noexcept {
   return true;
 }
 
-void PageTable::remove_if_empty(Directory* directory) {
+void PageTable::remove_if_empty(Directory* directory, const Epoch::Guard& guard) {
   const uint64_t key = directory->key;
   {
     MutexLock lock(structure_);
     if (find(key) != directory || !kill_words(directory)) return;
     CHECK(directory->used.load(std::memory_order_relaxed) == 0);
-    tree_.erase(key);
+    tree_.erase(key, guard);
   }
   std::byte* block = reinterpret_cast<std::byte*>(directory);
-  directories_.retire({&block, 1});
+  directories_.retire({&block, 1}, guard);
   trace("freed", key);
 }
 
-void PageTable::prune(uint64_t page) {
+void PageTable::prune(uint64_t page, const Epoch::Guard& guard) {
   Directory* directory = find(page >> kDirectoryShift);
   if (directory && directory->used.load(std::memory_order_relaxed) == 0) {
-    remove_if_empty(directory);
+    remove_if_empty(directory, guard);
   }
 }
 
-void PageTable::reconsider(uint64_t page) {
+void PageTable::reconsider(uint64_t page, const Epoch::Guard&) {
   if (Directory* directory = find(page >> kDirectoryShift)) directory->settled = UINT32_MAX;
 }
 
-PageTable::Settled PageTable::next_settled(uint64_t page, uint32_t time, int most) {
+PageTable::Settled PageTable::next_settled(uint64_t page, uint32_t time, int most,
+                                           const Epoch::Guard&) {
   uint64_t key = page >> kDirectoryShift;
   bool later = false;
   for (; most > 0; --most) {

@@ -18,9 +18,10 @@
 //   3. A payload that is unlinked is the caller's to retire; readers may use it until they unpin.
 //   4. stored_pages() is never more than the disk has: a page is counted once, under its lock.
 //
-// Thread contract: everything from any pinned thread. Locks on words are taken in ascending order
-// by those who hold several; structure_ comes after them. A thread waits only for one that works on
-// the same page, and for the O(log n) steps of adding or removing a directory.
+// Thread contract: any thread; pinned where a Guard is asked for, and as long as a payload is used.
+// Locks on words are taken in ascending order by those who hold several; structure_ comes after
+// them. A thread waits only for one that works on the same page, and for the O(log n) steps of
+// adding or removing a directory.
 
 #ifndef RAMDISK_CORE_PAGE_TABLE_H
 #define RAMDISK_CORE_PAGE_TABLE_H
@@ -60,20 +61,20 @@ class PageTable {
   // order, until it returns false. Takes no lock: a page may change while it is visited. Costs O(1)
   // for a page in a directory that exists, O(1) for all directories that do not exist between two.
   template <typename Visit>
-  void scan(uint64_t first, uint64_t end, Visit visit) const;
+  void scan(uint64_t first, uint64_t end, const Epoch::Guard& guard, Visit visit) const;
 
   // The same without noting that the pages are in use: for looking on.
   template <typename Visit>
-  void look(uint64_t first, uint64_t end, Visit visit) const;
+  void look(uint64_t first, uint64_t end, const Epoch::Guard& guard, Visit visit) const;
 
   // Calls change(slot) for each page of [first, end) that is not a hole, in ascending order, with
   // the page locked; a Status that is not ok ends it and is returned. Directories that this leaves
   // empty go.
   template <typename Change>
-  Status change(uint64_t first, uint64_t end, Change change);
+  Status change(uint64_t first, uint64_t end, const Epoch::Guard& guard, Change change);
 
   // Removes the directory of `page` if nothing is in it: for a write that made it and then failed.
-  void prune(uint64_t page);
+  void prune(uint64_t page, const Epoch::Guard& guard);
 
   // For work on what has been left alone for a while. Time is a number that the caller counts up;
   // scan(), change() and Cursor::lock() note it in the directories they come to, try_lock() and
@@ -86,10 +87,10 @@ class PageTable {
   };
   static constexpr uint64_t no_page = UINT64_MAX;
   void set_time(uint32_t time) { time_.store(time, std::memory_order_relaxed); }
-  Settled next_settled(uint64_t page, uint32_t time, int most);
+  Settled next_settled(uint64_t page, uint32_t time, int most, const Epoch::Guard& guard);
 
   // The directory of `page` is to be returned again.
-  void reconsider(uint64_t page);
+  void reconsider(uint64_t page, const Epoch::Guard& guard);
 
   // How many pages are not holes. Costs the same however many these are.
   uint64_t stored_pages() const {
@@ -139,7 +140,7 @@ class PageTable {
   Directory* find(uint64_t key) const { return static_cast<Directory*>(tree_.find(key)); }
   Directory* next(uint64_t key) const { return static_cast<Directory*>(tree_.next(key)); }
   Directory* find_or_create(uint64_t key) EXCLUDES(structure_);
-  void remove_if_empty(Directory* directory) EXCLUDES(structure_);
+  void remove_if_empty(Directory* directory, const Epoch::Guard& guard) EXCLUDES(structure_);
   Stripe& stripe_of(const Directory* directory) { return stored_[directory->key % stored_.size()]; }
   void note_use(const Directory* directory) const {
     const uint32_t now = time_.load(std::memory_order_relaxed);
@@ -213,10 +214,10 @@ class PageTable::Slot {
 };
 
 // Locks pages for writing, one after the other; remembers the directory of the last one. Lives no
-// longer than the pin of its thread.
+// longer than the guard.
 class PageTable::Cursor {
  public:
-  explicit Cursor(PageTable& table) : table_(table) {}
+  Cursor(PageTable& table, const Epoch::Guard&) : table_(table) {}
 
   // Locks `page`, whose directory is made if there is none. The slot is empty if there is no memory
   // for that.
@@ -240,12 +241,12 @@ class PageTable::Cursor {
 };
 
 template <typename Visit>
-void PageTable::scan(uint64_t first, uint64_t end, Visit visit) const {
+void PageTable::scan(uint64_t first, uint64_t end, const Epoch::Guard&, Visit visit) const {
   walk(first, end, visit, [this](const Directory* directory) { note_use(directory); });
 }
 
 template <typename Visit>
-void PageTable::look(uint64_t first, uint64_t end, Visit visit) const {
+void PageTable::look(uint64_t first, uint64_t end, const Epoch::Guard&, Visit visit) const {
   walk(first, end, visit, [](const Directory*) {});
 }
 
@@ -269,7 +270,7 @@ void PageTable::walk(uint64_t first, uint64_t end, Visit visit, Enter enter) con
 }
 
 template <typename Change>
-Status PageTable::change(uint64_t first, uint64_t end, Change change) {
+Status PageTable::change(uint64_t first, uint64_t end, const Epoch::Guard& guard, Change change) {
   while (first < end) {
     Directory* directory = next(first >> kDirectoryShift);
     if (!directory) break;
@@ -287,7 +288,7 @@ Status PageTable::change(uint64_t first, uint64_t end, Change change) {
       if (slot.payload() == 0) continue;
       if (Status status = change(slot); !status.ok()) return status;
     }
-    if (directory->used.load(std::memory_order_relaxed) == 0) remove_if_empty(directory);
+    if (directory->used.load(std::memory_order_relaxed) == 0) remove_if_empty(directory, guard);
     first = base + kDirectoryPages;
   }
   return {};

@@ -23,7 +23,7 @@ using unit::TableModel;
 TEST(PageTableDirectories, CursorNoticesThatItsDirectoryIsGone) {
   TableModel table(kLargestDisk);
   const Epoch::Guard guard(table.epoch());
-  PageTable::Cursor cursor(table.table());
+  PageTable::Cursor cursor(table.table(), guard);
   ASSERT_TRUE(table.set(cursor, 300, 8));
   table.clear(0, 1000);
   table.check_directories();
@@ -39,7 +39,7 @@ TEST(PageTableDirectories, PageUnderLockKeepsItsDirectory) {
   TableModel table(kLargestDisk);
   ASSERT_TRUE(table.set(256, 8));
   const Epoch::Guard guard(table.epoch());
-  PageTable::Cursor cursor(table.table());
+  PageTable::Cursor cursor(table.table(), guard);
   {
     PageTable::Slot hole = cursor.lock(511);
     table.clear(256, 257);
@@ -47,7 +47,7 @@ TEST(PageTableDirectories, PageUnderLockKeepsItsDirectory) {
     hole.unlock(48);
   }
   uint64_t found = 0;
-  table.table().scan(0, 1000, [&](uint64_t page, uint64_t payload) {
+  table.table().scan(0, 1000, guard, [&](uint64_t page, uint64_t payload) {
     found = page * 1000 + payload;
     return true;
   });
@@ -59,17 +59,17 @@ TEST(PageTableDirectories, PruneRemovesOnlyWhatIsEmpty) {
   TableModel table(kLargestDisk);
   ASSERT_TRUE(table.set(1000, 8));
   const Epoch::Guard guard(table.epoch());
-  PageTable::Cursor cursor(table.table());
-  table.table().prune(5);  // there is none
-  table.table().prune(1001);
+  PageTable::Cursor cursor(table.table(), guard);
+  table.table().prune(5, guard);  // there is none
+  table.table().prune(1001, guard);
   table.check_directories();
   {
     const PageTable::Slot hole = cursor.lock(5);
     EXPECT_EQ(table.directories(), (std::set<uint64_t>{0, 3}));
-    table.table().prune(6);
+    table.table().prune(6, guard);
     EXPECT_EQ(table.directories(), (std::set<uint64_t>{0, 3})) << "a page of it is locked";
   }
-  table.table().prune(6);
+  table.table().prune(6, guard);
   table.check_directories();
   ASSERT_TRUE(table.set(cursor, 5, 16)) << "the cursor finds the new one";
   table.check();
@@ -83,12 +83,12 @@ TEST(PageTableDirectories, TraceSpeaksForPeople) {
   PageTable table(*memory, epoch, kLargestDisk,
                   [&](const std::string& line) { lines.push_back(line); });
   const Epoch::Guard guard(epoch);
-  PageTable::Cursor(table).lock(2 * 256 + 7).unlock(8);
+  PageTable::Cursor(table, guard).lock(2 * 256 + 7).unlock(8);
   const auto make_hole = [](PageTable::Slot& slot) {
     slot.unlock(0);
     return Status();
   };
-  EXPECT_TRUE(table.change(0, 10000, make_hole).ok());
+  EXPECT_TRUE(table.change(0, 10000, guard, make_hole).ok());
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0], "directory made: offset 2097152");
   EXPECT_EQ(lines[1], "directory freed: offset 2097152");

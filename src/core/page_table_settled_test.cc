@@ -23,7 +23,7 @@ std::vector<uint64_t> walk(TableModel& model, uint32_t time, int most, bool* lat
   bool any_later = false;
   uint64_t page = 0;
   for (int steps = 0; page != PageTable::no_page && steps < 1000; ++steps) {
-    const PageTable::Settled settled = model.table().next_settled(page, time, most);
+    const PageTable::Settled settled = model.table().next_settled(page, time, most, guard);
     any_later |= settled.later;
     if (settled.first != PageTable::no_page) found.push_back(settled.first);
     page = settled.next;
@@ -65,7 +65,7 @@ TEST(PageTableSettled, UseBringsThemBack) {
   model.clear(kPlaces[1], kPlaces[1] + 1, [](uint64_t) { return false; });
   {
     const Epoch::Guard guard(model.epoch());
-    PageTable::Cursor cursor(model.table());
+    PageTable::Cursor cursor(model.table(), guard);
     EXPECT_EQ(cursor.peek(0), 8u);
     EXPECT_TRUE(cursor.try_lock(0, 8));
   }
@@ -81,7 +81,7 @@ TEST(PageTableSettled, LooksMakeNoDirectories) {
   ASSERT_TRUE(model.set(3, 16));
   {
     const Epoch::Guard guard(model.epoch());
-    PageTable::Cursor cursor(model.table());
+    PageTable::Cursor cursor(model.table(), guard);
     for (const uint64_t page : {kDirectoryPages, kLastPage}) {
       EXPECT_EQ(cursor.peek(page), 0u);
       EXPECT_FALSE(cursor.lock_existing(page));
@@ -101,7 +101,7 @@ TEST(PageTableSettled, LooksMakeNoDirectories) {
   model.check_directories();
   ASSERT_TRUE(model.set(kLastPage, 24));
   const Epoch::Guard guard(model.epoch());
-  PageTable::Cursor cursor(model.table());
+  PageTable::Cursor cursor(model.table(), guard);
   EXPECT_EQ(cursor.peek(kLastPage), 24u);
   EXPECT_TRUE(cursor.try_lock(kLastPage, 24));
 }

@@ -105,7 +105,8 @@ TEST(PageTable, ScanEndsWhenTheVisitorSaysSo) {
   const Epoch::Guard guard(table.epoch());
   for (size_t wanted = 1; wanted <= 20; ++wanted) {
     size_t seen = 0;
-    table.table().scan(0, table.pages(), [&](uint64_t, uint64_t) { return ++seen < wanted; });
+    table.table().scan(0, table.pages(), guard,
+                       [&](uint64_t, uint64_t) { return ++seen < wanted; });
     EXPECT_EQ(seen, wanted);
   }
 }
@@ -116,7 +117,7 @@ TEST(PageTable, ChangeEndsWithTheFirstError) {
   const Epoch::Guard guard(table.epoch());
   for (uint64_t bad = 250; bad < 270; ++bad) {
     uint64_t last = 0;
-    const Status status = table.table().change(0, table.pages(), [&](PageTable::Slot& slot) {
+    const Status status = table.table().change(0, table.pages(), guard, [&](PageTable::Slot& slot) {
       last = slot.page();
       return last == bad ? Status::error(EIO, "bad page") : Status();
     });
@@ -132,7 +133,7 @@ TEST(PageTable, SlotThatIsLetGoLeavesThePage) {
   TableModel table(1 << 20);
   ASSERT_TRUE(table.set(1, 800));
   const Epoch::Guard guard(table.epoch());
-  PageTable::Cursor cursor(table.table());
+  PageTable::Cursor cursor(table.table(), guard);
   for (int i = 0; i < 2; ++i) {
     const PageTable::Slot slot = cursor.lock(1);
     EXPECT_EQ(slot.payload(), 800u);
@@ -144,7 +145,7 @@ TEST(PageTable, PeekTakesNoLockAndMakesNothing) {
   TableModel table(kLargestDisk);
   ASSERT_TRUE(table.set(700, 64));
   const Epoch::Guard guard(table.epoch());
-  PageTable::Cursor cursor(table.table());
+  PageTable::Cursor cursor(table.table(), guard);
   EXPECT_EQ(cursor.peek(700), 64u);
   EXPECT_EQ(cursor.peek(701), 0u);
   EXPECT_EQ(cursor.peek(table.pages() - 1), 0u) << "there is no directory";
@@ -159,7 +160,7 @@ TEST(PageTable, TryLockWantsTheVeryPayload) {
   TableModel table(kLargestDisk);
   ASSERT_TRUE(table.set(700, 64));
   const Epoch::Guard guard(table.epoch());
-  PageTable::Cursor cursor(table.table());
+  PageTable::Cursor cursor(table.table(), guard);
   EXPECT_FALSE(cursor.try_lock(700, 72));
   EXPECT_FALSE(cursor.try_lock(700, 0));
   EXPECT_FALSE(cursor.try_lock(701, 64));
@@ -170,7 +171,7 @@ TEST(PageTable, TryLockWantsTheVeryPayload) {
   ASSERT_TRUE(slot);
   EXPECT_EQ(slot.page(), 700u);
   EXPECT_EQ(slot.payload(), 64u);
-  PageTable::Cursor other(table.table());
+  PageTable::Cursor other(table.table(), guard);
   EXPECT_FALSE(other.try_lock(700, 64)) << "it is locked";
   slot.unlock(80);
   EXPECT_FALSE(other.try_lock(700, 64)) << "it has changed";
@@ -182,8 +183,8 @@ TEST(PageTable, PagesAreLockedDuringChange) {
   TableModel table(1 << 20);
   ASSERT_TRUE(table.set(9, 16));
   const Epoch::Guard guard(table.epoch());
-  PageTable::Cursor cursor(table.table());
-  const Status status = table.table().change(0, 256, [&](PageTable::Slot&) {
+  PageTable::Cursor cursor(table.table(), guard);
+  const Status status = table.table().change(0, 256, guard, [&](PageTable::Slot&) {
     EXPECT_FALSE(cursor.try_lock(9, 16));
     return Status();
   });

@@ -33,7 +33,7 @@ struct Table {
   std::map<uint64_t, uint64_t> content() {
     const Epoch::Guard guard(epoch);
     std::map<uint64_t, uint64_t> all;
-    pages.scan(0, uint64_t{1} << 51, [&](uint64_t page, uint64_t payload) {
+    pages.scan(0, uint64_t{1} << 51, guard, [&](uint64_t page, uint64_t payload) {
       all[page] = payload;
       return true;
     });
@@ -56,7 +56,7 @@ void count(int threads, uint64_t pages, int rounds) {
     Rng rng(static_cast<uint64_t>(i) + 1);
     for (int round = 0; round < rounds; ++round) {
       const Epoch::Guard guard(table.epoch);
-      PageTable::Cursor cursor(table.pages);
+      PageTable::Cursor cursor(table.pages, guard);
       const uint64_t index = rng.below(pages);
       PageTable::Slot slot = cursor.lock(index * 100);
       ASSERT_TRUE(slot);
@@ -88,7 +88,7 @@ TEST(PageTableThreads, EverySleeperIsWoken) {
     uint64_t counter = 0;
     unit::run_threads(kThreads, [&](int) {
       const Epoch::Guard guard(table.epoch);
-      PageTable::Cursor cursor(table.pages);
+      PageTable::Cursor cursor(table.pages, guard);
       ++waiting;
       PageTable::Slot slot = cursor.lock(7);
       if (counter++ == 0) {
@@ -103,12 +103,12 @@ TEST(PageTableThreads, EverySleeperIsWoken) {
 TEST(PageTableThreads, TryLockNeverEntersALockedPage) {
   Table table;
   const Epoch::Guard outer(table.epoch);
-  PageTable::Cursor(table.pages).lock(1).unlock(8);
+  PageTable::Cursor(table.pages, outer).lock(1).unlock(8);
   uint64_t counter = 0;
   std::atomic<uint64_t> entered{0};
   unit::run_threads(4, [&](int i) {
     const Epoch::Guard guard(table.epoch);
-    PageTable::Cursor cursor(table.pages);
+    PageTable::Cursor cursor(table.pages, guard);
     for (int round = 0; round < scaled(20000); ++round) {
       PageTable::Slot slot = i == 0 ? cursor.lock(1) : cursor.try_lock(1, 8);
       if (!slot) continue;
@@ -132,7 +132,7 @@ class Worker {
 
   void step() {
     const Epoch::Guard guard(table_.epoch);
-    PageTable::Cursor cursor(table_.pages);
+    PageTable::Cursor cursor(table_.pages, guard);
     const uint64_t page = rng_.below(3) * 256 + rng_.below(256 / workers_) * workers_ + number_;
     if (mine_.size() < 3 || rng_.chance(50)) {
       PageTable::Slot slot = cursor.lock(page);
@@ -143,15 +143,15 @@ class Worker {
     } else {
       const uint64_t first = rng_.chance(50) ? 0 : page;
       const uint64_t end = rng_.chance(50) ? 768 : page + 1;
-      clear(first, end);
+      clear(first, end, guard);
     }
-    check();
+    check(guard);
   }
 
   // Makes holes of the worker's own pages.
-  void clear(uint64_t first, uint64_t end) {
+  void clear(uint64_t first, uint64_t end, const Epoch::Guard& guard) {
     std::map<uint64_t, uint64_t> seen;
-    const Status status = table_.pages.change(first, end, [&](PageTable::Slot& slot) {
+    const Status status = table_.pages.change(first, end, guard, [&](PageTable::Slot& slot) {
       if (slot.page() % 256 % workers_ != number_) return Status();
       seen[slot.page()] = slot.payload();
       slot.unlock(0);
@@ -170,9 +170,9 @@ class Worker {
   const std::map<uint64_t, uint64_t>& mine() const { return mine_; }
 
  private:
-  void check() {
+  void check(const Epoch::Guard& guard) {
     std::map<uint64_t, uint64_t> seen;
-    table_.pages.scan(0, 768, [&](uint64_t page, uint64_t payload) {
+    table_.pages.scan(0, 768, guard, [&](uint64_t page, uint64_t payload) {
       if (page % 256 % workers_ == number_) seen[page] = payload;
       return true;
     });
@@ -200,7 +200,7 @@ void come_and_go(int threads, int steps) {
   EXPECT_EQ(table.content(), expected);
   {
     const Epoch::Guard guard(table.epoch);
-    const Status status = table.pages.change(0, 768, [](PageTable::Slot& slot) {
+    const Status status = table.pages.change(0, 768, guard, [](PageTable::Slot& slot) {
       slot.unlock(0);
       return Status();
     });
@@ -232,7 +232,7 @@ void tickets(int threads, int steps) {
       const uint64_t page = rng.pick(std::array{0, 1, 255, 256, 257});
       if (rng.chance(50)) {
         const auto ticket = static_cast<uint64_t>(i * steps + step) + 1;
-        PageTable::Cursor cursor(table.pages);
+        PageTable::Cursor cursor(table.pages, guard);
         PageTable::Slot slot = cursor.lock(page);
         ASSERT_TRUE(slot);
         ++linked[ticket];
@@ -240,7 +240,7 @@ void tickets(int threads, int steps) {
         slot.unlock(ticket * 8);
         unlink(old);
       } else {
-        const Status status = table.pages.change(page, 300, [&](PageTable::Slot& slot) {
+        const Status status = table.pages.change(page, 300, guard, [&](PageTable::Slot& slot) {
           const uint64_t old = slot.payload();
           slot.unlock(0);
           unlink(old);

@@ -75,9 +75,9 @@ TEST_P(PageTableWalks, ScanAndLookEnd) {
   const Epoch::Guard guard(model_.epoch());
   const auto visit = [&](uint64_t page, uint64_t payload) { return note(page, payload); };
   for (const uint64_t end : ends()) {
-    model_.table().scan(0, end, visit);
+    model_.table().scan(0, end, guard, visit);
     expect_all_seen_once("scan to " + std::to_string(end));
-    model_.table().look(0, end, visit);
+    model_.table().look(0, end, guard, visit);
     expect_all_seen_once("look to " + std::to_string(end));
   }
 }
@@ -85,7 +85,7 @@ TEST_P(PageTableWalks, ScanAndLookEnd) {
 TEST_P(PageTableWalks, ChangeEnds) {
   const Epoch::Guard guard(model_.epoch());
   for (const uint64_t end : ends()) {
-    const Status status = model_.table().change(0, end, [&](PageTable::Slot& slot) {
+    const Status status = model_.table().change(0, end, guard, [&](PageTable::Slot& slot) {
       return note(slot.page(), slot.payload()) ? Status() : Status::error(ELOOP, "again");
     });
     EXPECT_TRUE(status.ok());
@@ -100,7 +100,7 @@ TEST_P(PageTableWalks, NextSettledEnds) {
     uint64_t page = 0;
     int steps = 0;
     while (page != PageTable::no_page && ++steps < 10) {
-      const PageTable::Settled settled = model_.table().next_settled(page, 1, most);
+      const PageTable::Settled settled = model_.table().next_settled(page, 1, most, guard);
       if (settled.first != PageTable::no_page) {
         EXPECT_TRUE(found.insert(settled.first).second);
       }
@@ -108,38 +108,38 @@ TEST_P(PageTableWalks, NextSettledEnds) {
     }
     EXPECT_EQ(page, PageTable::no_page) << "the walk does not end";
     EXPECT_EQ(found.size(), model_.directories().size());
-    for (const uint64_t first : found) model_.table().reconsider(first);
+    for (const uint64_t first : found) model_.table().reconsider(first, guard);
   }
 }
 
 TEST_P(PageTableWalks, NothingLiesBeyondTheDisk) {
   const Epoch::Guard guard(model_.epoch());
   PageTable& table = model_.table();
-  PageTable::Cursor cursor(table);
+  PageTable::Cursor cursor(table, guard);
   // Beyond the last directory: the pages that it has beyond the disk are holes like others.
   const uint64_t beyond =
       (model_.pages() + kDirectoryPages - 1) / kDirectoryPages * kDirectoryPages;
   for (const uint64_t page : {kFar[0], kFar[1], kFar[2], kFar[3], beyond, beyond + 1}) {
     SCOPED_TRACE(page);
     const auto visit = [&](uint64_t at, uint64_t payload) { return note(at, payload); };
-    table.scan(page, PageTable::no_page, visit);
-    table.look(page, PageTable::no_page, visit);
+    table.scan(page, PageTable::no_page, guard, visit);
+    table.look(page, PageTable::no_page, guard, visit);
     EXPECT_TRUE(table
-                    .change(page, PageTable::no_page,
+                    .change(page, PageTable::no_page, guard,
                             [&](PageTable::Slot& slot) {
                               note(slot.page(), slot.payload());
                               return Status::error(EIO, "there is a page");
                             })
                     .ok());
     EXPECT_EQ(visits_, 0u);
-    const PageTable::Settled settled = table.next_settled(page, 1, 10);
+    const PageTable::Settled settled = table.next_settled(page, 1, 10, guard);
     EXPECT_EQ(settled.next, PageTable::no_page);
     EXPECT_EQ(settled.first, PageTable::no_page);
     EXPECT_EQ(cursor.peek(page), 0u);
     EXPECT_FALSE(cursor.lock_existing(page));
     EXPECT_FALSE(cursor.try_lock(page, 8));
-    table.prune(page);
-    table.reconsider(page);
+    table.prune(page, guard);
+    table.reconsider(page, guard);
   }
   model_.check();
   model_.check_directories();

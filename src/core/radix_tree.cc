@@ -90,11 +90,11 @@ RadixTree::Entry* RadixTree::insert(Entry* entry) {
   }
 }
 
-void RadixTree::erase(uint64_t key) {
-  if (key < keys_) erase_in(root_, top_, key);
+void RadixTree::erase(uint64_t key, const Epoch::Guard& guard) {
+  if (key < keys_) erase_in(root_, top_, key, guard);
 }
 
-void RadixTree::erase_in(Node& node, unsigned level, uint64_t key) {
+void RadixTree::erase_in(Node& node, unsigned level, uint64_t key, const Epoch::Guard& guard) {
   DCHECK(level <= top_);
   Slot& slot = node.slots[digit(key, level)];
   const uintptr_t now = slot.load(std::memory_order_relaxed);
@@ -103,13 +103,13 @@ void RadixTree::erase_in(Node& node, unsigned level, uint64_t key) {
     if (entry->key != key) return;
   } else {
     Node& child = *reinterpret_cast<Node*>(now);
-    erase_in(child, level - 1, key);
+    erase_in(child, level - 1, key, guard);
     if (child.used > 0) return;
     std::byte* block = reinterpret_cast<std::byte*>(&child);
     DCHECK(node.used > 0);
     --node.used;
     set(slot, 0);
-    nodes_.retire({&block, 1});
+    nodes_.retire({&block, 1}, guard);
     return;
   }
   DCHECK(node.used > 0);

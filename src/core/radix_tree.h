@@ -49,7 +49,7 @@ class RadixTree {
   Entry* insert(Entry* entry);
 
   // Takes out the entry with this key, if any. The caller retires it.
-  void erase(uint64_t key);
+  void erase(uint64_t key, const Epoch::Guard& guard);
 
  private:
   static constexpr unsigned kBits = 6;
@@ -75,7 +75,7 @@ class RadixTree {
 
   Entry* next_in(const Node& node, unsigned level, uint64_t key) const;
   Node* make_node();
-  void erase_in(Node& node, unsigned level, uint64_t key);
+  void erase_in(Node& node, unsigned level, uint64_t key, const Epoch::Guard& guard);
 
   Arena& nodes_;
   const uint64_t keys_;

@@ -39,7 +39,7 @@ class Tree {
 
   void erase(uint64_t key) {
     const Epoch::Guard guard(epoch_);
-    tree_.erase(key);
+    tree_.erase(key, guard);
     model_.erase(key);
   }
 
@@ -56,7 +56,7 @@ class Tree {
       ASSERT_EQ(tree_.find(beyond), nullptr) << "find " << beyond;
       ASSERT_EQ(tree_.next(beyond), nullptr) << "next " << beyond;
       const Epoch::Guard guard(epoch_);
-      tree_.erase(beyond);
+      tree_.erase(beyond, guard);
     }
     check_walk();
   }

@@ -43,7 +43,7 @@ class Harness {
     const Epoch::Guard guard(epoch_);
     const MutexLock lock(mutex_);
     if (item.inside) {
-      tree_.erase(item.key);
+      tree_.erase(item.key, guard);
     } else {
       ASSERT_EQ(tree_.insert(&item), &item);
     }
@@ -70,7 +70,7 @@ class Harness {
   void clear() {
     const Epoch::Guard guard(epoch_);
     const MutexLock lock(mutex_);
-    for (Item& item : entries_) tree_.erase(item.key);
+    for (Item& item : entries_) tree_.erase(item.key, guard);
   }
 
   uint64_t nodes() const { return nodes_.taken_blocks(); }

@@ -74,7 +74,7 @@ TEST_F(RadixTreeYield, NothingIsMissedInTheMiddleOfAChange) {
       const Epoch::Guard guard(epoch_);
       changing_ = entries_[(first + 3 * i) % entries_.size()].key;
       there_.erase(changing_);
-      tree_.erase(changing_);
+      tree_.erase(changing_, guard);
       check();
     }
   }

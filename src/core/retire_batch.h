@@ -1,6 +1,6 @@
 // Collects unlinked blocks and retires them together, for one lock of the arena instead of many.
 //
-// Lives no longer than the pin of its thread. Not for use by several threads.
+// Lives no longer than the guard. Not for use by several threads.
 
 #ifndef RAMDISK_CORE_RETIRE_BATCH_H
 #define RAMDISK_CORE_RETIRE_BATCH_H
@@ -15,7 +15,7 @@ namespace ramdisk {
 
 class RetireBatch {
  public:
-  explicit RetireBatch(Arena& arena) : arena_(arena) {}
+  RetireBatch(Arena& arena, const Epoch::Guard& guard) : arena_(arena), guard_(guard) {}
   ~RetireBatch() { flush(); }
   RetireBatch(const RetireBatch&) = delete;
   RetireBatch& operator=(const RetireBatch&) = delete;
@@ -29,11 +29,12 @@ class RetireBatch {
 
  private:
   void flush() {
-    arena_.retire({blocks_.data(), count_});
+    arena_.retire({blocks_.data(), count_}, guard_);
     count_ = 0;
   }
 
   Arena& arena_;
+  const Epoch::Guard& guard_;
   std::array<std::byte*, 64> blocks_;
   size_t count_ = 0;
 };

@@ -37,7 +37,7 @@ TEST_P(RetireBatchTest, AllAreRetiredWhenItEnds) {
   const std::vector<std::byte*> blocks = take_filled(count + 3);
   {
     const Epoch::Guard guard(epoch_);
-    RetireBatch batch(arena_);
+    RetireBatch batch(arena_, guard);
     for (size_t i = 0; i < count; ++i) {
       batch.add(blocks[i]);
       // Retired in pieces, none early and none twice.
@@ -57,7 +57,7 @@ TEST_P(RetireBatchTest, ReadersKeepThem) {
   std::optional<Epoch::Guard> reader(std::in_place, epoch_);
   {
     const Epoch::Guard guard(epoch_);
-    RetireBatch batch(arena_);
+    RetireBatch batch(arena_, guard);
     for (std::byte* block : blocks) batch.add(block);
   }
   const std::vector<std::byte*> others = take_filled(count);

@@ -6,7 +6,7 @@
 #include <atomic>
 #include <memory>
 
-#include "alloc/zstd_allocator.h"
+#include "alloc/zstd_disk.h"
 #include "owner.h"
 #include "session.h"
 #include "threads.h"
@@ -112,7 +112,7 @@ TEST(ZstdQueue, AJournalIsCompressedOnce) {
   const Environment environment{.memory = memory.get(),
                                 .pace = {.tick = std::chrono::milliseconds(50)},
                                 .trace_directories = {}};
-  ZstdAllocator disk(environment, 1 << 20, options_of(kZstdVariants[0]));
+  ZstdDisk disk(environment, 1 << 20, options_of(kZstdVariants[0]));
   ASSERT_TRUE(disk.get_ready().ok());
   ASSERT_TRUE(disk.after_fork().ok());
   Rng rng(23);

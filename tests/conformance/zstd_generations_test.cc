@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "alloc/zstd_allocator.h"
+#include "alloc/zstd_disk.h"
 #include "zstd_variants.h"
 
 namespace ramdisk::conformance {
@@ -42,7 +42,7 @@ Bytes page_of(const std::vector<std::string>& words, uint64_t number, Rng& rng) 
 // Writes pages of one kind, one behind the other.
 class Writer {
  public:
-  Writer(ZstdAllocator& disk, uint64_t kind)
+  Writer(ZstdDisk& disk, uint64_t kind)
       : disk_(disk), words_(words_of(kind)), number_(kind << 20), rng_(kind) {}
 
   // The bytes that a page took when it was compressed by itself.
@@ -57,13 +57,13 @@ class Writer {
   }
 
  private:
-  ZstdAllocator& disk_;
+  ZstdDisk& disk_;
   const std::vector<std::string> words_;
   uint64_t number_;  // of the next page
   Rng rng_;
 };
 
-uint64_t grouped_pages(const ZstdAllocator& disk) {
+uint64_t grouped_pages(const ZstdDisk& disk) {
   uint64_t pages = 0;
   for (const auto& generation : disk.statistics().generations) pages += generation.grouped_pages;
   return pages;
@@ -71,7 +71,7 @@ uint64_t grouped_pages(const ZstdAllocator& disk) {
 
 // Makes the disk know the words, that is, writes until pages become much smaller than they were at
 // first, and then no more than keeps it at work until most of this is in groups.
-void write_kind(ZstdAllocator& disk, uint64_t kind) {
+void write_kind(ZstdDisk& disk, uint64_t kind) {
   constexpr uint64_t kFew = 100;  // pages
   constexpr int kPatience = 300;  // looks, a twentieth of a second apart
   constexpr auto kLook = std::chrono::milliseconds(50);
@@ -102,7 +102,7 @@ TEST(ZstdGenerations, ThereIsAlwaysOneMore) {
   Pace pace = hasty();
   pace.training_growth = 1;  // whenever there is something new
   const Environment environment{.memory = memory.get(), .pace = pace, .trace_directories = {}};
-  ZstdAllocator disk(environment, uint64_t{1} << 40, options_of(kZstdVariants[1]));
+  ZstdDisk disk(environment, uint64_t{1} << 40, options_of(kZstdVariants[1]));
   ASSERT_TRUE(disk.get_ready().ok());
   ASSERT_TRUE(disk.after_fork().ok());
   for (uint64_t kind = 0; kind < kKinds && !HasFailure(); ++kind) write_kind(disk, kind);

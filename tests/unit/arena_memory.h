@@ -30,7 +30,7 @@ inline std::vector<std::byte*> take_blocks(Arena& arena, size_t count) {
 
 inline void retire_all(Arena& arena, Epoch& epoch, const std::vector<std::byte*>& blocks) {
   const Epoch::Guard guard(epoch);
-  arena.retire(blocks);
+  arena.retire(blocks, guard);
 }
 
 inline std::byte* slab_of(std::byte* block) {

@@ -41,7 +41,7 @@ class StoreModel {
     const Epoch::Guard guard(epoch_);
     std::vector<std::byte> data(bytes);
     fill_pattern(data, ++last_tag_);
-    const StoredObject* object = store_.add(page, data, claim);
+    const StoredObject* object = store_.add(page, data, guard, claim);
     if (!object) return false;
     remove(page);
     owned_[page] = {object, bytes, last_tag_};
@@ -54,7 +54,7 @@ class StoreModel {
     const auto it = owned_.find(page);
     if (it == owned_.end()) return;
     const Epoch::Guard guard(epoch_);
-    store_.drop(it->second.object);
+    store_.drop(it->second.object, guard);
     live_ -= StoredObject::footprint(it->second.bytes);
     owned_.erase(it);
   }
@@ -66,15 +66,15 @@ class StoreModel {
     bool memory = true;
     using Moved = ObjectStore::Moved;
     const auto effort = eager ? ObjectStore::Effort::all : ObjectStore::Effort::usual;
-    const auto cleaning = store_.clean(effort, [&](const StoredObject* object) {
+    const auto cleaning = store_.clean(effort, guard, [&](const StoredObject* object) {
       EXPECT_TRUE(memory) << "called again when there was none";
       const auto it = owned_.find(object->page());
       if (it == owned_.end() || it->second.object != object) return Moved::left;
       if (++seen % leave_one_in == 0) return Moved::left;
-      const StoredObject* copy = moved < most ? store_.add_copy(*object) : nullptr;
+      const StoredObject* copy = moved < most ? store_.add_copy(*object, guard) : nullptr;
       memory = copy != nullptr;
       if (!memory) return Moved::no_memory;
-      store_.drop(object);
+      store_.drop(object, guard);
       it->second.object = copy;
       ++moved;
       return Moved::yes;

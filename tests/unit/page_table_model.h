@@ -33,7 +33,7 @@ class TableModel {
   // False when there is no memory.
   bool set(uint64_t page, uint64_t payload) {
     const Epoch::Guard guard(epoch_);
-    PageTable::Cursor cursor(table_);
+    PageTable::Cursor cursor(table_, guard);
     return set(cursor, page, payload);
   }
 
@@ -53,7 +53,7 @@ class TableModel {
   void clear(uint64_t first, uint64_t end, Chosen chosen) {
     const Epoch::Guard guard(epoch_);
     Pages seen;
-    const Status status = table_.change(first, end, [&](PageTable::Slot& slot) {
+    const Status status = table_.change(first, end, guard, [&](PageTable::Slot& slot) {
       seen[slot.page()] = slot.payload();
       if (chosen(slot.page())) slot.unlock(0);
       return Status();
@@ -71,7 +71,7 @@ class TableModel {
   void check(uint64_t first, uint64_t end) const {
     const Epoch::Guard guard(epoch_);
     std::vector<std::pair<uint64_t, uint64_t>> seen;
-    table_.scan(first, end, [&](uint64_t page, uint64_t payload) {
+    table_.scan(first, end, guard, [&](uint64_t page, uint64_t payload) {
       seen.emplace_back(page, payload);
       return true;
     });

@@ -1,7 +1,7 @@
 // What a compressing disk says about itself: extents, statistics, a description.
 
 #include "alloc/extent_merger.h"
-#include "alloc/zstd_allocator.h"
+#include "alloc/zstd_disk.h"
 
 namespace ramdisk {
 
@@ -28,34 +28,36 @@ void count_page(PageWord word, Statistics& s) {
 
 }  // namespace
 
-Status ZstdAllocator::extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) {
+Status ZstdDisk::extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) {
   if (count == 0) return {};
-  const Epoch::Guard guard(epoch_);
+  const Epoch::Guard guard(state_.epoch);
   ExtentMerger merger(visitor, count, offset);
   bool more = true;
-  table_.look(offset >> kPageShift, end_page(offset, count), [&](uint64_t page, uint64_t) {
-    more = merger.page(page, ExtentKind::data);
-    return more;
-  });
+  state_.table.look(offset >> kPageShift, end_page(offset, count), guard,
+                    [&](uint64_t page, uint64_t) {
+                      more = merger.page(page, ExtentKind::data);
+                      return more;
+                    });
   if (more) merger.finish();
   return {};
 }
 
-Usage ZstdAllocator::usage() const {
-  return {table_.bytes_of(table_.stored_pages()), pages_.memory_bytes() + table_.held_bytes()};
+Usage ZstdDisk::usage() const {
+  return {state_.table.bytes_of(state_.table.stored_pages()),
+          state_.pages.memory_bytes() + state_.table.held_bytes()};
 }
 
 // In pieces, so that the epoch is not held up.
-Statistics ZstdAllocator::statistics() const {
+Statistics ZstdDisk::statistics() const {
   constexpr uint64_t kPiece = 64 * PageTable::kDirectoryPages;
   Statistics s;
   s.usage = usage();
   s.generations.resize(Dictionaries::kGenerations);
   for (uint64_t first = 0; first != PageTable::no_page;) {
-    const Epoch::Guard guard(epoch_);
+    const Epoch::Guard guard(state_.epoch);
     uint64_t pages = 0;
     uint64_t next = PageTable::no_page;
-    table_.look(first, PageTable::no_page, [&](uint64_t page, uint64_t payload) {
+    state_.table.look(first, PageTable::no_page, guard, [&](uint64_t page, uint64_t payload) {
       count_page(PageWord(payload), s);
       if (++pages < kPiece) return true;
       next = page + 1;
@@ -63,15 +65,15 @@ Statistics ZstdAllocator::statistics() const {
     });
     first = next;
   }
-  s.usage.stored_bytes = table_.bytes_of(s.stored_pages());
-  s.waiting_limit_pages = queue_.limit();
-  s.dictionaries = pages_.dictionaries().count();
-  s.dictionary_bytes = pages_.dictionaries().memory_bytes();
+  s.usage.stored_bytes = state_.table.bytes_of(s.stored_pages());
+  s.waiting_limit_pages = state_.queue.limit();
+  s.dictionaries = state_.pages.dictionaries().count();
+  s.dictionary_bytes = state_.pages.dictionaries().memory_bytes();
   return s;
 }
 
-std::string ZstdAllocator::describe() const {
-  return "zstd, level " + std::to_string(options_.level) + ", pages of 4096 bytes";
+std::string ZstdDisk::describe() const {
+  return "zstd, level " + std::to_string(state_.options.level) + ", pages of 4096 bytes";
 }
 
 }  // namespace ramdisk
