@@ -59,6 +59,9 @@ struct Statistics {
 
 class Allocator {
  public:
+  // The unit in which requests are cheapest, in bytes.
+  static constexpr uint32_t kPreferredBlockSize = 4096;
+
   virtual ~Allocator() = default;
   Allocator() = default;
   Allocator(const Allocator&) = delete;
@@ -90,9 +93,6 @@ class Allocator {
 
   // Reports the extents of the range to `visitor`.
   virtual Status extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) = 0;
-
-  // The unit in which requests are cheapest, in bytes; a power of two.
-  virtual uint32_t preferred_block_size() const = 0;
 
   // Figures that were true at some moment during the call.
   virtual Usage usage() const = 0;

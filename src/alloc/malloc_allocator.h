@@ -27,7 +27,6 @@ class MallocAllocator final : public Allocator {
   Status write(std::span<const std::byte> data, uint64_t offset) override;
   Status zero(uint64_t count, uint64_t offset) override;
   Status extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) override;
-  uint32_t preferred_block_size() const override { return 4096; }
   Usage usage() const override { return {disk_bytes_, mapped_bytes_}; }
   std::string describe() const override;
 

@@ -30,7 +30,6 @@ class SparseAllocator final : public Allocator {
   Status write(std::span<const std::byte> data, uint64_t offset) override;
   Status zero(uint64_t count, uint64_t offset) override;
   Status extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) override;
-  uint32_t preferred_block_size() const override { return kPageBytes; }
   Usage usage() const override;
   std::string describe() const override;
 

@@ -45,7 +45,6 @@ class ZstdDisk final : public Allocator {
   Status write(std::span<const std::byte> data, uint64_t offset) override;
   Status zero(uint64_t count, uint64_t offset) override;
   Status extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) override;
-  uint32_t preferred_block_size() const override { return kPageBytes; }
   Usage usage() const override;
   Statistics statistics() const override;
   std::string describe() const override;

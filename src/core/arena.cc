@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <new>
+#include <numeric>
 #include <utility>
 
 #include "core/arena_slab.h"
@@ -13,6 +14,7 @@ namespace ramdisk {
 using arena_bits::count_bits;
 using arena_bits::Part;
 using arena_bits::part_of_range;
+using arena_bits::round_up;
 using arena_bits::test;
 
 Arena::Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes, Keep keep, Growth growth)
@@ -21,7 +23,8 @@ Arena::Arena(MemorySource& memory, Epoch& epoch, size_t block_bytes, Keep keep, 
       block_bytes_(block_bytes),
       blocks_((kSlabBytes - kHeaderBytes) / block_bytes),
       words_((blocks_ + 63) / 64),
-      can_discard_(block_bytes % 4096 == 0),
+      group_(std::lcm(block_bytes, kPage) / block_bytes),
+      can_discard_(group_ == 1),
       growth_(growth),
       keep_(keep) {
   static_assert(sizeof(Slab) <= kHeaderBytes);
@@ -98,7 +101,7 @@ void Arena::set_free(Slab* slab, size_t word, uint64_t blocks, bool dirty) {
   CHECK((slab->free[word] & blocks) == 0);  // or two would be given the same block
   slab->free[word] |= blocks;
   slab->free_count += count;
-  DCHECK(slab->free_count <= slab->ready_blocks || slab == growing_);
+  DCHECK(slab->free_count <= blocks_);
   if (dirty) {
     slab->dirty[word] |= blocks;
     slab->dirty_count += count;
@@ -152,9 +155,7 @@ void Arena::set_absent(Slab* slab, size_t word, uint64_t blocks) {
 // and the first one are kept: a disk that grows and shrinks by a page must not map and unmap 2 MiB
 // each time.
 Arena::Slab* Arena::drop_if_empty(Slab* slab, Slab* dropped) {
-  DCHECK(slab->free_count <= slab->ready_blocks);
-  if (slab->free_count != slab->ready_blocks) return dropped;
-  if (slab == first_ || slab == spare_ || slab == growing_) return dropped;
+  if (slab->free_count != blocks_ || slab == first_ || slab == spare_) return dropped;
   if (!spare_) {
     spare_ = slab;
     return dropped;
@@ -164,11 +165,14 @@ Arena::Slab* Arena::drop_if_empty(Slab* slab, Slab* dropped) {
   return slab;
 }
 
+uint64_t Arena::held_by(const Slab* slab) const {
+  return slab->other_bytes + (blocks_ - slab->absent_count) * block_bytes_;
+}
+
 void Arena::unlink(Slab* slab) {
-  CHECK(slab->free_count == slab->ready_blocks);
-  DCHECK(held_ >= slab->ready_bytes - slab->absent_count * block_bytes_);
-  DCHECK(dirty_ >= slab->dirty_count);
-  held_ -= slab->ready_bytes - slab->absent_count * block_bytes_;
+  CHECK(slab->free_count == blocks_);
+  DCHECK(held_ >= held_by(slab) && dirty_ >= slab->dirty_count);
+  held_ -= held_by(slab);
   dirty_ -= slab->dirty_count;
   for (const List list : {kUsable, kDirty, kIdle}) {
     if (slab->lists >> list & 1) remove(slab, list);
@@ -189,10 +193,14 @@ void Arena::unmap_chain(Slab* slab) noexcept {
 // ---- taking
 
 // Memory that is there goes first, or it would be given back while absent blocks are populated.
+// Blocks that are not whole pages do not go back one by one: none had better be made present while
+// memory is short and others are about to come free.
 Arena::Run Arena::take(size_t most, Claim claim) {
   DCHECK(most >= 1);
   for (;;) {
     if (!memory_.may_use(claim)) return {};
+    const bool wait =
+        !can_discard_ && retired_.load(std::memory_order_relaxed) > 0 && memory_.pressed();
     Run run;
     bool absent = false;
     {
@@ -200,12 +208,13 @@ Arena::Run Arena::take(size_t most, Claim claim) {
       const uint64_t before = held_;
       Slab* slab = heads_[kDirty]  ? heads_[kDirty]
                    : heads_[kIdle] ? heads_[kIdle]
+                   : wait          ? nullptr
                                    : heads_[kUsable];
       if (slab) run = take_from(slab, most);
       absent = held_ != before;
     }
     if (run.count == 0) {
-      if (!grow(claim)) return {};
+      if (wait || !grow(claim)) return {};
       continue;
     }
     if (absent && !populate_run(run, claim)) return {};
@@ -217,21 +226,27 @@ Arena::Run Arena::take(size_t most, Claim claim) {
   }
 }
 
-// Makes absent blocks present: all, or as many as there is memory for. False if not even one.
+// Makes absent blocks present: all, or as many groups as there is memory for. False if not even
+// one.
 bool Arena::populate_run(Run& run, Claim claim) {
-  for (size_t count = run.count; count > 0; count /= 2) {
-    if (!memory_.populate_for(claim, run.base, count * block_bytes_)) continue;
-    if (count < run.count) {
-      put_back({run.base + count * block_bytes_, run.count - count, run.clean}, true);
-      run.count = count;
+  size_t count = run.count;
+  while (!memory_.populate_for(claim, run.base, round_up(count * block_bytes_, kPage))) {
+    const size_t fewer = round_up(count / 2, group_);
+    if (fewer == 0 || fewer >= count) {
+      put_back(run, true);
+      return false;
     }
-    return true;
+    count = fewer;
   }
-  put_back(run, true);
-  return false;
+  if (count < run.count) {
+    put_back({run.base + count * block_bytes_, run.count - count, run.clean}, true);
+    run.count = count;
+  }
+  return true;
 }
 
-// More than `most` if they are absent, since making several present at once costs little more.
+// More than `most` if they are absent: whole groups, and several of them, since making more present
+// at once costs little more.
 Arena::Run Arena::take_from(Slab* slab, size_t most) {
   DCHECK(slab->free_count > 0);
   const bool dirty = slab->dirty_count > 0;
@@ -247,7 +262,8 @@ Arena::Run Arena::take_from(Slab* slab, size_t most) {
   const auto alike = [&](size_t i) {
     return test(slab->free, i) && test(slab->dirty, i) == dirty && test(slab->absent, i) == absent;
   };
-  if (absent) most = std::max(most, kPopulateBytes / block_bytes_);
+  if (absent)
+    most = round_up(std::max(std::min(most, blocks_), kPopulateBytes / block_bytes_), group_);
   size_t count = 1;
   while (count < most && first + count < blocks_ && alike(first + count)) ++count;
   for (size_t i = first; i < first + count;) {

@@ -8,9 +8,10 @@
 //
 // The header (one page) holds a bit a block for each thing to know about it. Why slabs: a huge page
 // populated in one call is ten times as fast as a page fault for every 4 KiB, and one bitmap step
-// finds a run of neighbouring blocks. The first slab is an exception: it is populated piece by
-// piece with small pages, so that a small disk takes little memory; and so are others where there
-// is no memory for a whole one.
+// finds a run of neighbouring blocks. The first slab is an exception: its blocks are absent at
+// first and become present group by group, in small pages, so that a small disk takes little
+// memory; and so are others where there is no memory for a whole one. A group of blocks is the
+// least that ends where a page does: one block if blocks are whole pages.
 //
 // Invariants:
 //   1. A block is in one of these states: taken; retired (a reader may still see it); free.
@@ -18,13 +19,15 @@
 //      says which its blocks are, so nobody sees the bytes of a page that was freed.
 //   3. Dirty free memory is bounded (see Keep): beyond that it is given back to the system, if the
 //      blocks are whole pages and the system can.
-//   4. A slab with no block taken or retired goes back to the system, except one of them, the first
-//      one, and the one that grows.
-//   5. The header's bytes are never given back while the slab is mapped.
+//   4. A slab with no block taken or retired goes back to the system, except one of them and the
+//      first one.
+//   5. Absent blocks that are not whole pages are absent in whole groups, so that those who make
+//      blocks present never meet in a page.
+//   6. The header's bytes are never given back while the slab is mapped.
 //
 // Thread contract: take, give_back, retire and the figures from any thread. The mutex is never held
-// while the system makes memory present, except for the steps of 64 KiB or less of a slab that
-// grows; reclaim() holds it for a bitmap's length for each slab that has retired blocks.
+// while the system makes memory present; reclaim() holds it for a bitmap's length for each slab
+// that has retired blocks.
 
 #ifndef RAMDISK_CORE_ARENA_H
 #define RAMDISK_CORE_ARENA_H
@@ -62,8 +65,8 @@ class Arena final : public Epoch::Reclaimer {
   };
   static constexpr Keep kKeep{4 << 20, 32};
 
-  // How slabs become present: whole, in huge pages, which is fastest, or block by block, which
-  // takes no memory ahead. The latter is for blocks that are whole pages.
+  // How slabs after the first become present: whole, in huge pages, which is fastest, or group by
+  // group, which takes no memory ahead.
   enum class Growth { slab, block };
 
   // `block_bytes`: kMinBlockBytes to kSlabBytes - kHeaderBytes, a multiple of 64 (blocks have that
@@ -108,7 +111,7 @@ class Arena final : public Epoch::Reclaimer {
  private:
   static constexpr size_t kMaxBlocks = (kSlabBytes - kHeaderBytes) / kMinBlockBytes;
   static constexpr size_t kWords = (kMaxBlocks + 63) / 64;
-  static constexpr size_t kGrowthStep = 64 << 10;
+  static constexpr size_t kPage = 4096;
   static constexpr size_t kPopulateBytes = 64 << 10;  // at once, of blocks that are absent
   using Bitmap = std::array<uint64_t, kWords>;
   struct Slab;
@@ -127,9 +130,9 @@ class Arena final : public Epoch::Reclaimer {
   bool populate_run(Run& run, Claim claim) EXCLUDES(mutex_);
   void put_back(Run run, bool absent) EXCLUDES(mutex_);
   bool grow(Claim claim) EXCLUDES(mutex_);
-  bool grow_in_steps(Claim claim) REQUIRES(mutex_);
-  bool add_slab(Slab* slab, bool absent) EXCLUDES(mutex_);
   Slab* map_slab(bool huge, size_t ready, Claim claim);
+  void add_slab(Slab* slab, bool absent) EXCLUDES(mutex_);
+  uint64_t held_by(const Slab* slab) const;
 
   // How the bits of free blocks change, one word of the bitmaps at a time; lists and sums follow.
   void set_free(Slab* slab, size_t word, uint64_t blocks, bool dirty) REQUIRES(mutex_);
@@ -154,6 +157,7 @@ class Arena final : public Epoch::Reclaimer {
   const size_t block_bytes_;
   const size_t blocks_;     // in a slab
   const size_t words_;      // of a bitmap, in use
+  const size_t group_;      // blocks that end where a page does, and so become present together
   const bool can_discard_;  // blocks are whole pages
   const Growth growth_;
 
@@ -161,9 +165,8 @@ class Arena final : public Epoch::Reclaimer {
   std::array<Slab*, kLists> heads_ GUARDED_BY(mutex_){};
   std::array<Slab*, Epoch::kEpochs> limbo_ GUARDED_BY(mutex_){};  // slabs with retired blocks
   Slab* first_ GUARDED_BY(mutex_) = nullptr;
-  Slab* growing_ GUARDED_BY(mutex_) = nullptr;  // the one that is populated piece by piece
-  Slab* spare_ GUARDED_BY(mutex_) = nullptr;    // an empty slab that is kept
-  uint64_t dirty_ GUARDED_BY(mutex_) = 0;       // free dirty blocks
+  Slab* spare_ GUARDED_BY(mutex_) = nullptr;  // an empty slab that is kept
+  uint64_t dirty_ GUARDED_BY(mutex_) = 0;     // free dirty blocks
   // Relaxed: changed under mutex_, read as figures.
   std::atomic<uint64_t> taken_{0};    // blocks
   std::atomic<uint64_t> held_{0};     // bytes

@@ -1,6 +1,5 @@
-// How an Arena gets memory from the system: whole slabs, slabs of absent blocks, one that grows.
+// How an Arena gets memory from the system: whole slabs, and slabs of absent blocks.
 
-#include <algorithm>
 #include <new>
 
 #include "core/arena.h"
@@ -11,6 +10,7 @@ namespace ramdisk {
 
 using arena_bits::Part;
 using arena_bits::part_of_range;
+using arena_bits::round_up;
 
 // Maps a slab and populates its first `ready` bytes.
 Arena::Slab* Arena::map_slab(bool huge, size_t ready, Claim claim) {
@@ -23,77 +23,40 @@ Arena::Slab* Arena::map_slab(bool huge, size_t ready, Claim claim) {
   CHECK(reinterpret_cast<uintptr_t>(base) % kSlabBytes == 0);
   Slab* slab = new (base) Slab;
   slab->owner = this;
-  slab->ready_bytes = ready;
   return slab;
 }
 
-// Makes at least one more block of growing_ present, which is begun if there is none.
-bool Arena::grow_in_steps(Claim claim) {
-  const size_t ready = growing_ ? growing_->ready_bytes : 0;
-  const size_t next_block = growing_ ? growing_->ready_blocks + 1 : 1;
-  const size_t least = (kHeaderBytes + next_block * block_bytes_ + 4095) / 4096 * 4096 - ready;
-  const size_t end = (ready + least + kGrowthStep - 1) / kGrowthStep * kGrowthStep;
-  const size_t usual = std::min(end, kSlabBytes) - ready;
-  const auto grow_by = [&](size_t step) REQUIRES(mutex_) {
-    if (growing_) {
-      std::byte* next = reinterpret_cast<std::byte*>(growing_) + ready;
-      if (!memory_.populate_for(claim, next, step)) return false;
-      growing_->ready_bytes += step;
-    } else {
-      growing_ = map_slab(false, step, claim);
-      if (!growing_) return false;
-      push(growing_, kAll);
-      if (!first_) first_ = growing_;
-    }
-    held_ += step;
-    return true;
-  };
-  if (!grow_by(usual) && (usual == least || !grow_by(least))) return false;
-  Slab* const slab = growing_;
-  const size_t blocks = std::min(blocks_, (slab->ready_bytes - kHeaderBytes) / block_bytes_);
-  set_free_range(slab, slab->ready_blocks, blocks, false);
-  slab->ready_blocks = static_cast<uint32_t>(blocks);
-  if (blocks == blocks_) growing_ = nullptr;
-  return true;
-}
-
 // Several threads may be here at once, each with a slab of its own; what one of them does not need
-// serves the next request. Where there is no memory for a whole slab there may be some for blocks:
-// of whole pages, which become present one by one, or else in a slab that grows. Parts of such a
-// slab do not go back: it had better not grow while memory is short and blocks are about to come
-// free.
+// serves the next request. Where there is no memory for a whole slab there may be some for blocks.
 bool Arena::grow(Claim claim) {
-  if (!can_discard_ && retired_.load(std::memory_order_relaxed) > 0 && memory_.pressed())
-    return false;
-  if (growth_ == Growth::slab) {
-    {
-      MutexLock lock(mutex_);
-      if (growing_ || !first_) return grow_in_steps(claim);
+  const bool first = held_bytes() == 0;
+  if (growth_ == Growth::slab && !first) {
+    if (Slab* slab = map_slab(true, kSlabBytes, claim)) {
+      add_slab(slab, false);
+      return true;
     }
-    if (Slab* slab = map_slab(true, kSlabBytes, claim)) return add_slab(slab, false);
   }
-  if (can_discard_) {
-    Slab* slab = map_slab(false, kHeaderBytes, claim);
-    return slab && add_slab(slab, true);
-  }
-  MutexLock lock(mutex_);
-  return grow_in_steps(claim);
+  Slab* slab = map_slab(false, kHeaderBytes, claim);
+  if (slab) add_slab(slab, true);
+  return slab != nullptr;
 }
 
-// A slab of which all blocks are free, and present or `absent`.
-bool Arena::add_slab(Slab* slab, bool absent) {
-  slab->ready_bytes = kSlabBytes;
-  slab->ready_blocks = static_cast<uint32_t>(blocks_);
+// A slab of which all blocks are free, and present or `absent`. The last group may end within a
+// page, which is counted from the start.
+void Arena::add_slab(Slab* slab, bool absent) {
+  const size_t bytes = blocks_ * block_bytes_;
+  const size_t whole = absent ? kHeaderBytes + round_up(bytes, kPage) : kSlabBytes;
+  slab->other_bytes = static_cast<uint32_t>(whole - bytes);
   MutexLock lock(mutex_);
+  if (!first_) first_ = slab;
   push(slab, kAll);
-  held_ += kSlabBytes;
+  held_ += whole;
   set_free_range(slab, 0, blocks_, false);
   for (size_t i = 0; absent && i < blocks_;) {
     const Part part = part_of_range(i, blocks_);
     set_absent(slab, part.word, part.mask);
     i += part.count;
   }
-  return true;
 }
 
 }  // namespace ramdisk

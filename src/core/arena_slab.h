@@ -25,15 +25,18 @@ struct Arena::Slab {
   uint32_t free_count = 0;
   uint32_t dirty_count = 0;
   uint32_t absent_count = 0;
-  uint32_t ready_blocks = 0;  // that have ever been populated: all, except in one that grows
-  uint32_t lists = 0;         // bit l: the slab is in list l
-  size_t ready_bytes = 0;     // of the slab, from its start
+  uint32_t lists = 0;        // bit l: the slab is in list l
+  uint32_t other_bytes = 0;  // that are present in none of the blocks: the header, the end
 };
 
 namespace arena_bits {
 
 inline uint32_t count_bits(uint64_t word) {
   return static_cast<uint32_t>(std::popcount(word));
+}
+
+inline size_t round_up(size_t value, size_t unit) {
+  return (value + unit - 1) / unit * unit;
 }
 
 inline bool test(const auto& bitmap, size_t i) {

@@ -113,7 +113,7 @@ TEST(Budget, SaysWhyItRefused) {
   EXPECT_EQ(budget.why().errnum(), ENOSPC);
   EXPECT_NE(std::string(budget.why().message()).find("max-memory"), std::string::npos);
   available = 8 * kMiB;
-  EXPECT_FALSE(budget.take(kMiB));
+  EXPECT_FALSE(budget.take(20 * kMiB)) << "more than the last reading allows";
   EXPECT_EQ(budget.why().errnum(), ENOSPC);
   EXPECT_NE(std::string(budget.why().message()).find("short of memory"), std::string::npos);
   budget.note_refused_by_system();

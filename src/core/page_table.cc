@@ -24,18 +24,18 @@ PageTable::PageTable(MemorySource& memory, Epoch& epoch, uint64_t disk_bytes, Tr
       tree_(nodes_, (disk_bytes >> (kPageShift + kDirectoryShift)) + 1),
       disk_bytes_(disk_bytes) {}
 
-// Acquire pairs with the release of unlock_word(): this thread sees what the last owner did. After
-// a sleep the lock is taken with kWaiters set, because others may be asleep still.
+// Acquire pairs with the release of unlock_word(): this thread sees what the last owner did. An
+// unlock wakes all that sleep, so the one that gets the lock need not remember the others: they set
+// kWaiters again before they go on sleeping.
 bool PageTable::lock_word(Word& word) noexcept {
   uint64_t now = word.load(std::memory_order_relaxed);
-  uint64_t flags = kLocked;
   for (int spins = 0;;) {
     if (now & kDead) {
       DCHECK(now == kDead);
       return false;
     }
     if (!(now & kLocked)) {
-      if (word.compare_exchange_weak(now, now | flags, std::memory_order_acquire,
+      if (word.compare_exchange_weak(now, now | kLocked, std::memory_order_acquire,
                                      std::memory_order_relaxed)) {
         return true;
       }
@@ -46,7 +46,6 @@ bool PageTable::lock_word(Word& word) noexcept {
     } else if ((now & kWaiters) ||
                word.compare_exchange_weak(now, now | kWaiters, std::memory_order_relaxed)) {
       word.wait(now | kWaiters, std::memory_order_relaxed);
-      flags = kLocked | kWaiters;
       now = word.load(std::memory_order_relaxed);
     }
   }

@@ -13,7 +13,6 @@
 #ifndef RAMDISK_CORE_SPARE_MEMORY_H
 #define RAMDISK_CORE_SPARE_MEMORY_H
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -33,16 +32,11 @@ class SpareMemory {
   bool take(uint64_t bytes) noexcept EXCLUDES(mutex_);
   // They have not been taken after all.
   void give(uint64_t bytes) noexcept {
-    allowance_.fetch_add(bytes, std::memory_order_relaxed);
-    taken_.fetch_sub(bytes, std::memory_order_relaxed);
+    if (this->bytes() != UINT64_MAX) left_.fetch_add(bytes, std::memory_order_relaxed);
   }
 
   // What could be taken at the last reading less what has been since; UINT64_MAX if not known.
-  uint64_t bytes() const noexcept {
-    const uint64_t spare = spare_.load(std::memory_order_relaxed);
-    const uint64_t taken = taken_.load(std::memory_order_relaxed);
-    return spare == UINT64_MAX ? spare : spare - std::min(spare, taken);
-  }
+  uint64_t bytes() const noexcept { return left_.load(std::memory_order_relaxed); }
 
   // A new reading.
   void read() noexcept EXCLUDES(mutex_);
@@ -52,17 +46,14 @@ class SpareMemory {
   static constexpr std::chrono::milliseconds kValid{50};
 
   bool take_from_reading(uint64_t bytes) noexcept;
-  bool take_with_reading(uint64_t bytes) noexcept EXCLUDES(mutex_);
-  void read_locked() noexcept REQUIRES(mutex_);
+  bool take_with_reading(uint64_t bytes) noexcept REQUIRES(mutex_);
 
   const Probe probe_;
-  std::atomic<uint64_t> spare_{UINT64_MAX};
-  std::atomic<uint64_t> taken_{0};           // since the last reading
-  std::atomic<uint64_t> allowance_{0};       // of the last reading, that is left
-  std::atomic<uint64_t> floor_{0};           // how far it may be taken when the reading is old
-  std::atomic<Clock::rep> next_reading_{0};  // a time
+  std::atomic<uint64_t> left_{UINT64_MAX};   // see bytes()
+  std::atomic<uint64_t> floor_{0};           // how far it may fall without another reading
+  std::atomic<uint64_t> old_floor_{0};       // the same when the reading is old
+  std::atomic<Clock::rep> next_reading_{0};  // a time: then it is old
   Mutex mutex_;                              // held by who reads
-  uint64_t reserve_ GUARDED_BY(mutex_) = 0;  // at the last reading
 };
 
 }  // namespace ramdisk

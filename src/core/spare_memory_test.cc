@@ -56,6 +56,14 @@ TEST_F(SpareMemoryTest, RefusesWhatThereIsNot) {
   EXPECT_TRUE(spare_.take(1)) << "there is some again";
 }
 
+TEST_F(SpareMemoryTest, TakesBackWhatWasTakenBeforeAReading) {
+  EXPECT_TRUE(spare_.take(kMiB));
+  spare_.read();
+  spare_.give(kMiB);
+  EXPECT_GE(spare_.bytes(), 768 * kMiB);
+  EXPECT_LE(spare_.bytes(), 769 * kMiB);
+}
+
 TEST_F(SpareMemoryTest, ReadsAnewWhenAnEighthIsTaken) {
   EXPECT_TRUE(spare_.take(kMiB));
   EXPECT_EQ(readings_, 1);
@@ -86,6 +94,7 @@ TEST_F(SpareMemoryTest, AShortBurstAfterARestNeedsNoReading) {
 TEST_F(SpareMemoryTest, UnknownIsNoReasonToRefuse) {
   machine_ = {};
   EXPECT_TRUE(spare_.take(uint64_t{1} << 60));
+  spare_.give(1);
   EXPECT_EQ(spare_.bytes(), UINT64_MAX);
   SpareMemory broken([]() -> AvailableMemory { throw std::bad_alloc(); });
   EXPECT_TRUE(broken.take(1));

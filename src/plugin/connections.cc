@@ -122,9 +122,9 @@ int can_multi_conn(void* handle) noexcept {
   return document_of(handle) == nullptr;
 }
 
-int block_size(void* handle, uint32_t* minimum, uint32_t* preferred, uint32_t* maximum) noexcept {
+int block_size(void*, uint32_t* minimum, uint32_t* preferred, uint32_t* maximum) noexcept {
   *minimum = 1;
-  *preferred = document_of(handle) ? 4096 : plugin->allocator->preferred_block_size();
+  *preferred = Allocator::kPreferredBlockSize;
   *maximum = UINT32_MAX;
   return 0;
 }

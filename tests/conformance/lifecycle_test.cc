@@ -44,9 +44,6 @@ TEST_P(LifeCycle, EverySize) {
     Disk disk(GetParam(), bytes, memory_);
     ASSERT_TRUE(disk.works()) << disk.status().message();
     EXPECT_FALSE(disk->describe().empty());
-    const uint32_t block = disk->preferred_block_size();
-    EXPECT_GE(block, 512u);
-    EXPECT_EQ(block & (block - 1), 0u);
     if (has_holes(GetParam())) {
       EXPECT_EQ(disk->usage().stored_bytes, 0u);
     }

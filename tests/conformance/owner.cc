@@ -23,7 +23,7 @@ Owner::Owner(Allocator& disk, const Slices& slices, int id, Habits habits)
       slices_(slices),
       id_(id),
       habits_(habits),
-      page_(disk.preferred_block_size()),
+      page_(Allocator::kPreferredBlockSize),
       rng_(1000 + id),
       model_(slices.each, Bytes(slices.slice_bytes)) {}
 

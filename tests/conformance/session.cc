@@ -26,7 +26,7 @@ Session::Session(Disk& disk, AllocatorType type, uint64_t disk_bytes)
       holes_(has_holes(type)),
       bytes_(disk_bytes),
       model_(make_model(disk_bytes)),
-      kept_(disk->preferred_block_size(), disk_bytes) {}
+      kept_(Allocator::kPreferredBlockSize, disk_bytes) {}
 
 void Session::write(std::span<const std::byte> data, uint64_t offset) {
   step_ = describe("write", data.size(), offset);
