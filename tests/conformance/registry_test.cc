@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "factory.h"
+#include "support/factory.h"
 
 namespace ramdisk::conformance {
 namespace {
