@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "conformance/data.h"
+#include "support/data.h"
 
 namespace ramdisk {
 

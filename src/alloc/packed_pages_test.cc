@@ -8,8 +8,8 @@
 #include <cstring>
 #include <vector>
 
-#include "conformance/data.h"
-#include "conformance/failing_memory.h"
+#include "support/data.h"
+#include "support/failing_memory.h"
 
 namespace ramdisk {
 namespace {

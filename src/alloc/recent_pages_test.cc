@@ -8,7 +8,7 @@
 #include <atomic>
 #include <memory>
 
-#include "unit/threads.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

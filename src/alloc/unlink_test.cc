@@ -7,8 +7,8 @@
 #include <span>
 
 #include "alloc/registry.h"
-#include "conformance/data.h"
 #include "core/page.h"
+#include "support/data.h"
 #include "unit/at_yield.h"
 
 namespace ramdisk {

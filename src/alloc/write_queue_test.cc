@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "conformance/data.h"
-#include "unit/threads.h"
+#include "support/data.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

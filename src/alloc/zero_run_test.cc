@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "conformance/data.h"
+#include "support/data.h"
 
 namespace ramdisk {
 namespace {

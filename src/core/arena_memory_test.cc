@@ -11,9 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/arena.h"
-#include "unit/pattern.h"
+#include "support/data.h"
 
 namespace ramdisk {
 namespace {

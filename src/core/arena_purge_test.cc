@@ -8,10 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/arena.h"
+#include "support/data.h"
 #include "unit/arena_memory.h"
-#include "unit/pattern.h"
 
 namespace ramdisk {
 namespace {

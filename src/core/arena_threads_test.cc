@@ -8,11 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "conformance/data.h"
-#include "conformance/failing_memory.h"
 #include "core/arena.h"
-#include "unit/pattern.h"
-#include "unit/threads.h"
+#include "support/data.h"
+#include "support/failing_memory.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

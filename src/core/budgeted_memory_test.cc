@@ -6,8 +6,8 @@
 
 #include <cstring>
 
-#include "conformance/failing_memory.h"
 #include "core/arena.h"
+#include "support/failing_memory.h"
 
 namespace ramdisk {
 namespace {

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/page.h"
+#include "support/data.h"
 
 namespace ramdisk {
 namespace {

@@ -11,10 +11,10 @@
 #include <optional>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/page.h"
+#include "support/data.h"
+#include "support/threads.h"
 #include "unit/at_yield.h"
-#include "unit/threads.h"
 
 namespace ramdisk {
 namespace {

@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "conformance/data.h"
+#include "support/data.h"
 #include "unit/at_yield.h"
 
 namespace ramdisk {

@@ -10,9 +10,9 @@
 #include <thread>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/epoch.h"
-#include "unit/threads.h"
+#include "support/data.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

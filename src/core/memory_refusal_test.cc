@@ -15,8 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "conformance/data.h"
-#include "unit/pattern.h"
+#include "support/data.h"
 #include "unit/system_calls.h"
 
 #ifndef MADV_POPULATE_WRITE

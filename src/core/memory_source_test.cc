@@ -10,9 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "conformance/data.h"
-#include "conformance/failing_memory.h"
-#include "unit/pattern.h"
+#include "support/data.h"
+#include "support/failing_memory.h"
 
 namespace ramdisk {
 namespace {

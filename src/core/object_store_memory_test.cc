@@ -4,8 +4,8 @@
 
 #include <map>
 
-#include "conformance/data.h"
 #include "core/object_store.h"
+#include "support/data.h"
 #include "unit/object_store_model.h"
 
 namespace ramdisk {

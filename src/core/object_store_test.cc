@@ -8,8 +8,8 @@
 #include <array>
 #include <vector>
 
-#include "conformance/data.h"
-#include "conformance/failing_memory.h"
+#include "support/data.h"
+#include "support/failing_memory.h"
 #include "unit/object_store_model.h"
 
 namespace ramdisk {

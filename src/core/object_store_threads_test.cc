@@ -9,11 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/object_store.h"
 #include "core/page_table.h"
-#include "unit/pattern.h"
-#include "unit/threads.h"
+#include "support/data.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

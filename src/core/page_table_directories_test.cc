@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/page_table.h"
+#include "support/data.h"
 #include "unit/page_table_model.h"
 
 namespace ramdisk {

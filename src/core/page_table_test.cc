@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "conformance/data.h"
+#include "support/data.h"
 #include "unit/page_table_model.h"
 
 namespace ramdisk {

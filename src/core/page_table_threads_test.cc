@@ -12,9 +12,9 @@
 #include <thread>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/page_table.h"
-#include "unit/threads.h"
+#include "support/data.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

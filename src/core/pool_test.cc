@@ -11,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "conformance/data.h"
-#include "unit/threads.h"
+#include "support/data.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/mutex.h"
 #include "core/radix_tree.h"
-#include "unit/threads.h"
+#include "support/data.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/memory_source.h"
-#include "unit/pattern.h"
+#include "support/data.h"
 
 namespace ramdisk {
 namespace {

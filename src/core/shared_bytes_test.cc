@@ -11,9 +11,9 @@
 #include <array>
 #include <vector>
 
-#include "conformance/data.h"
 #include "core/page.h"
-#include "unit/threads.h"
+#include "support/data.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <set>
 
-#include "conformance/data.h"
+#include "support/data.h"
 #include "unit/recording_memory.h"
 
 namespace ramdisk {

@@ -10,8 +10,8 @@
 #include <atomic>
 #include <thread>
 
-#include "conformance/data.h"
-#include "unit/threads.h"
+#include "support/data.h"
+#include "support/threads.h"
 
 namespace ramdisk {
 namespace {

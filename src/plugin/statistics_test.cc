@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "alloc/registry.h"
-#include "conformance/data.h"
+#include "support/data.h"
 
 namespace ramdisk {
 namespace {

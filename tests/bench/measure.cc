@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <barrier>
-#include <exception>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
+
+#include "support/threads.h"
 
 namespace bench {
 
@@ -43,31 +43,20 @@ double median(std::vector<double> values) {
 std::vector<uint32_t> permutation(uint32_t n, Random& random) {
   std::vector<uint32_t> order(n);
   std::iota(order.begin(), order.end(), 0u);
-  for (uint32_t i = n; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  random.shuffle(order);
   return order;
 }
 
 double together(unsigned threads, const std::function<void(unsigned)>& work) {
   double begin = 0;
   std::vector<double> ends(threads);
-  std::vector<std::exception_ptr> failures(threads);
-  std::barrier gate(threads, [&begin]() noexcept { begin = now(); });
-  std::vector<std::thread> team;
-  for (unsigned i = 0; i < threads; ++i) {
-    team.emplace_back([&, i] {
-      gate.arrive_and_wait();
-      try {
-        work(i);
-      } catch (...) {
-        failures[i] = std::current_exception();
-      }
-      ends[i] = now();
-    });
-  }
-  for (std::thread& t : team) t.join();
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
+  ramdisk::support::run_threads(
+      static_cast<int>(threads),
+      [&](int i) {
+        work(static_cast<unsigned>(i));
+        ends[i] = now();
+      },
+      [&] { begin = now(); });
   return *std::max_element(ends.begin(), ends.end()) - begin;
 }
 

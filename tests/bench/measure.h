@@ -1,4 +1,4 @@
-// Clock, resident size, random numbers, threads that start together, and the lines of results.
+// Clock, resident size, random numbers, threads that start together, and lines of results.
 
 #ifndef RAMDISK_BENCH_MEASURE_H
 #define RAMDISK_BENCH_MEASURE_H
@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "support/random.h"
+
 namespace bench {
 
 double now();               // seconds, monotonic
@@ -17,41 +19,24 @@ uint64_t resident_bytes();  // VmRSS of this process
 void sleep_seconds(double seconds);
 double median(std::vector<double> values);  // 0 if there are none
 
-// xorshift64*: fast enough not to show beside a copy of 4 KiB. One for each thread.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u + 0x1234567u) {
-    for (int i = 0; i < 4; ++i) next();
-  }
-  uint64_t next() {
-    state_ ^= state_ >> 12;
-    state_ ^= state_ << 25;
-    state_ ^= state_ >> 27;
-    return state_ * 0x2545F4914F6CDD1Du;
-  }
-  uint64_t below(uint64_t n) {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * n) >> 64);
-  }
-
- private:
-  uint64_t state_;
-};
+// Made by with_seed(), so that every run of a benchmark makes equal requests. One for each thread.
+using Random = ramdisk::support::Rng;
 
 // A random order of 0..n-1.
 std::vector<uint32_t> permutation(uint32_t n, Random& random);
 
-// Runs work(i) in `threads` threads that start together. Returns the seconds from the start to the
-// end of the last one. An exception in one of them is thrown again here.
+// Runs work(i) in `threads` threads that start together. Returns the seconds from the start until
+// the last one has ended. An exception in one of them is thrown again here.
 double together(unsigned threads, const std::function<void(unsigned)>& work);
 
 // Calls op(random) in `threads` threads, over and over, for `seconds` after a warm-up of a fifth of
-// that. Returns calls a second, of all threads together. Time is fixed rather than the number of
-// calls so that one slow thread is not measured alone at the end.
+// that. Returns the calls per second of all threads together. The time is fixed rather than the
+// number of calls, so that one slow thread is not measured alone at the end.
 template <typename Op>
 double rate(unsigned threads, double seconds, const Op& op, unsigned batch = 16) {
   std::vector<double> rates(threads);
   together(threads, [&](unsigned thread) {
-    Random random(thread + 1);
+    Random random = Random::with_seed(thread + 1);
     const auto run_until = [&](double end) {
       uint64_t calls = 0;
       do {

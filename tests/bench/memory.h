@@ -28,7 +28,7 @@ class Region {
   uint64_t bytes_ = 0;
 };
 
-// Memory that is touched and then given back bit by bit, just before somebody needs it. Under a
+// Memory that is touched and then given back bit by bit, just before the disk needs it. Under a
 // hypervisor free memory may be taken away after a second or two, and the next touch of it costs
 // ten times as much: without this a first fill would measure that, and be ten times off by chance.
 class WarmMemory {

@@ -8,7 +8,7 @@ namespace bench {
 
 namespace {
 
-// Out of a hundred requests so many are reads; the rest are writes.
+// `reads` per cent of the requests are reads, all others writes.
 double random_rate(const Disk& disk, const Buffers& buffers, const Options& options,
                    unsigned threads, uint32_t block, unsigned reads) {
   const uint64_t places = options.size / block;

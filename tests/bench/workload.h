@@ -49,8 +49,8 @@ double sweep(uint64_t size, uint32_t block, unsigned threads, const Op& op) {
   });
 }
 
-// The same for a disk that has to get its memory: in steps, before each of which as much memory is
-// made free as the step may need. The time is that of the sweeps alone.
+// A sweep over a disk that has no memory yet. Goes in steps, and before each gives back as much
+// warm memory as the step may need. Only the sweeps are timed.
 template <typename Op>
 double first_sweep(WarmMemory& warm, uint64_t size, uint32_t block, unsigned threads,
                    const Op& op) {

@@ -5,9 +5,9 @@
 
 #include <memory>
 
-#include "factory.h"
-#include "owner.h"
-#include "threads.h"
+#include "support/factory.h"
+#include "support/owner.h"
+#include "support/threads.h"
 
 namespace ramdisk::conformance {
 namespace {

@@ -5,10 +5,10 @@
 #include <atomic>
 #include <memory>
 
-#include "extent_check.h"
-#include "factory.h"
-#include "owner.h"
-#include "threads.h"
+#include "support/extent_check.h"
+#include "support/factory.h"
+#include "support/owner.h"
+#include "support/threads.h"
 
 namespace ramdisk::conformance {
 namespace {

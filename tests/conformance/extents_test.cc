@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <atomic>
 
-#include "session.h"
-#include "threads.h"
+#include "support/session.h"
+#include "support/threads.h"
 
 namespace ramdisk::conformance {
 namespace {

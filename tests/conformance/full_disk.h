@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "core/budgeted_memory.h"
-#include "data.h"
-#include "factory.h"
 #include "full_disk_data.h"
+#include "support/data.h"
+#include "support/factory.h"
 
 namespace ramdisk::conformance {
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/page.h"
-#include "data.h"
+#include "support/data.h"
 
 namespace ramdisk::conformance {
 namespace {

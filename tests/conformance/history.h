@@ -29,15 +29,15 @@
 #include <string>
 #include <vector>
 
-#include "data.h"
 #include "ramdisk/allocator.h"
+#include "support/data.h"
 
 namespace ramdisk::conformance {
 
 // What the threads of one history share.
 struct Times {
   std::atomic<uint64_t> now{0};     // a moment; later ones are larger
-  std::atomic<uint64_t> writes{0};  // so many have been given an id
+  std::atomic<uint64_t> writes{0};  // the number of ids given to writes
 };
 
 struct Request {

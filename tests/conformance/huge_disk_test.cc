@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "session.h"
+#include "support/session.h"
 
 namespace ramdisk::conformance {
 namespace {

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "session.h"
+#include "support/session.h"
 
 namespace ramdisk::conformance {
 namespace {

@@ -21,10 +21,10 @@
 #include <vector>
 
 #include "core/budgeted_memory.h"
-#include "data.h"
-#include "factory.h"
-#include "failing_memory.h"
 #include "full_disk_data.h"
+#include "support/data.h"
+#include "support/factory.h"
+#include "support/failing_memory.h"
 
 namespace ramdisk::conformance {
 

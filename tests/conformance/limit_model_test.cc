@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "limit_history.h"
-#include "threads.h"
-#include "zstd_variants.h"
+#include "support/threads.h"
+#include "support/zstd_variants.h"
 
 namespace ramdisk::conformance {
 namespace {

@@ -9,10 +9,10 @@
 
 #include "core/budgeted_memory.h"
 #include "core/page.h"
-#include "data.h"
-#include "factory.h"
-#include "threads.h"
-#include "zstd_variants.h"
+#include "support/data.h"
+#include "support/factory.h"
+#include "support/threads.h"
+#include "support/zstd_variants.h"
 
 namespace ramdisk::conformance {
 namespace {

@@ -8,11 +8,11 @@
 #include <memory>
 #include <thread>
 
-#include "factory.h"
 #include "history.h"
-#include "threads.h"
+#include "support/factory.h"
+#include "support/threads.h"
 #ifdef RAMDISK_HAVE_ZSTD
-#include "zstd_variants.h"
+#include "support/zstd_variants.h"
 #endif
 
 namespace ramdisk::conformance {

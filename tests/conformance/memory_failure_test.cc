@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "session.h"
+#include "support/session.h"
 
 namespace ramdisk::conformance {
 namespace {

@@ -3,10 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
-#include "session.h"
+#include "support/session.h"
+#include "support/waiting.h"
 
 namespace ramdisk::conformance {
 namespace {
@@ -22,7 +21,7 @@ constexpr size_t kSmallOfEachKind = 12 << 20;
 std::vector<uint64_t> shuffled_pieces(uint64_t piece, Rng& rng) {
   std::vector<uint64_t> all;
   for (uint64_t at = 0; at < kFill; at += piece) all.push_back(at);
-  for (size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[rng.below(i)]);
+  rng.shuffle(all);
   return all;
 }
 
@@ -38,15 +37,11 @@ class MemoryReturn : public testing::TestWithParam<AllocatorType> {
     }
   }
 
-  // A thread in the background may hold on to what it was at work on, for a moment, and that
-  // moment is long where it has to wait for a CPU.
+  // A background thread may hold what it is working on for a moment, and for a long one if it has
+  // to wait for a CPU.
   void expect_at_most(size_t most) {
-    const auto too_much = [&] {
-      return disk_->usage().memory_bytes > most || memory_.resident_bytes() > most;
-    };
-    for (int i = 0; i < 6000 && too_much(); ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    comes_true(
+        [&] { return disk_->usage().memory_bytes <= most && memory_.resident_bytes() <= most; });
     EXPECT_LE(memory_.resident_bytes(), most);
     EXPECT_LE(disk_->usage().memory_bytes, most);
   }

@@ -10,9 +10,9 @@
 #include <memory>
 #include <vector>
 
-#include "factory.h"
-#include "owner.h"
-#include "threads.h"
+#include "support/factory.h"
+#include "support/owner.h"
+#include "support/threads.h"
 
 namespace ramdisk::conformance {
 namespace {

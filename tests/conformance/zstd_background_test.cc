@@ -7,10 +7,11 @@
 #include <memory>
 
 #include "alloc/zstd_disk.h"
-#include "owner.h"
-#include "session.h"
-#include "threads.h"
-#include "zstd_variants.h"
+#include "support/owner.h"
+#include "support/session.h"
+#include "support/threads.h"
+#include "support/waiting.h"
+#include "support/zstd_variants.h"
 
 namespace ramdisk::conformance {
 namespace {

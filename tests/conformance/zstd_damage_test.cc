@@ -8,7 +8,8 @@
 #include <map>
 #include <mutex>
 
-#include "zstd_variants.h"
+#include "support/waiting.h"
+#include "support/zstd_variants.h"
 
 #if defined(__clang__) || defined(__GNUC__)
 #define RAMDISK_NO_SANITIZER __attribute__((no_sanitize("address", "thread")))

@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "failing_new.h"
-#include "session.h"
-#include "zstd_variants.h"
+#include "support/session.h"
+#include "support/zstd_variants.h"
 
 namespace ramdisk::conformance {
 namespace {

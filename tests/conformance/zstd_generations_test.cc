@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "alloc/zstd_disk.h"
-#include "zstd_variants.h"
+#include "support/zstd_variants.h"
 
 namespace ramdisk::conformance {
 namespace {

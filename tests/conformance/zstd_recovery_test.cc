@@ -10,7 +10,8 @@
 
 #include "failing_new.h"
 #include "full_disk_data.h"
-#include "zstd_variants.h"
+#include "support/waiting.h"
+#include "support/zstd_variants.h"
 
 namespace ramdisk::conformance {
 namespace {

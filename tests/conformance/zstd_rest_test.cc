@@ -4,8 +4,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "session.h"
-#include "zstd_variants.h"
+#include "support/session.h"
+#include "support/waiting.h"
+#include "support/zstd_variants.h"
 
 namespace ramdisk::conformance {
 namespace {

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <thread>
 
-#include "../unit/at_yield.h"
+#include "unit/at_yield.h"
 #include "alloc/zstd_disk.h"
-#include "zstd_variants.h"
+#include "support/zstd_variants.h"
 
 namespace ramdisk::conformance {
 namespace {

@@ -8,7 +8,7 @@
 #include <thread>
 
 #ifdef RAMDISK_HAVE_ZSTD
-#include "../conformance/zstd_variants.h"
+#include "support/zstd_variants.h"
 #endif
 
 namespace ramdisk::fuzz {
@@ -235,7 +235,7 @@ void DiskProgram::fill() {
   session_->check(count, from);
 }
 
-// A visitor that has seen enough is spared the rest.
+// A visitor that has seen enough gets no further extents.
 void DiskProgram::first_extent(Place place) {
   ExtentList first(1);
   EXPECT_TRUE((*disk_)->extents(place.count, place.offset, first).ok());

@@ -3,10 +3,10 @@
 //
 // The first bytes choose the allocator and its options, the size of the disk, and the memory that
 // it gets. Then each operation is a byte that says what, and the bytes of its place, length and
-// data. Memory that fails is an operation: from then on requests may fail for lack of memory, and
-// the session checks that each page then is old or new and that all others are as they were. At the
-// end memory can be had again, the whole disk is compared, zeroed and destroyed, and nothing may be
-// left.
+// data. One of the operations makes memory fail: from then on requests may fail for lack of memory,
+// and the session checks that each page is then old or new and that all others are as they were. At
+// the end there is memory again; the whole disk is compared, zeroed and destroyed, and nothing may
+// be left.
 //
 // Thread contract: one program at a time; it fails by recording failures of the test framework.
 
@@ -16,8 +16,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "../conformance/session.h"
 #include "input.h"
+#include "support/session.h"
 
 namespace ramdisk::fuzz {
 

@@ -7,11 +7,11 @@
 #include <cstdlib>
 #include <map>
 
-#include "../conformance/limit_history.h"
+#include "conformance/limit_history.h"
 #include "input.h"
 
 #ifdef RAMDISK_HAVE_ZSTD
-#include "../conformance/zstd_variants.h"
+#include "support/zstd_variants.h"
 #endif
 
 namespace ramdisk::fuzz {

@@ -1,5 +1,5 @@
 // The functions of nbdkit that the parameters need, and that only nbdkit itself has. The first
-// reads what is plain and refuses the rest, which is all that the code under test can tell.
+// reads plain decimal numbers and refuses everything else: the code under test sees no more.
 
 #include <cstdint>
 #include <cstdlib>

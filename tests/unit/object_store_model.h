@@ -12,10 +12,9 @@
 #include <map>
 #include <vector>
 
-#include "conformance/data.h"
-#include "conformance/failing_memory.h"
 #include "core/object_store.h"
-#include "unit/pattern.h"
+#include "support/data.h"
+#include "support/failing_memory.h"
 
 namespace ramdisk::unit {
 
@@ -105,10 +104,10 @@ class StoreModel {
     for (const auto& [page, owned] : owned_) check(page);
   }
 
-  void remove_all(conformance::Rng& rng) {
+  void remove_all(Rng& rng) {
     std::vector<uint64_t> pages;
     for (const auto& [page, owned] : owned_) pages.push_back(page);
-    for (size_t i = pages.size(); i > 1; --i) std::swap(pages[i - 1], pages[rng.below(i)]);
+    rng.shuffle(pages);
     for (const uint64_t page : pages) remove(page);
     ASSERT_EQ(store_.pages(), 0u);
   }
@@ -118,10 +117,10 @@ class StoreModel {
   size_t moved() const { return moved_; }  // objects, by cleaning
   ObjectStore& store() { return store_; }
   Epoch& epoch() { return epoch_; }
-  conformance::FailingMemory& memory() { return memory_; }
+  FailingMemory& memory() { return memory_; }
 
  private:
-  conformance::FailingMemory memory_;
+  FailingMemory memory_;
   Epoch epoch_;
   ObjectStore store_{memory_, epoch_};
   std::map<uint64_t, Owned> owned_;

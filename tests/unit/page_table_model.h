@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "conformance/failing_memory.h"
 #include "core/page_table.h"
+#include "support/data.h"
+#include "support/failing_memory.h"
 
 namespace ramdisk::unit {
 
-constexpr uint64_t kLargestDisk = INT64_MAX;
 constexpr uint64_t kDirectoryPages = PageTable::kDirectoryPages;
 using Pages = std::map<uint64_t, uint64_t>;  // page and payload, of those that are no holes
 
@@ -94,7 +94,7 @@ class TableModel {
   const Pages& model() const { return model_; }
   PageTable& table() { return table_; }
   Epoch& epoch() { return epoch_; }
-  conformance::FailingMemory& memory() { return memory_; }
+  FailingMemory& memory() { return memory_; }
   const std::set<uint64_t>& directories() const { return directories_; }
 
  private:
@@ -117,7 +117,7 @@ class TableModel {
   }
 
   const uint64_t pages_;
-  conformance::FailingMemory memory_;
+  FailingMemory memory_;
   mutable Epoch epoch_;
   std::set<uint64_t> directories_;
   PageTable table_;

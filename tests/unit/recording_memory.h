@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "conformance/failing_memory.h"
+#include "support/failing_memory.h"
 
 namespace ramdisk::unit {
 
-class RecordingMemory final : public conformance::FailingMemory {
+class RecordingMemory final : public FailingMemory {
  public:
   using FailingMemory::FailingMemory;
 

@@ -8,9 +8,9 @@
 #include <bitset>
 #include <deque>
 #include <functional>
-#include <thread>
 
 #include "fixture.h"
+#include "support/threads.h"
 
 namespace wire {
 namespace {
@@ -66,18 +66,17 @@ class Flight {
 // Runs `body` with a connection of its own in each of kConnections threads.
 void on_each_connection(const Server& server,
                         const std::function<void(const Client&, unsigned)>& body) {
-  std::vector<std::thread> threads;
-  for (unsigned i = 0; i < kConnections; ++i) {
-    threads.emplace_back([&server, &body, i] {
-      try {
-        const Client client(server);
-        body(client, i);
-      } catch (const std::exception& error) {
-        ADD_FAILURE() << "connection " << i << ": " << error.what();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  const std::string complaints =
+      ramdisk::support::run_threads(kConnections, [&](int i) -> std::string {
+        try {
+          const Client client(server);
+          body(client, static_cast<unsigned>(i));
+        } catch (const std::exception& error) {
+          return error.what();
+        }
+        return "";
+      });
+  EXPECT_EQ("", complaints);
 }
 
 using Concurrent = AllocatorTest;
@@ -97,10 +96,10 @@ std::vector<Request> racing_requests(unsigned connection, int count) {
   Random random(77 + connection);
   std::vector<Request> requests;
   for (int i = 0; i < count; ++i) {
-    const uint64_t limit = uint64_t{512} << pick(random, 7);
-    const uint64_t length = 1 + pick(random, limit);
-    const uint64_t offset = pick(random, kArena - length + 1);
-    const auto value = static_cast<uint8_t>(pick(random, 5) == 0 ? 0 : 1 + pick(random, 255));
+    const uint64_t limit = uint64_t{512} << random.below(7);
+    const uint64_t length = 1 + random.below(limit);
+    const uint64_t offset = random.below(kArena - length + 1);
+    const auto value = static_cast<uint8_t>(random.below(5) == 0 ? 0 : 1 + random.below(255));
     requests.push_back({offset, length, value});
   }
   // Some that touch the very ends of the arena.
@@ -133,13 +132,13 @@ void race(const Client& client, const std::vector<Request>& requests, const Writ
     const uint64_t at = kArenaStart + r.offset;
     if (r.value != 0) {
       flight.write(Bytes(r.count, r.value), at);
-    } else if (pick(random, 2)) {
+    } else if (random.below(2)) {
       flight.zero(r.count, at);
     } else {
       flight.trim(r.count, at);
     }
-    if (pick(random, 4) == 0) {
-      const uint64_t from = pick(random, kArena - 5000);
+    if (random.below(4) == 0) {
+      const uint64_t from = random.below(kArena - 5000);
       reads.emplace_back(from, &flight.read(5000, kArenaStart + from));
     }
   }

@@ -1,8 +1,11 @@
 // Block status: what the server says is a hole or zero, and how exactly it says it.
 
 #include <algorithm>
+#include <span>
 
 #include "fixture.h"
+#include "support/session.h"
+#include "support/wire_disk.h"
 
 namespace wire {
 namespace {
@@ -11,29 +14,6 @@ using AllExtents = AllocatorTest;
 INSTANTIATE_TEST_SUITE_P(, AllExtents, all_allocators(), allocator_name);
 using SparseExtents = AllocatorTest;
 INSTANTIATE_TEST_SUITE_P(, SparseExtents, sparse_allocators(), allocator_name);
-
-// Extents are in ascending order, as long as the request, merged, and true.
-void check_true(const Client& client, uint64_t count, uint64_t offset) {
-  const Extents extents = client.extents(count, offset);
-  uint64_t next = offset;
-  for (size_t i = 0; i < extents.size(); ++i) {
-    const Extent& extent = extents[i];
-    ASSERT_EQ(next, extent.offset);
-    ASSERT_GT(extent.length, 0u);
-    next += extent.length;
-    if (i > 0) {
-      ASSERT_NE(extents[i - 1].flags, extent.flags)
-          << "neighbours are not merged at " << extent.offset;
-    }
-    if (extent.flags & LIBNBD_STATE_HOLE) {
-      ASSERT_TRUE(extent.flags & LIBNBD_STATE_ZERO) << extent.offset;
-    }
-    if (extent.flags & LIBNBD_STATE_ZERO) {
-      ASSERT_EQ(Bytes(extent.length, 0), client.read(extent.length, extent.offset));
-    }
-  }
-  ASSERT_EQ(offset + count, next) << "extents do not end where the request ends";
-}
 
 bool all_zero(const Extents& extents) {
   return std::all_of(extents.begin(), extents.end(),
@@ -152,29 +132,23 @@ TEST_P(AllExtents, AreTrueForAnyRange) {
   const uint64_t size = 6 * MiB + 1001;
   const Server server(disk(GetParam(), size));
   const Client client(server);
+  WireDisk wire_disk(client, 20);
+  ramdisk::support::Session session(wire_disk, size, {.holes = GetParam() != "malloc"});
   Random random(20);
-  for (int i = 0; i < 200; ++i) {
-    const uint64_t offset = pick(random, size);
-    const uint64_t count = 1 + pick(random, std::min(size - offset, 200 * KiB));
-    switch (pick(random, 4)) {
-      case 0:
-        client.write(noise(count, i), offset);
-        break;
-      case 1:
-        client.write(Bytes(count, 0), offset);
-        break;
-      case 2:
-        client.zero(count, offset);
-        break;
-      default:
-        client.trim(count, offset);
-        break;
+  for (uint64_t i = 0; i < 200; ++i) {
+    const uint64_t offset = random.below(size);
+    const uint64_t count = 1 + random.below(std::min(size - offset, 200 * KiB));
+    const Bytes data = random.chance(50) ? noise(count, i) : Bytes(count, 0);
+    if (random.chance(50)) {
+      session.write(std::as_bytes(std::span(data)), offset);
+    } else {
+      session.zero(count, offset);
     }
-    const uint64_t from = pick(random, size);
-    check_true(client, 1 + pick(random, size - from), from);
-    if (HasFatalFailure()) return;
+    const uint64_t from = random.below(size);
+    session.check_extents_only(1 + random.below(size - from), from);
+    if (HasFailure()) return;
   }
-  check_true(client, size, 0);
+  session.check_everything();
 }
 
 // A disk that takes all of its memory at the start has no holes, whatever is trimmed.

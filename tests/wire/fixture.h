@@ -4,14 +4,14 @@
 //   INSTANTIATE_TEST_SUITE_P(, Requests, wire::all_allocators(), wire::allocator_name);
 //   TEST_P(Requests, ...) { const Server server(disk(GetParam(), 1 * MiB)); ... }
 
-#ifndef RAMDISK_TESTS_WIRE_FIXTURE_H
-#define RAMDISK_TESTS_WIRE_FIXTURE_H
+#ifndef RAMDISK_WIRE_FIXTURE_H
+#define RAMDISK_WIRE_FIXTURE_H
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-#include "client.h"
+#include "support/client.h"
 
 namespace wire {
 

@@ -1,11 +1,12 @@
 // Connections that begin wrongly, end wrongly or say nothing sensible in between.
 //
-// A well-behaved client next to them must never notice, what was sent by halves must not be on the
-// disk, and the server must end well. Everything random has a fixed seed.
+// A well-behaved client next to them must never notice, a write that was sent by half must not be
+// on the disk, and the server must end well. Everything random has a fixed seed.
 
 #include "fixture.h"
 #include "neighbour.h"
-#include "raw_client.h"
+#include "support/raw_client.h"
+#include "support/threads.h"
 
 namespace wire {
 namespace {
@@ -21,7 +22,7 @@ INSTANTIATE_TEST_SUITE_P(, Hostile, all_allocators(), allocator_name);
 
 Bytes garbage(uint64_t count, Random& random) {
   Bytes bytes(count);
-  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random.next());
   return bytes;
 }
 
@@ -29,7 +30,7 @@ Bytes first(const Bytes& bytes, uint64_t count) {
   return {bytes.begin(), bytes.begin() + static_cast<int64_t>(count)};
 }
 
-// Whatever the server does about it, short of not answering at all.
+// The server may close the connection at any point, but it must answer or close.
 template <typename Talk>
 void talk(const Server& server, Talk what) {
   try {
@@ -149,7 +150,7 @@ TEST_P(Hostile, Garbage) {
     talk(server, [&](Connection& connection) {
       if (i % 3 == 1) connection.read_greeting();
       if (i % 3 == 2) connection.negotiate();
-      connection.send(garbage(1 + pick(random, 100'000), random));
+      connection.send(garbage(1 + random.below(100'000), random));
       connection.finish();
     });
   }
@@ -159,10 +160,10 @@ TEST_P(Hostile, Garbage) {
       connection.negotiate();
       for (int j = 0; j < 20; ++j) {
         Request request;
-        request.command = static_cast<uint16_t>(random());
-        request.flags = static_cast<uint16_t>(random());
-        request.offset = random() | kSize;
-        request.length = static_cast<uint32_t>(random());
+        request.command = static_cast<uint16_t>(random.next());
+        request.flags = static_cast<uint16_t>(random.next());
+        request.offset = random.next() | kSize;
+        request.length = static_cast<uint32_t>(random.next());
         connection.send_request(request);
       }
       connection.finish();
@@ -174,19 +175,19 @@ TEST_P(Hostile, Garbage) {
 Request any_request(const Neighbour& neighbour, uint32_t longest_read, Random& random) {
   for (;;) {
     Request request;
-    request.command = static_cast<uint16_t>(pick(random, 10));
+    request.command = static_cast<uint16_t>(random.below(10));
     if (request.command == raw::kWrite || request.command == raw::kDisconnect) continue;
-    request.flags = pick(random, 4) ? 0 : static_cast<uint16_t>(pick(random, 64));
-    request.offset = pick(random, kSize + 100'000);
-    request.length = static_cast<uint32_t>(pick(random, uint64_t{1} << pick(random, 33)));
+    request.flags = random.below(4) ? 0 : static_cast<uint16_t>(random.below(64));
+    request.offset = random.below(kSize + 100'000);
+    request.length = static_cast<uint32_t>(random.below(uint64_t{1} << random.below(33)));
     if (request.command == raw::kRead) request.length %= longest_read;
     if (!neighbour.lives_in(request.offset, request.length)) return request;
   }
 }
 
-// Talks up to a random point. Whoever returns leaves at that point.
+// Talks up to a random point and leaves.
 void talk_for_a_while(Connection& connection, const Neighbour& neighbour, Random& random) {
-  const uint64_t point = pick(random, 10);
+  const uint64_t point = random.below(10);
   if (point == 0) return;
   connection.read_greeting();
   if (point == 1) return;
@@ -199,18 +200,18 @@ void talk_for_a_while(Connection& connection, const Neighbour& neighbour, Random
   if (point == 4) return;
   while (connection.read_option_reply().type != 1) {  // until the acknowledgement
   }
-  // Requests, whose replies nobody takes. A server that is stuck with long replies may take no more
-  // requests, so those are for a client that leaves.
+  // The client reads no replies. A server that cannot send a long one may read no more requests, so
+  // only a client that leaves now asks for long ones.
   const uint32_t longest_read = point == 5 ? 1 * MiB : 1 * KiB;
-  for (uint64_t i = pick(random, 30); i > 0; --i) {
+  for (uint64_t i = random.below(30); i > 0; --i) {
     connection.send_request(any_request(neighbour, longest_read, random));
   }
   if (point == 5) return;
-  if (point == 6) return connection.send(garbage(pick(random, 200), random));
-  const auto length = static_cast<uint32_t>(1 + pick(random, 1 * MiB));
+  if (point == 6) return connection.send(garbage(random.below(200), random));
+  const auto length = static_cast<uint32_t>(1 + random.below(1 * MiB));
   const Request write = {
-      .command = raw::kWrite, .offset = pick(random, 30 * MiB), .length = length};
-  connection.send_request(write, Bytes(point == 9 ? length : pick(random, length), 0xAA));
+      .command = raw::kWrite, .offset = random.below(30 * MiB), .length = length};
+  connection.send_request(write, Bytes(point == 9 ? length : random.below(length), 0xAA));
   if (point == 8) connection.finish();
   if (point == 9) connection.read_reply();
 }
@@ -220,17 +221,13 @@ TEST_P(Hostile, FiveHundredConnections) {
   constexpr int kEach = 100;
   const Server server(disk(GetParam(), kSize), options_for_rough_clients());
   Neighbour neighbour(server, kHome);
-  std::vector<std::thread> threads;
-  for (int thread = 0; thread < kThreads; ++thread) {
-    threads.emplace_back([&, thread] {
-      Random random(1000 + static_cast<uint64_t>(thread));
-      for (int i = 0; i < kEach; ++i) {
-        talk(server,
-             [&](Connection& connection) { talk_for_a_while(connection, neighbour, random); });
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  ramdisk::support::run_threads(kThreads, [&](int thread) {
+    Random random(1000 + static_cast<uint64_t>(thread));
+    for (int i = 0; i < kEach; ++i) {
+      talk(server,
+           [&](Connection& connection) { talk_for_a_while(connection, neighbour, random); });
+    }
+  });
   neighbour.leave();
   // Somebody new is served, too.
   const Client client(server);

@@ -9,7 +9,7 @@
 
 #include "fixture.h"
 #include "neighbour.h"
-#include "raw_client.h"
+#include "support/raw_client.h"
 
 namespace wire {
 namespace {
@@ -178,9 +178,12 @@ void attack_flags(const Server& server, uint64_t size, const Neighbour* neighbou
 void expect_usable(const Server& server, uint64_t size) {
   const Client client(server);
   client.zero(8 * MiB, 16 * MiB);
-  BlockOwner owner(client, {{16 * MiB, 64 * KiB, 64 * KiB, 64}, {21 * MiB + 5, 999, 1000, 999}}, 1);
-  for (int i = 0; i < 1000; ++i) owner.step();
-  owner.verify_all();
+  WireDisk wire_disk(client, 1);
+  ramdisk::support::Owner owner(
+      wire_disk, {{16 * MiB, 64 * KiB, 64 * KiB, 64}, {21 * MiB + 5, 999, 1000, 999}}, 1,
+      WireDisk::kPageBytes);
+  for (int i = 0; i < 1000; ++i) require_nothing(owner.step());
+  require_nothing(owner.verify());
   client.write(Bytes(10, 'x'), size - 10);
   EXPECT_EQ(Bytes(10, 'x'), client.read(10, size - 10));
 }
@@ -202,7 +205,7 @@ TEST_P(Hostile, EveryFlag) {
   attack_flags(server, kSmallDisk, &neighbour);
 }
 
-// With nobody to take care of, also what would be right for the whole disk.
+// Without a neighbour the attacker also sends requests that are right and change the whole disk.
 TEST_P(Hostile, TheDiskIsUsableAfterwards) {
   const Server server(disk(GetParam(), kSmallDisk), options_for_rough_clients());
   attack_edges(server, kSmallDisk, nullptr);

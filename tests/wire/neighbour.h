@@ -1,10 +1,10 @@
-// A well-behaved client in a thread of its own: while others do what they like, it keeps writing
-// and checking a few MiB in the middle of the disk that are its home.
+// A well-behaved client in a thread of its own: whatever other clients do, it keeps writing and
+// checking a few MiB in the middle of the disk, its home.
 //
 // Thread contract: one thread makes it and asks it to leave.
 
-#ifndef RAMDISK_TESTS_WIRE_NEIGHBOUR_H
-#define RAMDISK_TESTS_WIRE_NEIGHBOUR_H
+#ifndef RAMDISK_WIRE_NEIGHBOUR_H
+#define RAMDISK_WIRE_NEIGHBOUR_H
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,8 @@
 #include <string>
 #include <thread>
 
-#include "block_owner.h"
+#include "support/owner.h"
+#include "support/wire_disk.h"
 
 namespace wire {
 
@@ -45,18 +46,19 @@ class Neighbour {
   void live(const Server& server) {
     try {
       const Client client(server);
-      BlockOwner owner(client,
-                       {{home_, 4 * KiB, 4 * KiB, 256},
-                        {home_ + 1 * MiB, 64 * KiB, 64 * KiB, 32},
-                        {home_ + 3 * MiB + 77, 1234, 1300, 800}},
-                       home_);
-      owner.write_all();
+      WireDisk disk(client, home_);
+      ramdisk::support::Owner owner(disk,
+                                    {{home_, 4 * KiB, 4 * KiB, 256},
+                                     {home_ + 1 * MiB, 64 * KiB, 64 * KiB, 32},
+                                     {home_ + 3 * MiB + 77, 1234, 1300, 800}},
+                                    0);
+      require_nothing(owner.write_all());
       settled_.count_down();
-      while (!leaving_) owner.step();
-      owner.verify_all();
+      while (!leaving_) require_nothing(owner.step());
+      require_nothing(owner.verify());
       std::printf("neighbour: %llu operations, %llu bytes verified\n",
-                  static_cast<unsigned long long>(owner.tally().operations),
-                  static_cast<unsigned long long>(owner.tally().verified_bytes));
+                  static_cast<unsigned long long>(owner.steps()),
+                  static_cast<unsigned long long>(owner.verified_bytes()));
     } catch (const std::exception& error) {
       if (!settled_.try_wait()) settled_.count_down();
       ADD_FAILURE() << "the well-behaved connection: " << error.what();

@@ -34,7 +34,7 @@ TEST_P(Requests, SingleBytes) {
   const Bytes values = noise(1000, 2);
   Random random(3);
   for (const uint8_t value : values) {
-    const uint64_t offset = pick(random, model.size());
+    const uint64_t offset = random.below(model.size());
     client.write({value}, offset);
     model[offset] = value;
     ASSERT_EQ(Bytes{value}, client.read(1, offset));

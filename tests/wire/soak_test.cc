@@ -20,8 +20,9 @@
 #include <string_view>
 #include <thread>
 
-#include "block_owner.h"
 #include "fixture.h"
+#include "support/owner.h"
+#include "support/wire_disk.h"
 
 namespace wire {
 namespace {
@@ -39,6 +40,14 @@ constexpr uint64_t kStored = kConnections * (kPagesEach * 4 * KiB + kPartsEach *
 constexpr long kContextsKib = 16 * 1024;
 constexpr long kSlackKib = 10 * 1024 + static_cast<long>(kStored / 10 / KiB);
 
+using ramdisk::support::Blocks;
+using ramdisk::support::Owner;
+
+struct Tally {
+  uint64_t operations = 0;
+  uint64_t verified_bytes = 0;
+};
+
 std::vector<Blocks> blocks_of(unsigned connection) {
   return {{kPages + connection * 4 * KiB, 4 * KiB, kConnections * 4 * KiB, kPagesEach},
           {kParts + connection * kPart, kPart, kConnections * kPart, kPartsEach}};
@@ -50,10 +59,10 @@ uint8_t shared_byte(unsigned connection, uint64_t offset) {
 }
 
 void touch_shared(const Client& client, unsigned connection, Random& random, Tally& tally) {
-  const uint64_t count = 1 + pick(random, 20'000);
-  const uint64_t offset = kShared + pick(random, kSharedBytes - count);
+  const uint64_t count = 1 + random.below(20'000);
+  const uint64_t offset = kShared + random.below(kSharedBytes - count);
   ++tally.operations;
-  switch (pick(random, 5)) {
+  switch (random.below(5)) {
     case 0:
       return client.trim(count, offset);
     case 1:
@@ -115,23 +124,24 @@ class Soak {
     Tally tally;
     try {
       const Client client(server_);
-      BlockOwner owner(client, blocks_of(number), number + 1);
+      WireDisk disk(client, number + 200);
+      Owner owner(disk, blocks_of(number), static_cast<int>(number), WireDisk::kPageBytes);
       Random random(number + 100);
-      owner.write_all();
+      require_nothing(owner.write_all());
       counted = true;
       full_.count_down();
       while (!leaving_ && !failed_) {
-        owner.step();
-        if (pick(random, 8) == 0) touch_shared(client, number, random, tally);
+        require_nothing(owner.step());
+        if (random.below(8) == 0) touch_shared(client, number, random, tally);
       }
-      owner.verify_all();
-      owner.write_all();
+      require_nothing(owner.verify());
+      require_nothing(owner.write_all());
       counted_again = true;
       full_again_.count_down();
       looked_.wait();
-      owner.verify_all();
-      tally.operations += owner.tally().operations;
-      tally.verified_bytes += owner.tally().verified_bytes;
+      require_nothing(owner.verify());
+      tally.operations += owner.steps();
+      tally.verified_bytes += owner.verified_bytes();
     } catch (const std::exception& error) {
       failed_ = true;
       std::printf("FAIL: connection %u: %s\n", number, error.what());

@@ -132,7 +132,7 @@ TEST_P(Stop, KilledItLeavesNothingBehind) {
       EXPECT_GT(server.status_kib("VmRSS"), 8 * 1024);
       EXPECT_EQ(0, server.status_kib("RssShmem"));
       EXPECT_EQ("", shared_mappings(server.pid()));
-      // What this process has open, too, the server got from whoever runs the tests.
+      // The server inherits the files that the caller of this program had opened.
       const auto inherited = open_files(getpid());
       for (const std::string& name : open_files(server.pid())) {
         EXPECT_TRUE(inherited.contains(name) || name == server.directory() + "/log") << name;

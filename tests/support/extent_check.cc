@@ -1,10 +1,10 @@
 // The checks of extent_check.h.
 
-#include "extent_check.h"
+#include "support/extent_check.h"
 
 #include <gtest/gtest.h>
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 
 std::string to_string(const Extent& extent) {
   const char* kind = extent.kind == ExtentKind::data   ? "data"
@@ -73,4 +73,4 @@ std::string check_extents(Allocator& disk, const Model& model, const KeptPages* 
   return "";
 }
 
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support

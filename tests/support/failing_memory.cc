@@ -1,6 +1,6 @@
 // The counting and failing of failing_memory.h.
 
-#include "failing_memory.h"
+#include "support/failing_memory.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 namespace {
 
 size_t page_bytes() {
@@ -210,4 +210,4 @@ size_t FailingMemory::discarded_in(uintptr_t at, size_t bytes) {
   return std::count(first, first + bytes / page_bytes(), true) * page_bytes();
 }
 
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support

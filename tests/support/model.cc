@@ -1,10 +1,10 @@
-// The models of model.h.
+// The two models of a disk, and the set of its kept pages.
 
-#include "model.h"
+#include "support/model.h"
 
 #include <algorithm>
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 namespace {
 
 // Calls `work(piece number, offset in the piece, bytes)` for each piece of a range.
@@ -126,4 +126,4 @@ uint64_t KeptPages::first_hole(uint64_t count, uint64_t offset) const {
   return std::min(at, end);
 }
 
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support

@@ -1,10 +1,12 @@
 // The choices of places.h.
 
-#include "places.h"
+#include "support/places.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 
 Places::Places(uint64_t disk_bytes) : disk_(disk_bytes) {
   // Pages of 4 and 32 KiB; directories that cover 1, 2 and 128 MiB; slabs of 2 MiB.
@@ -17,6 +19,9 @@ Places::Places(uint64_t disk_bytes) : disk_(disk_bytes) {
   if (disk_ > (1u << 20)) edges_.push_back(disk_ / 4096 * 4096);
   edges_.push_back(disk_);
 }
+
+Places::Places(uint64_t disk_bytes, std::vector<uint64_t> edges)
+    : disk_(disk_bytes), edges_(std::move(edges)) {}
 
 uint64_t Places::near_edge(Rng& rng) const {
   static constexpr std::array<uint64_t, 14> kAway = {0,   0,    0,    1,    7,    8,     100,
@@ -35,7 +40,7 @@ Range Places::next(uint64_t most, Rng& rng) const {
   uint64_t count = rng.chance(30) ? rng.below(10000) : rng.pick(kCounts);
   count = std::min({count, most, disk_});
   uint64_t offset = near_edge(rng);
-  // Ranges that end at the place are as good as those that begin there.
+  // The place is the end of the range instead of its beginning.
   if (rng.chance(40)) offset -= std::min(offset, count);
   return {offset, std::min(count, disk_ - offset)};
 }
@@ -46,4 +51,4 @@ Range Places::far(Rng& rng) const {
   return {std::min(a, b), std::max(a, b) - std::min(a, b)};
 }
 
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support

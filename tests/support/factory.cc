@@ -1,12 +1,10 @@
 // The disks of factory.h.
 
-#include "factory.h"
+#include "support/factory.h"
 
-#include <algorithm>
-#include <cstring>
 #include <stdexcept>
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 
 std::vector<AllocatorType> all_allocators() {
   std::vector<AllocatorType> all = sparse_allocators();
@@ -95,22 +93,11 @@ std::string name_of_kind(const testing::TestParamInfo<Kind>& info) {
 }
 
 std::vector<std::byte> read_back(Allocator& disk, uint64_t count, uint64_t offset) {
-  // Rubbish first: a read has to write every byte, holes too.
+  // Rubbish at first: a read must write every byte, also those of holes.
   std::vector<std::byte> bytes(count, std::byte{0xee});
   const Status status = disk.read(bytes, offset);
   EXPECT_TRUE(status.ok()) << "read of " << count << " at " << offset << ": " << status.message();
   return bytes;
 }
 
-std::string first_difference(std::span<const std::byte> got, std::span<const std::byte> want,
-                             uint64_t offset) {
-  if (got.size() != want.size()) return "lengths differ";
-  // Nearly always all is well, and this is fast in a slow build too.
-  if (got.empty() || std::memcmp(got.data(), want.data(), got.size()) == 0) return "";
-  const auto [g, w] = std::mismatch(got.begin(), got.end(), want.begin());
-  return "byte " + std::to_string(offset + (g - got.begin())) + " is " +
-         std::to_string(static_cast<int>(*g)) + ", should be " +
-         std::to_string(static_cast<int>(*w));
-}
-
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support

@@ -1,13 +1,13 @@
-// An NBD client that says whatever it is told to say, right or wrong, and as much of it as it is
-// told: the messages of the NBD protocol by hand, without a library that would know better.
+// An NBD client that sends any message, right or wrong, whole or in part: it writes the protocol by
+// hand, without a library that would refuse to break the rules.
 //
-// negotiate() does what a polite client does; everything below it is there to do it otherwise.
-// Every call that finds the connection closed, or that waits for more than a minute, throws.
+// negotiate() does what the protocol asks for; everything below it is there to do it wrongly. A
+// call throws when it finds the connection closed or has waited for more than a minute.
 //
 // Thread contract: one thread at a time.
 
-#ifndef RAMDISK_TESTS_WIRE_RAW_CLIENT_H
-#define RAMDISK_TESTS_WIRE_RAW_CLIENT_H
+#ifndef RAMDISK_SUPPORT_RAW_CLIENT_H
+#define RAMDISK_SUPPORT_RAW_CLIENT_H
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "client.h"
+#include "support/client.h"
 
 namespace wire::raw {
 
@@ -25,7 +25,7 @@ class Closed : public std::runtime_error {
   Closed() : std::runtime_error("the server closed the connection") {}
 };
 
-// The server breaks the rules, or does not answer.
+// The server breaks the protocol, or does not answer.
 class ProtocolError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -82,9 +82,9 @@ struct OptionReply {
 // All chunks of one reply.
 struct Reply {
   uint64_t cookie = 0;
-  uint32_t error = 0;    // 0 when all went well
-  uint64_t content = 0;  // bytes of the disk that the reply has told: data, holes
-  uint64_t status = 0;   // bytes that extents of base:allocation tell about
+  uint32_t error = 0;    // 0 if the request succeeded
+  uint64_t content = 0;  // bytes of the disk that the reply holds, as data or as holes
+  uint64_t status = 0;   // bytes that its extents of base:allocation cover
 };
 
 // Numbers as they go over the wire, highest byte first.
@@ -98,7 +98,7 @@ Bytes request_header(const Request& request, uint64_t cookie);
 
 class Connection {
  public:
-  // Connects, and says nothing.
+  // Connects, and sends nothing.
   explicit Connection(const std::string& socket);
   ~Connection();
   Connection(const Connection&) = delete;
@@ -114,14 +114,14 @@ class Connection {
   OptionReply read_option_reply();
 
   // ---- transmission
-  // Returns the cookie of the request. Of a write, `payload` is what follows it.
+  // Returns the cookie of the request. `payload` follows the header; a write has one.
   uint64_t send_request(const Request& request, const Bytes& payload = {});
   Reply read_reply();
   Reply ask(const Request& request, const Bytes& payload = {});
 
   void send(const Bytes& bytes);
   Bytes receive(size_t count);
-  // Says that no more will follow, and waits until the server has closed its end, too.
+  // Shuts down the sending side and waits until the server has closed the connection.
   void finish();
 
   uint64_t size() const { return size_; }

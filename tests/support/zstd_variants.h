@@ -1,19 +1,17 @@
-// Disks of allocator=zstd whose background work never rests for long: ticks of a millisecond, pages
-// that are cold after a few, dictionaries that are replaced often.
+// Options of allocator=zstd, and a pace at which its background work never sleeps for long: a tick
+// lasts a millisecond, pages are cold after three, and dictionaries are replaced often.
 
-#ifndef RAMDISK_CONFORMANCE_ZSTD_VARIANTS_H
-#define RAMDISK_CONFORMANCE_ZSTD_VARIANTS_H
+#ifndef RAMDISK_SUPPORT_ZSTD_VARIANTS_H
+#define RAMDISK_SUPPORT_ZSTD_VARIANTS_H
 
 #include <array>
 #include <chrono>
 #include <optional>
 #include <string>
-#include <thread>
 
-#include "data.h"
-#include "factory.h"
+#include "support/factory.h"
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 
 struct ZstdVariant {
   const char* name;
@@ -47,18 +45,6 @@ inline std::string name_of_variant(const testing::TestParamInfo<ZstdVariant>& in
   return info.param.name;
 }
 
-// Whether `condition` comes true within a few seconds.
-template <typename Condition>
-bool comes_true(Condition condition) {
-  const auto until =
-      std::chrono::steady_clock::now() + std::chrono::seconds(slow_build() ? 30 : 10);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
-}
-
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support
 
 #endif

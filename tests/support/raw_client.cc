@@ -1,6 +1,6 @@
 // Written from the NBD protocol's description: https://github.com/NetworkBlockDevice/nbd
 
-#include "raw_client.h"
+#include "support/raw_client.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>

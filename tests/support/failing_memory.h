@@ -1,11 +1,11 @@
-// A MemorySource that counts what is taken and given back, checks that it is used as its
-// interface demands, and fails when told to.
+// A MemorySource that counts mapped and discarded memory, checks that callers keep to the
+// interface, and fails when told to.
 //
-// Thread contract: as MemorySource. Its lock orders threads that a plain source would not order,
-// so tests that look for data races also run without it.
+// Thread contract: as MemorySource. The lock in here orders threads that a plain source would not
+// order, so tests that look for data races also run without a FailingMemory.
 
-#ifndef RAMDISK_CONFORMANCE_FAILING_MEMORY_H
-#define RAMDISK_CONFORMANCE_FAILING_MEMORY_H
+#ifndef RAMDISK_SUPPORT_FAILING_MEMORY_H
+#define RAMDISK_SUPPORT_FAILING_MEMORY_H
 
 #include <cstdint>
 #include <map>
@@ -15,8 +15,9 @@
 #include <vector>
 
 #include "core/memory_source.h"
+#include "support/namespaces.h"
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 
 class FailingMemory : public MemorySource {
  public:
@@ -29,24 +30,25 @@ class FailingMemory : public MemorySource {
   void expect_holes(void* base, size_t bytes) noexcept override;
   bool discard(void* base, size_t bytes) noexcept override;
 
-  // Which calls of map() and populate() fail; `nth` counts them from now, the next one being 0.
+  // Each replaces the choice of calls of map() and populate() that fail. `nth` counts calls from
+  // now on; the next one is 0.
   void fail_once(uint64_t nth);
   void fail_from(uint64_t nth);
-  void fail_one_in(uint64_t n);  // an arbitrary one in n
-  void allow();                  // none, and no limit
+  void fail_one_in(uint64_t n);  // scattered calls, one in n on average
+  void allow();                  // no call fails, and there is no limit
 
   // map() and populate() fail when held_bytes() would pass `bytes`.
   void limit(size_t bytes);
 
-  // discard() returns false, and leaves rubbish behind as it then may.
+  // Has discard() return false and leave rubbish behind, which the interface permits then.
   void refuse_discard(bool refuse);
 
   uint64_t calls() const;     // of map() and populate(), since one of the fail functions
-  uint64_t failures() const;  // calls that this made fail, ever
+  uint64_t failures() const;  // all calls that failed because they were told to
   size_t mapped_bytes() const;
-  size_t held_bytes() const;      // mapped, less what is discarded and was not populated again
-  size_t resident_bytes() const;  // mapped bytes that the system has memory for now
-  std::string misuse() const;     // what broke the interface's rules, or empty
+  size_t held_bytes() const;      // mapped, without what was discarded and not populated again
+  size_t resident_bytes() const;  // mapped bytes for which the system holds memory now
+  std::string misuse() const;     // the first call that broke the interface, or an empty text
 
  private:
   struct Region {
@@ -75,7 +77,7 @@ class FailingMemory : public MemorySource {
   std::string misuse_;
 };
 
-// Passes everything on, but never asks for huge pages.
+// The memory of the system without huge pages.
 class SmallPageMemory : public MemorySource {
  public:
   void* map(size_t bytes, size_t alignment, bool) override {
@@ -92,6 +94,6 @@ class SmallPageMemory : public MemorySource {
   const std::unique_ptr<MemorySource> inner_ = make_system_memory();
 };
 
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support
 
 #endif

@@ -1,19 +1,19 @@
-// Collects what extents() reports and checks it against the interface's promises.
+// Collects what extents() reports and checks it against the promises of the interface.
 //
-// Problems come back as text, empty when there is none, so that threads other than the test's own
-// can use this too.
+// The checks return a problem as a text, which is empty if there is none, so that any thread can
+// use them.
 
-#ifndef RAMDISK_CONFORMANCE_EXTENT_CHECK_H
-#define RAMDISK_CONFORMANCE_EXTENT_CHECK_H
+#ifndef RAMDISK_SUPPORT_EXTENT_CHECK_H
+#define RAMDISK_SUPPORT_EXTENT_CHECK_H
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "model.h"
 #include "ramdisk/allocator.h"
+#include "support/model.h"
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 
 struct Extent {
   uint64_t offset;
@@ -24,14 +24,14 @@ struct Extent {
 
 std::string to_string(const Extent& extent);
 
-// Keeps what it is told, up to `limit` extents.
+// Keeps the first `limit` extents that are reported.
 class ExtentList : public ExtentVisitor {
  public:
   explicit ExtentList(size_t limit = SIZE_MAX) : limit_(limit) {}
   bool extent(uint64_t offset, uint64_t length, ExtentKind kind) override;
 
   const std::vector<Extent>& list() const { return list_; }
-  // True if more came after the visitor had asked to be spared the rest.
+  // Whether an extent came after extent() had returned false.
   bool told_too_much() const { return told_too_much_; }
 
  private:
@@ -40,17 +40,18 @@ class ExtentList : public ExtentVisitor {
   bool told_too_much_ = false;
 };
 
-// The extents of a range, which have to exist.
+// The extents of a range. An error fails the test.
 std::vector<Extent> extents_of(Allocator& disk, uint64_t count, uint64_t offset);
 
-// In order, without gaps, no two neighbours alike, exactly [offset, offset + count).
+// Extents must be in order and without gaps, cover exactly [offset, offset + count), and differ in
+// kind from their neighbours.
 std::string check_cover(const std::vector<Extent>& list, uint64_t count, uint64_t offset);
 
-// check_cover(), and what is no data reads as zeroes, and pages that may not be kept are holes.
-// Without `kept`, the allocator is one that has no holes.
+// As check_cover(). Besides, zero extents and holes must be zeroes in the model, and pages that may
+// not be kept must be holes. `kept` is null for an allocator without holes.
 std::string check_extents(Allocator& disk, const Model& model, const KeptPages* kept,
                           uint64_t count, uint64_t offset);
 
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support
 
 #endif

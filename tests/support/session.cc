@@ -1,10 +1,10 @@
 // The steps and comparisons of session.h.
 
-#include "session.h"
+#include "support/session.h"
 
 #include <algorithm>
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 namespace {
 
 constexpr uint64_t kAround = 64 << 10;
@@ -22,15 +22,18 @@ bool out_of_memory(const Status& status) {
 }  // namespace
 
 Session::Session(Disk& disk, AllocatorType type, uint64_t disk_bytes)
+    : Session(*disk, disk_bytes, {.holes = has_holes(type)}) {}
+
+Session::Session(Allocator& disk, uint64_t disk_bytes, Limits limits)
     : disk_(disk),
-      holes_(has_holes(type)),
+      limits_(limits),
       bytes_(disk_bytes),
       model_(make_model(disk_bytes)),
-      kept_(Allocator::kPreferredBlockSize, disk_bytes) {}
+      kept_(limits.page_bytes, disk_bytes) {}
 
 void Session::write(std::span<const std::byte> data, uint64_t offset) {
   step_ = describe("write", data.size(), offset);
-  const Status status = disk_->write(data, offset);
+  const Status status = disk_.write(data, offset);
   EXPECT_TRUE(status.ok()) << step_ << ": " << status.message();
   model_->write(data, offset);
   kept_.write(data.size(), offset);
@@ -38,7 +41,7 @@ void Session::write(std::span<const std::byte> data, uint64_t offset) {
 
 void Session::zero(uint64_t count, uint64_t offset) {
   step_ = describe("zero", count, offset);
-  const Status status = disk_->zero(count, offset);
+  const Status status = disk_.zero(count, offset);
   EXPECT_TRUE(status.ok()) << step_ << ": " << status.message();
   model_->zero(count, offset);
   kept_.zero(count, offset);
@@ -46,7 +49,7 @@ void Session::zero(uint64_t count, uint64_t offset) {
 
 bool Session::try_write(std::span<const std::byte> data, uint64_t offset) {
   step_ = describe("write that may fail", data.size(), offset);
-  const Status status = disk_->write(data, offset);
+  const Status status = disk_.write(data, offset);
   kept_.write(data.size(), offset);
   if (status.ok()) {
     model_->write(data, offset);
@@ -58,7 +61,7 @@ bool Session::try_write(std::span<const std::byte> data, uint64_t offset) {
 
 bool Session::try_zero(uint64_t count, uint64_t offset) {
   step_ = describe("zero that may fail", count, offset);
-  const Status status = disk_->zero(count, offset);
+  const Status status = disk_.zero(count, offset);
   if (status.ok()) {
     model_->zero(count, offset);
     kept_.zero(count, offset);
@@ -68,8 +71,8 @@ bool Session::try_zero(uint64_t count, uint64_t offset) {
   return status.ok();
 }
 
-// After a failed request: looks at each page, also the neighbours, and takes over which of them
-// are new. `wanted` is null for zeroes.
+// After a failed request: compares each page it may have touched, and its neighbours, with the old
+// and the new content, and copies the new pages to the model. `wanted` is null for zeroes.
 void Session::adopt(const Status& failed, const std::byte* wanted, uint64_t count,
                     uint64_t offset) {
   EXPECT_TRUE(out_of_memory(failed)) << step_ << ": errno " << failed.errnum();
@@ -89,7 +92,7 @@ void Session::adopt(const Status& failed, const std::byte* wanted, uint64_t coun
     } else if (from < to) {
       std::fill_n(fresh.begin() + (from - at), to - from, std::byte{0});
     }
-    const Bytes now = read_back(*disk_, length, at);
+    const Bytes now = read_back(disk_, length, at);
     if (now == fresh) {
       model_->write(now, at);
     } else {
@@ -98,9 +101,9 @@ void Session::adopt(const Status& failed, const std::byte* wanted, uint64_t coun
   }
 }
 
-// The numbers of the pages that a request may have changed, and of one on each side. Of a range of
-// zeroes, which may be large, only the ends and what holds something: elsewhere old and new are
-// one.
+// The numbers of the pages that a request may have changed, and of one on each side. Of a zero,
+// whose range may be large, only the pages at the ends and those that hold data: all others read as
+// zeroes before and after.
 std::set<uint64_t> Session::pages_to_adopt(bool all, uint64_t count, uint64_t offset) const {
   const uint64_t page = page_bytes();
   const uint64_t first = offset / page - std::min<uint64_t>(1, offset / page);
@@ -118,7 +121,7 @@ std::set<uint64_t> Session::pages_to_adopt(bool all, uint64_t count, uint64_t of
 }
 
 void Session::check_extents_only(uint64_t count, uint64_t offset) {
-  EXPECT_EQ(check_extents(*disk_, *model_, holes_ ? &kept_ : nullptr, count, offset), "")
+  EXPECT_EQ(check_extents(disk_, *model_, limits_.holes ? &kept_ : nullptr, count, offset), "")
       << describe("extents", count, offset) << " after " << step_;
 }
 
@@ -126,7 +129,7 @@ void Session::check(uint64_t count, uint64_t offset) {
   for (uint64_t done = 0; done < count; done += kReadPiece) {
     const uint64_t n = std::min(kReadPiece, count - done);
     const uint64_t at = offset + done;
-    EXPECT_EQ(first_difference(read_back(*disk_, n, at), model_->read(n, at), at), "")
+    EXPECT_EQ(first_difference(read_back(disk_, n, at), model_->read(n, at), at), "")
         << describe("read", n, at) << " after " << step_;
   }
   check_extents_only(count, offset);
@@ -141,13 +144,13 @@ void Session::check_around(uint64_t count, uint64_t offset) {
 void Session::check_everything() {
   uint64_t seen = 0;
   for (const uint64_t piece : model_->pieces()) {
-    // Pieces come in order and may have been looked at as part of the one before.
+    // Pieces come in order, and the check of the one before may have covered this one.
     if (piece < seen || piece >= bytes_) continue;
     seen = piece + std::min(kLookPiece, bytes_ - piece);
     check(seen - piece, piece);
     if (testing::Test::HasFailure()) return;
   }
-  check_extents_only(bytes_, 0);
+  check_extents_only(std::min(bytes_, longest_request()), 0);
 }
 
 void random_steps(Session& session, const Places& places, int steps, uint64_t most, Rng& rng) {
@@ -160,13 +163,13 @@ void random_steps(Session& session, const Places& places, int steps, uint64_t mo
       session.zero(range.count, range.offset);
     } else if (what < 73) {
       const Range far = places.far(rng);
-      session.zero(far.count, far.offset);
+      session.zero(std::min(far.count, session.longest_request()), far.offset);
     } else if (what < 85) {
       session.check(range.count, range.offset);
       continue;
     } else {
       const Range far = places.far(rng);
-      session.check_extents_only(far.count, far.offset);
+      session.check_extents_only(std::min(far.count, session.longest_request()), far.offset);
       continue;
     }
     session.check_around(range.count, range.offset);
@@ -174,4 +177,4 @@ void random_steps(Session& session, const Places& places, int steps, uint64_t mo
   session.check_everything();
 }
 
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support

@@ -1,10 +1,11 @@
 // The synchronous half of libnbd as exceptions and vectors.
 
-#include "client.h"
+#include "support/client.h"
 
 #include <cerrno>
 #include <memory>
 #include <ostream>
+#include <span>
 
 namespace wire {
 namespace {
@@ -26,6 +27,13 @@ int collect(void* user_data, const char* /*context*/, uint64_t /*offset*/, uint3
     collector->next += entries[i];
   }
   return 0;
+}
+
+Bytes make(uint64_t count, ramdisk::support::Data kind, uint64_t seed) {
+  Random random(seed);
+  Bytes data(count);
+  ramdisk::support::fill(std::as_writable_bytes(std::span(data)), kind, random);
+  return data;
 }
 
 }  // namespace
@@ -95,34 +103,14 @@ void Client::disconnect() const {
   check(nbd_shutdown(handle_, 0));
 }
 
-uint64_t pick(Random& random, uint64_t below) {
-  return below == 0 ? 0 : random() % below;
-}
-
 Bytes noise(uint64_t count, uint64_t seed) {
-  Random random(seed);
-  Bytes data(count);
-  uint64_t bits = 0;
-  for (uint64_t i = 0; i < count; ++i) {
-    if (i % 8 == 0) bits = random();
-    data[i] = static_cast<uint8_t>(bits >> (i % 8 * 8)) | 1;
-  }
+  Bytes data = make(count, ramdisk::support::Data::random, seed);
+  for (uint8_t& byte : data) byte |= byte == 0;
   return data;
 }
 
 Bytes text(uint64_t count, uint64_t seed) {
-  static const std::string words[] = {"page ", "disk ", "directory ", "memory\n",
-                                      "of ",   "a ",    "the "};
-  Random random(seed);
-  Bytes data;
-  data.reserve(count + 16);
-  while (data.size() < count) {
-    const std::string& word = words[pick(random, std::size(words))];
-    data.insert(data.end(), word.begin(), word.end());
-    data.push_back(static_cast<uint8_t>('0' + pick(random, 10)));
-  }
-  data.resize(count);
-  return data;
+  return make(count, ramdisk::support::Data::text, seed);
 }
 
 Words disk(const std::string& allocator, uint64_t size) {

@@ -1,6 +1,6 @@
 // Starts, watches and stops the nbdkit of one test, and holds the main() of every wire test.
 
-#include "server.h"
+#include "support/server.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -69,7 +69,7 @@ pid_t spawn(const Words& words, const std::string& log, int input) {
   _exit(127);
 }
 
-// Waits for the end of `pid`; 0 if somebody else has reaped it.
+// Waits for the end of `pid`. Returns 0 if another call has reaped it.
 int reap(pid_t pid) {
   int status = 0;
   pid_t got;
@@ -79,9 +79,9 @@ int reap(pid_t pid) {
   return got == pid ? status : 0;
 }
 
-// Whether the sanitizer's report in `log` is of nothing but memory that nbdkit itself has lost: it
-// loses a connection now and then when that is still open at the end. Whose memory it is, frame 1
-// of each stack tells: the caller of malloc.
+// Whether the sanitizer's report in `log` is only about memory that nbdkit itself has leaked, as it
+// does at times with a connection that is still open at the end. The owner of the memory is the
+// caller of malloc, which is frame 1 of each stack.
 bool only_nbdkit_leaks(const std::string& log) {
   std::istringstream lines(log);
   int leaks = 0;

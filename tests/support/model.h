@@ -1,9 +1,9 @@
-// What a disk must read as, kept so plainly that it is right at a glance.
+// What a disk must read as, stored in the simplest way that can be checked by reading.
 //
 // Thread contract: a model belongs to one thread.
 
-#ifndef RAMDISK_CONFORMANCE_MODEL_H
-#define RAMDISK_CONFORMANCE_MODEL_H
+#ifndef RAMDISK_SUPPORT_MODEL_H
+#define RAMDISK_SUPPORT_MODEL_H
 
 #include <cstdint>
 #include <map>
@@ -12,9 +12,9 @@
 #include <span>
 #include <vector>
 
-#include "data.h"
+#include "support/data.h"
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 
 class Model {
  public:
@@ -24,7 +24,7 @@ class Model {
   virtual Bytes read(uint64_t count, uint64_t offset) const = 0;
   virtual bool reads_as_zeroes(uint64_t count, uint64_t offset) const = 0;
 
-  // Offsets of the pieces of kPiece bytes that may hold something, in order.
+  // The offsets of the pieces of kPiece bytes that may hold data, in ascending order.
   virtual std::vector<uint64_t> pieces() const = 0;
   static constexpr uint64_t kPiece = 4096;
 };
@@ -43,7 +43,7 @@ class VectorModel : public Model {
   Bytes bytes_;
 };
 
-// Only the pieces that were written, for disks that no vector holds.
+// Only the pieces that were written, for disks that are too large for a vector.
 class MapModel : public Model {
  public:
   void write(std::span<const std::byte> data, uint64_t offset) override;
@@ -59,7 +59,7 @@ class MapModel : public Model {
 std::unique_ptr<Model> make_model(uint64_t disk_bytes);
 
 // The pages that an allocator may keep: those written since they were last zeroed as a whole. All
-// others have to be holes.
+// others must be holes.
 class KeptPages {
  public:
   KeptPages(uint64_t page_bytes, uint64_t disk_bytes) : page_(page_bytes), disk_(disk_bytes) {}
@@ -67,7 +67,7 @@ class KeptPages {
   void write(uint64_t count, uint64_t offset);
   void zero(uint64_t count, uint64_t offset);
 
-  // The offset of the first byte of the range whose page has to be a hole, or the range's end.
+  // The offset of the first byte of the range whose page must be a hole, or the end of the range.
   uint64_t first_hole(uint64_t count, uint64_t offset) const;
 
   uint64_t page_bytes() const { return page_; }
@@ -79,6 +79,6 @@ class KeptPages {
   std::set<uint64_t> kept_;  // page numbers
 };
 
-}  // namespace ramdisk::conformance
+}  // namespace ramdisk::support
 
 #endif

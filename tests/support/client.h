@@ -1,19 +1,19 @@
-// One connection to an NBD server, and the byte patterns the tests send over it.
+// One connection to an NBD server, and the data that the tests send over it.
 //
 // Thread contract: as for a libnbd handle, one thread at a time.
 
-#ifndef RAMDISK_TESTS_WIRE_CLIENT_H
-#define RAMDISK_TESTS_WIRE_CLIENT_H
+#ifndef RAMDISK_SUPPORT_CLIENT_H
+#define RAMDISK_SUPPORT_CLIENT_H
 
 #include <libnbd.h>
 
 #include <cstdint>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "server.h"
+#include "support/data.h"
+#include "support/server.h"
 
 namespace wire {
 
@@ -22,7 +22,7 @@ using Bytes = std::vector<uint8_t>;
 inline constexpr uint64_t KiB = 1024;
 inline constexpr uint64_t MiB = 1024 * KiB;
 inline constexpr uint64_t GiB = 1024 * MiB;
-inline constexpr uint64_t kLargestDisk = (uint64_t{1} << 63) - 1;
+using ramdisk::support::kLargestDisk;
 
 // Flags of an extent in base:allocation.
 inline constexpr uint32_t kData = 0;
@@ -68,7 +68,7 @@ class Client {
   // The answer to one block status request, exactly as the server gave it.
   Extents extents(uint64_t count, uint64_t offset, uint32_t flags = 0) const;
 
-  // Ends the connection in the polite way.
+  // Ends the connection as the protocol asks for.
   void disconnect() const;
 
  private:
@@ -86,12 +86,11 @@ int error_of(Call call) {
   return 0;
 }
 
-using Random = std::mt19937_64;
-uint64_t pick(Random& random, uint64_t below);
+using Random = ramdisk::support::Rng;
 
-// Bytes that do not compress; never a zero byte, so that a lost write shows in each byte.
+// Bytes that do not compress. None of them is zero, so that a lost write shows in each byte.
 Bytes noise(uint64_t count, uint64_t seed);
-// Bytes that compress about as well as text does; no zero byte either.
+// Bytes that compress about as well as text does. None of them is zero either.
 Bytes text(uint64_t count, uint64_t seed);
 
 // The parameters for a disk of `size` with `allocator`.

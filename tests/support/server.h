@@ -1,13 +1,13 @@
 // A real nbdkit with the plugin under test, on a Unix socket in a directory of its own.
 //
 // The plugin under test is the file that the environment variable NBDKIT_MEMORY_PLUGIN names, or
-// the one that this build made. Without nbdkit the program's main() ends with 77 before any test.
+// the one of this build. Where nbdkit is not installed, main() returns 77 before any test.
 //
-// Thread contract: a Server belongs to the thread that made it; the const members may be called
-// from any thread.
+// Thread contract: a Server belongs to the thread that made it; any thread may call its const
+// members.
 
-#ifndef RAMDISK_TESTS_WIRE_SERVER_H
-#define RAMDISK_TESTS_WIRE_SERVER_H
+#ifndef RAMDISK_SUPPORT_SERVER_H
+#define RAMDISK_SUPPORT_SERVER_H
 
 #include <sys/types.h>
 
@@ -21,10 +21,10 @@ using Words = std::vector<std::string>;
 std::string plugin_path();
 bool have_filter(const std::string& name);
 
-// Options that nbdkit itself needs when clients break off in the middle of things.
+// Options that nbdkit itself needs if clients leave in the middle of a request.
 Words options_for_rough_clients();
 
-// A directory that goes away, with what is in it, when the object does.
+// A directory that is deleted, with all files in it, when the object is destroyed.
 class TempDir {
  public:
   TempDir();
@@ -37,16 +37,16 @@ class TempDir {
   std::string path_;
 };
 
-// How nbdkit is told to run: -f, forking into the background, or captive with --run.
+// How nbdkit runs: with -f, forked into the background, or captive with --run.
 enum class Mode { foreground, background, captive };
 
 class Server {
  public:
-  // Starts nbdkit [options] PLUGIN [parameters] and returns when it serves. Throws
-  // std::runtime_error with what nbdkit printed when it does not start.
+  // Starts nbdkit [options] PLUGIN [parameters] and returns when it serves. If it does not start,
+  // throws std::runtime_error with what nbdkit printed.
   explicit Server(const Words& parameters, const Words& options = {}, Mode mode = Mode::foreground);
 
-  // Stops the server; a test failure if it did not end cleanly, for example because it crashed.
+  // Stops the server. The test fails if it did not end cleanly, for example because it crashed.
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -56,14 +56,14 @@ class Server {
   const std::string& socket() const { return socket_; }
   const std::string& directory() const { return directory_.path(); }
 
-  // What nbdkit printed on standard error so far.
+  // What nbdkit has printed on standard error until now.
   std::string log() const;
 
   // A line of /proc/PID/status of the serving process, such as VmRSS or VmLck, in KiB.
   long status_kib(const std::string& field) const;
 
-  // Ends the server with SIGTERM, or waits for its end when it ends by itself. The wait status:
-  // 0 when it ended well.
+  // Ends the server with SIGTERM, or waits until it ends by itself. Both return the wait status,
+  // which is 0 if it ended well.
   int stop();
   int wait();
 
@@ -79,7 +79,7 @@ class Server {
   bool stopped_ = false;
 };
 
-// What became of a command line that nbdkit should refuse or that ends by itself.
+// The end of an nbdkit that refuses its command line or ends by itself.
 struct Outcome {
   int status = 0;      // as waitpid() gives it
   std::string errors;  // standard error

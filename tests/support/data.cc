@@ -1,6 +1,6 @@
-// Makes the data of data.h.
+// The data of data.h.
 
-#include "data.h"
+#include "support/data.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -8,18 +8,18 @@
 #include <cstring>
 #include <string_view>
 
-namespace ramdisk::conformance {
+namespace ramdisk::support {
 namespace {
 
 #if defined(__has_feature)
-#define RAMDISK_CONFORMANCE_HAS(x) __has_feature(x)
+#define RAMDISK_SUPPORT_HAS(x) __has_feature(x)
 #else
-#define RAMDISK_CONFORMANCE_HAS(x) 0
+#define RAMDISK_SUPPORT_HAS(x) 0
 #endif
 
-#if defined(__SANITIZE_THREAD__) || RAMDISK_CONFORMANCE_HAS(thread_sanitizer)
+#if defined(__SANITIZE_THREAD__) || RAMDISK_SUPPORT_HAS(thread_sanitizer)
 constexpr int kSlowness = 8;
-#elif defined(__SANITIZE_ADDRESS__) || RAMDISK_CONFORMANCE_HAS(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__) || RAMDISK_SUPPORT_HAS(address_sanitizer)
 constexpr int kSlowness = 6;
 #else
 constexpr int kSlowness = 1;
@@ -42,11 +42,22 @@ void fill_word(std::span<std::byte> bytes, uint64_t word) {
   }
 }
 
-void fill_random(std::span<std::byte> bytes, Rng& rng) {
-  for (size_t i = 0; i < bytes.size(); i += sizeof(uint64_t)) {
+// Calls `work(i, word, n)` for each word of random bytes: `n` bytes of it belong at `i`. Ends early
+// when `work` returns false; the result is whether it never did.
+template <typename Work>
+bool for_each_random_word(size_t count, Rng& rng, Work work) {
+  for (size_t i = 0; i < count; i += sizeof(uint64_t)) {
     const uint64_t word = rng.next();
-    std::memcpy(&bytes[i], &word, std::min(sizeof word, bytes.size() - i));
+    if (!work(i, &word, std::min(sizeof word, count - i))) return false;
   }
+  return true;
+}
+
+void fill_random(std::span<std::byte> bytes, Rng& rng) {
+  for_each_random_word(bytes.size(), rng, [&](size_t i, const uint64_t* word, size_t n) {
+    std::memcpy(&bytes[i], word, n);
+    return true;
+  });
 }
 
 void fill_text(std::span<std::byte> bytes, Rng& rng) {
@@ -61,7 +72,7 @@ void fill_text(std::span<std::byte> bytes, Rng& rng) {
   }
 }
 
-// Pages of which about half are zero: what a file system image looks like.
+// Pages of which about half are zero, as in the image of a file system.
 void fill_mixed(std::span<std::byte> bytes, Rng& rng) {
   for (size_t i = 0; i < bytes.size(); i += kMixedPage) {
     const auto page = bytes.subspan(i, std::min(kMixedPage, bytes.size() - i));
@@ -106,10 +117,33 @@ Bytes make_data(size_t count, Data kind, Rng& rng) {
   return bytes;
 }
 
+void fill_pattern(std::span<std::byte> bytes, uint64_t tag) {
+  Rng rng(tag);
+  fill_random(bytes, rng);
+}
+
+bool has_pattern(std::span<const std::byte> bytes, uint64_t tag) {
+  Rng rng(tag);
+  return for_each_random_word(bytes.size(), rng, [&](size_t i, const uint64_t* word, size_t n) {
+    return std::memcmp(&bytes[i], word, n) == 0;
+  });
+}
+
 bool all_zero(std::span<const std::byte> bytes) {
   if (bytes.empty()) return true;
   // Every byte equals its neighbour and the first is zero.
   return bytes[0] == std::byte{0} && std::memcmp(&bytes[0], &bytes[0] + 1, bytes.size() - 1) == 0;
 }
 
-}  // namespace ramdisk::conformance
+std::string first_difference(std::span<const std::byte> got, std::span<const std::byte> want,
+                             uint64_t offset) {
+  if (got.size() != want.size()) return "lengths differ";
+  // The bytes are nearly always equal, and memcmp() is fast in a slow build, too.
+  if (got.empty() || std::memcmp(got.data(), want.data(), got.size()) == 0) return "";
+  const auto [g, w] = std::mismatch(got.begin(), got.end(), want.begin());
+  return "byte " + std::to_string(offset + (g - got.begin())) + " is " +
+         std::to_string(static_cast<int>(*g)) + ", should be " +
+         std::to_string(static_cast<int>(*w));
+}
+
+}  // namespace ramdisk::support
