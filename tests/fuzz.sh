@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the three fuzzers (clang and libFuzzer, with the address and undefined-behaviour sanitizers)
-# and runs each, beginning with what is kept in tests/fuzz/corpus.
+# and runs all at a time, each beginning with what is kept in tests/fuzz/corpus.
 # Usage: sh tests/fuzz.sh [SECONDS-PER-FUZZER]      60 unless told; an hour finds more
 # What is found on the way lies in build/fuzz/found/NAME and is used again by the next run. Exits with
 # 1 when an input fails, and says how to run that input again.
@@ -21,7 +21,6 @@ executed() { sed -n 's/^stat::number_of_executed_units: *//p' "$1"; }
 
 # Memory that comes back soon is in a cache, and the quarantine is still far larger than a page.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-quarantine_size_mb=8}"
-bad=0
 # run NAME LONGEST-INPUT [OPTION]...
 run() {
   name=$1 longest=$2
@@ -37,13 +36,15 @@ run() {
     echo "$name: $(executed "$log") executions, $(covered "$log"), no failure"
     return
   fi
-  bad=1
   tail -n 60 "$log"
   input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
   echo "$name FAILED. Again: $program ${input:-(no input was written)}"
+  return 1
 }
 
-run disk 300 -len_control=1
-run limit 400 -len_control=1
-run config 256 -dict=tests/fuzz/config.dict
+bad=0
+run disk 300 -len_control=1 & disk=$!
+run limit 400 -len_control=1 & limit=$!
+run config 256 -dict=tests/fuzz/config.dict & config=$!
+for process in "$disk" "$limit" "$config"; do wait "$process" || bad=1; done
 exit $bad

@@ -1,0 +1,3 @@
+// The owner of the precompiled header; never run.
+
+int main() {}

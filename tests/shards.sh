@@ -1,0 +1,30 @@
+#!/bin/sh
+# What CTest's last run of a build did with tests that run many in one process: it prints how many ran,
+# which were skipped and which failed.
+# Usage: sh tests/shards.sh BUILD-DIRECTORY PROGRAM...
+# Exits with 1 unless as many ran as the PROGRAMs list (with GTEST_FILTER, if that is set).
+set -u
+build=$1
+shift
+log=$build/Testing/Temporary/LastTest.log
+
+# A program lists its tests under the same emulator that runs them.
+emulator=$(sed -n 's/^CMAKE_CROSSCOMPILING_EMULATOR:[A-Z]*=//p' "$build/CMakeCache.txt")
+listed=0
+for program; do
+  number=$($emulator "$build/tests/${program%_test}/$program" --gtest_list_tests | grep -c '^  ')
+  [ "$number" -gt 0 ] || { echo "$program: no test is selected"; exit 1; }
+  listed=$((listed + number))
+done
+
+awk -v listed="$listed" '
+  /^\[=+\] [0-9]+ tests? from .* ran\./ { ran += $2 }
+  # The lists at the end name each once more, without a time or a parameter.
+  /^\[  SKIPPED \] [^ ,]+$/ { skipped[$4] = 1 }
+  /^\[  FAILED  \] [^ ,]+(, where .*)?$/ { name = $4; sub(/,$/, "", name); failed[name] = 1 }
+  END {
+    for (name in skipped) print "skipped: " name
+    for (name in failed) print "failed: " name
+    printf "%d tests ran, of %d that there are\n", ran, listed
+    exit ran != listed
+  }' "$log"
