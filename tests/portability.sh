@@ -73,5 +73,5 @@ cmake -S . -B "$build/ramdisk" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$toolchain" \
 ctest --test-dir "$build/ramdisk" --output-on-failure --no-tests=error --no-label-summary \
   -L 'unit|conformance' -R "$tests" -j "$jobs"
 status=$?
-[ "$shards" -eq 0 ] || sh tests/shards.sh "$build/ramdisk" unit_test conformance_test || status=1
+[ "$shards" -eq 0 ] || EMULATOR=qemu-$target sh tests/shards.sh "$build/ramdisk" unit_test conformance_test || status=1
 exit "$status"

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "core/available_memory.h"
+#include "memory/available_memory.h"
 #include "plugin/nbdkit.h"
 
 namespace ramdisk {

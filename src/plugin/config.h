@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "alloc/registry.h"
+#include "disk/registry.h"
 #include "ramdisk/status.h"
 
 namespace ramdisk {

@@ -9,14 +9,11 @@
 #include <cstdio>
 #include <cstring>
 
-#include "alloc/registry.h"
-#include "core/available_memory.h"
-#include "core/memory_lock.h"
+#include "disk/registry.h"
+#include "memory/available_memory.h"
+#include "memory/memory_lock.h"
 #include "plugin/filters.h"
 #include "plugin/plugin_state.h"
-#ifdef RAMDISK_HAVE_ZSTD
-#include "core/codec.h"
-#endif
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -165,15 +162,10 @@ void cleanup() noexcept {
 
 void dump_plugin() noexcept {
   printf("mlock=%s\n", memory_lock_supported() ? "yes" : "no");
-#ifdef RAMDISK_HAVE_ZSTD
-  printf("zstd=yes\n");
-#else
-  printf("zstd=no\n");
-#endif
+  const std::optional<ZstdSupport> zstd = zstd_support();
+  printf("zstd=%s\n", zstd ? "yes" : "no");
   printf("ramdisk_version=%s\n", RAMDISK_VERSION);
-#ifdef RAMDISK_HAVE_ZSTD
-  printf("zstd_version=%s\n", zstd_version());
-#endif
+  if (zstd) printf("zstd_version=%s\n", zstd->version);
 }
 
 // ---- what any client is told

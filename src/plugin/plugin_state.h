@@ -10,7 +10,7 @@
 #include <new>
 #include <string>
 
-#include "core/budgeted_memory.h"
+#include "memory/budgeted_memory.h"
 #include "plugin/config.h"
 #include "plugin/nbdkit.h"
 #include "plugin/operations.h"

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "alloc/registry.h"
+#include "disk/registry.h"
 #include "support/data.h"
 
 namespace ramdisk {

@@ -111,11 +111,11 @@ void StatsFile::tell(const Status& status) noexcept {
 }
 
 // A request after resting_ is set clears it; one that was counted before is seen by the comparison.
-StatsFile::Rest StatsFile::work() noexcept {
+StatsFile::Delay StatsFile::work() noexcept {
   const auto now = Clock::now();
   const auto until = resting_.load(std::memory_order_seq_cst) ? later_ : next_;
   if (until == Clock::time_point::max()) return Workers::kUntilWoken;
-  if (now < until) return std::chrono::ceil<Rest>(until - now);
+  if (now < until) return std::chrono::ceil<Delay>(until - now);
   resting_.store(false, std::memory_order_relaxed);
   const uint64_t requests = source_.requests();
   bool changed = false;
@@ -134,7 +134,7 @@ StatsFile::Rest StatsFile::work() noexcept {
     resting_.store(true, std::memory_order_seq_cst);
     if (source_.requests() != requests) resting_.store(false, std::memory_order_relaxed);
   }
-  return Rest::zero();
+  return Delay::zero();
 }
 
 // Whether there was something new, and it has been written.

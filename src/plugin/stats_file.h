@@ -22,7 +22,7 @@
 #include <functional>
 #include <string>
 
-#include "core/workers.h"
+#include "base/workers.h"
 #include "ramdisk/status.h"
 
 namespace ramdisk {
@@ -69,9 +69,9 @@ class StatsFile {
   void stop() noexcept;
 
  private:
-  using Rest = Workers::Rest;
+  using Delay = Workers::Delay;
 
-  Rest work() noexcept;
+  Delay work() noexcept;
   bool look();
   Status write(const std::string& document) const;
   void tell(const Status& status) noexcept;
@@ -89,7 +89,7 @@ class StatsFile {
   // Of the thread; of start() and stop() before and after its life.
   std::string last_;           // the document that was written last
   bool failing_ = false;       // and has been told
-  Rest rest_{0};               // between the last two looks, when there were no requests
+  Delay rest_{0};              // between the last two looks, when there were no requests
   Clock::time_point next_{};   // the next look when there are requests
   Clock::time_point later_{};  // and when there are none; max(): never
 

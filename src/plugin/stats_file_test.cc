@@ -14,7 +14,7 @@
 #include <string>
 #include <thread>
 
-#include "core/mutex.h"
+#include "base/mutex.h"
 
 namespace ramdisk {
 namespace {

@@ -71,7 +71,7 @@ class Rewriter {
 void read_cold_and_hot(const Disk& disk, const Corpus& corpus, const Options& options,
                        const Report& report) {
   const Buffers buffers(options.corpus, 1);
-  Random order_random = Random::with_seed(2);
+  Random order_random(2);
   const auto pages = static_cast<uint32_t>(corpus.size() / kPage);
   const auto order = permutation(pages, order_random);
   const uint32_t count = std::min<uint32_t>(pages / 8, 8192);
@@ -161,7 +161,7 @@ void run_files_churn(const Options& options, Report& report) {
   report_ratio(report, "churn-filled-idle", kBig, threads, options.size);
   read_cold_and_hot(disk, corpus, options, report);
 
-  Random random = Random::with_seed(1);
+  Random random(1);
   Rewriter rewriter(disk, corpus);
   const auto pages = static_cast<double>(rewriter.pages());
   const double begin = now();
@@ -205,7 +205,7 @@ void run_files_burst(const Options& options, Report& report) {
 
 void run_incompressible(const Options& options, Report& report) {
   const Region noise(options.size);
-  Random random = Random::with_seed(1);
+  Random random(1);
   for (uint64_t at = 0; at < noise.size(); at += sizeof(uint64_t)) {
     const uint64_t word = random.next();
     std::memcpy(noise.at(at), &word, sizeof word);

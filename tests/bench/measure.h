@@ -19,8 +19,16 @@ uint64_t resident_bytes();  // VmRSS of this process
 void sleep_seconds(double seconds);
 double median(std::vector<double> values);  // 0 if there are none
 
-// Made by with_seed(), so that every run of a benchmark makes equal requests. One for each thread.
-using Random = ramdisk::support::Rng;
+// One for each thread. Every run of a benchmark makes equal requests.
+class Random : public ramdisk::support::Rng {
+ public:
+  explicit Random(uint64_t seed) : Rng(with_seed(seed)) {}
+
+  // Without a division, which would show beside a copy of 4 KiB.
+  uint64_t below(uint64_t n) {
+    return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * n) >> 64);
+  }
+};
 
 // A random order of 0..n-1.
 std::vector<uint32_t> permutation(uint32_t n, Random& random);
@@ -36,7 +44,7 @@ template <typename Op>
 double rate(unsigned threads, double seconds, const Op& op, unsigned batch = 16) {
   std::vector<double> rates(threads);
   together(threads, [&](unsigned thread) {
-    Random random = Random::with_seed(thread + 1);
+    Random random(thread + 1);
     const auto run_until = [&](double end) {
       uint64_t calls = 0;
       do {

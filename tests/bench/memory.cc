@@ -58,14 +58,14 @@ Region::~Region() {
   if (data_) munmap(data_, bytes_);
 }
 
-void Region::give_back(uint64_t offset, uint64_t bytes) {
+void Region::free(uint64_t offset, uint64_t bytes) {
   if (bytes) madvise(at(offset), bytes, MADV_DONTNEED);
 }
 
 void WarmMemory::release(uint64_t bytes) {
   const uint64_t rounded = (bytes + kHugePage - 1) & ~(kHugePage - 1);
   const uint64_t n = std::min(rounded, region_.size() - released_);
-  region_.give_back(released_, n);
+  region_.free(released_, n);
   released_ += n;
 }
 

@@ -21,7 +21,7 @@ class Region {
 
   std::byte* at(uint64_t offset) const { return data_ + offset; }
   uint64_t size() const { return bytes_; }
-  void give_back(uint64_t offset, uint64_t bytes);  // both multiples of 2 MiB, or up to the end
+  void free(uint64_t offset, uint64_t bytes);  // both multiples of 2 MiB, or up to the end
 
  private:
   std::byte* data_ = nullptr;

@@ -76,7 +76,7 @@ void run_far(const Options& options, Report& report) {
   uint64_t written = 0;
   const auto write_some = [&](const char* name, uint32_t count) {
     constexpr uint32_t kStep = 10000;
-    Random random = Random::with_seed(written + 1);
+    Random random(written + 1);
     double seconds = 0;
     for (uint32_t begin = 0; begin < count; begin += kStep) {
       const uint32_t end = std::min(count, begin + kStep);
@@ -103,7 +103,7 @@ void run_trim_half(const Options& options, Report& report) {
   report.set_baseline();
   const Disk disk(options.plugin, disk_parameters(options, options.size));
   TrackedDisk tracked(disk, buffers);
-  Random random = Random::with_seed(1);
+  Random random(1);
   const auto order = permutation(static_cast<uint32_t>(tracked.units()), random);
   const double seconds = together(1, [&](unsigned) {
     tracked.write(0, tracked.units());
@@ -131,7 +131,7 @@ void run_refill(const Options& options, Report& report) {
     most = std::max(most, report.resident());
   };
   const double seconds = together(1, [&](unsigned) {
-    Random random = Random::with_seed(1);
+    Random random(1);
     for (int round = 0; round < kRounds; ++round) {
       while (tracked.stored_units() < full) {
         const Run run = random_run(tracked, random);
@@ -157,7 +157,7 @@ void run_holes(const Options& options, Report& report) {
   const Buffers buffers(options.corpus, 2);
   report.set_baseline();
   const Disk disk(options.plugin, disk_parameters(options, kDisk));
-  Random places = Random::with_seed(1);
+  Random places(1);
   for (int i = 0; i < 1000; ++i) disk.write(buffers.of(0), kPage, random_page(kDisk, places));
 
   if (disk.can_extents()) {

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/functions.sh"
 requires nbdsh
 
-ulimit -v $((800 * 1024)) # nbdkit takes about 200 MiB, and each thread up to 72 (stack and arena)
+ulimit -v $((800 * 1024)) # nbdkit takes about 200 MiB, and each thread up to 72 (stack and slabs)
 nbdkit_options=(--threads 2)
 
 cat >"$dir/script.py" <<'PYTHON'

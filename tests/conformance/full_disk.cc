@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/page.h"
+#include "base/page.h"
 
 namespace ramdisk::conformance {
 namespace {
@@ -32,9 +32,9 @@ double ms_since(Clock::time_point start) {
 
 // Faster than the product, whose background work looks about once a second. The environment
 // variable RAMDISK_FULL_DISK_TICK_MS may say otherwise.
-Pace pace_of_test() {
+BackgroundTiming pace_of_test() {
   const char* given = std::getenv("RAMDISK_FULL_DISK_TICK_MS");
-  Pace pace;
+  BackgroundTiming pace;
   pace.tick = std::chrono::milliseconds(given ? std::atoi(given) : 50);
   return pace;
 }

@@ -18,8 +18,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/budgeted_memory.h"
 #include "full_disk_data.h"
+#include "memory/budgeted_memory.h"
 #include "support/data.h"
 #include "support/factory.h"
 

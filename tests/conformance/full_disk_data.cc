@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "core/page.h"
+#include "base/page.h"
 #include "support/data.h"
 
 namespace ramdisk::conformance {

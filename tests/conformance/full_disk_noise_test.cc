@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "core/page.h"
+#include "base/page.h"
 #include "full_disk.h"
 
 namespace ramdisk::conformance {

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "core/page.h"
+#include "base/page.h"
 
 namespace ramdisk::conformance {
 namespace {

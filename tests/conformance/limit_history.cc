@@ -7,7 +7,7 @@
 #include <cstring>
 #include <thread>
 
-#include "core/page.h"
+#include "base/page.h"
 
 namespace ramdisk::conformance {
 namespace {
@@ -28,14 +28,14 @@ std::unique_ptr<FailingMemory> make_failing(FailingMemory** keep) {
   return memory;
 }
 
-bool starts_with_limit(const AllocatorOptions& options, uint64_t limit, Pace pace) {
+bool starts_with_limit(const AllocatorOptions& options, uint64_t limit, BackgroundTiming pace) {
   BudgetedMemory memory(make_system_memory(), {.limit = limit, .probe = {}, .on_mark = {}});
   return Disk(options, kDiskBytes, memory, pace).works();
 }
 
 }  // namespace
 
-uint64_t least_limit(const AllocatorOptions& options, Pace pace) {
+uint64_t least_limit(const AllocatorOptions& options, BackgroundTiming pace) {
   uint64_t no = 0;
   uint64_t yes = kLargestLeast / kLimitStep;
   while (yes - no > 1) {
@@ -47,7 +47,7 @@ uint64_t least_limit(const AllocatorOptions& options, Pace pace) {
 
 // ---- the disk
 
-LimitedDisk::LimitedDisk(const AllocatorOptions& options, uint64_t limit, Pace pace)
+LimitedDisk::LimitedDisk(const AllocatorOptions& options, uint64_t limit, BackgroundTiming pace)
     : limit_(limit),
       memory_(make_failing(&failing_), {.limit = limit, .probe = {}, .on_mark = {}}),
       disk_(options, kDiskBytes, memory_, pace),

@@ -20,8 +20,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/budgeted_memory.h"
 #include "full_disk_data.h"
+#include "memory/budgeted_memory.h"
 #include "support/data.h"
 #include "support/factory.h"
 #include "support/failing_memory.h"
@@ -46,11 +46,11 @@ class RandomChoices final : public Choices {
 };
 
 // The least limit, in steps of 64 KiB, with which such a disk starts.
-uint64_t least_limit(const AllocatorOptions& options, Pace pace);
+uint64_t least_limit(const AllocatorOptions& options, BackgroundTiming pace);
 
 class LimitedDisk {
  public:
-  LimitedDisk(const AllocatorOptions& options, uint64_t limit, Pace pace);
+  LimitedDisk(const AllocatorOptions& options, uint64_t limit, BackgroundTiming pace);
   ~LimitedDisk();
   LimitedDisk(const LimitedDisk&) = delete;
   LimitedDisk& operator=(const LimitedDisk&) = delete;

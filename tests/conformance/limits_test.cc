@@ -7,8 +7,8 @@
 #include <optional>
 #include <thread>
 
-#include "core/budgeted_memory.h"
-#include "core/page.h"
+#include "base/page.h"
+#include "memory/budgeted_memory.h"
 #include "support/data.h"
 #include "support/factory.h"
 #include "support/threads.h"

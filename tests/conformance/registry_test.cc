@@ -1,4 +1,4 @@
-// The registry and the disks that it makes, where src/alloc/registry_test.cc ends: odd spellings,
+// The registry and the disks that it makes, where src/disk/registry_test.cc ends: odd spellings,
 // refused by the parser or by the check after it, and the trace of directories.
 
 #include <gtest/gtest.h>

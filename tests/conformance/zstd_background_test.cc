@@ -1,17 +1,17 @@
 // allocator=zstd while its background work is under way: what waits is compressed, dictionaries
-// come and go, cold pages are regrouped and hot groups unpacked, and nobody sees any of it.
+// come and go, cold pages are recompressed and hot groups unpacked, and nobody sees any of it.
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <memory>
 
-#include "alloc/zstd_disk.h"
 #include "support/owner.h"
 #include "support/session.h"
 #include "support/threads.h"
 #include "support/waiting.h"
 #include "support/zstd_variants.h"
+#include "zstd/zstd_disk.h"
 
 namespace ramdisk::conformance {
 namespace {
@@ -79,8 +79,8 @@ TEST_P(ZstdBackground, ManyOwners) {
   }
 }
 
-// Pages that do not compress lie among others that do, are regrouped with them when they are cold,
-// and are overwritten in place just then.
+// Pages that do not compress lie among others that do, are recompressed with them when they are
+// cold, and are overwritten in place just then.
 TEST_P(ZstdBackground, PlainPagesWrittenWhileTheyAreRegrouped) {
   constexpr uint64_t kPages = 1024;
   Rng rng(22);

@@ -29,7 +29,7 @@ class ZstdFailure : public testing::TestWithParam<ZstdVariant> {
   Rng rng_{31};
 };
 
-// Training, regrouping and all else that threads in the background need memory for has to wait.
+// Training, recompressing and all else that threads in the background need memory for has to wait.
 TEST_P(ZstdFailure, BackgroundWorkWithoutMemory) {
   const std::unique_ptr<MemorySource> memory = make_system_memory();  // needs no operator new
   Disk disk(options_of(GetParam()), kDisk, *memory, hasty());

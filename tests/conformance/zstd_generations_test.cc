@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "alloc/zstd_disk.h"
 #include "support/zstd_variants.h"
+#include "zstd/zstd_disk.h"
 
 namespace ramdisk::conformance {
 namespace {
@@ -99,7 +99,7 @@ TEST(ZstdGenerations, ThereIsAlwaysOneMore) {
   if (slow_build()) GTEST_SKIP() << "this compresses too much for a build with a sanitizer";
   constexpr uint64_t kKinds = 12;
   const std::unique_ptr<MemorySource> memory = make_system_memory();
-  Pace pace = hasty();
+  BackgroundTiming pace = hasty();
   pace.training_growth = 1;  // whenever there is something new
   const Environment environment{.memory = memory.get(), .pace = pace, .trace_directories = {}};
   ZstdDisk disk(environment, uint64_t{1} << 40, options_of(kZstdVariants[1]));

@@ -78,7 +78,7 @@ TEST_P(ZstdRest, ExtentsKeepNoPageWarm) {
   if (!GetParam().recompress) GTEST_SKIP() << "cold pages are left alone";
   // Cold after a third of a second, so that a pause of this thread does not make it so; and too
   // little for a dictionary, after which all pages would be compressed again, warm or not.
-  Pace pace = hasty();
+  BackgroundTiming pace = hasty();
   pace.cold_ticks = 300;
   FailingMemory memory;
   Disk disk(options_of(GetParam()), kDisk, memory, pace);

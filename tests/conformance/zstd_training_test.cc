@@ -10,9 +10,10 @@
 #include <string_view>
 #include <thread>
 
-#include "unit/at_yield.h"
-#include "alloc/zstd_disk.h"
+#include "support/waiting.h"
 #include "support/zstd_variants.h"
+#include "unit/at_yield.h"
+#include "zstd/zstd_disk.h"
 
 namespace ramdisk::conformance {
 namespace {
@@ -63,7 +64,7 @@ class ZstdTraining : public testing::Test {
     } else if (place == "Epoch::enter, before it is counted") {
       if (moment_ == Moment::begun) write_old();
       if (moment_ == Moment::trained) write_fresh();
-    } else if (place == "Dictionaries::join, counted" && moment_ == Moment::old_pages) {
+    } else if (place == "Dictionaries::ref, counted" && moment_ == Moment::old_pages) {
       write_other_words();  // the walk has found the first of the old pages
     }
   }
@@ -103,10 +104,10 @@ class ZstdTraining : public testing::Test {
   const unit::AtYield at_{[this](std::string_view place) { step(place); }};
   const std::unique_ptr<MemorySource> memory_ = make_system_memory();
   ZstdDisk disk_{{.memory = memory_.get(),
-                       .pace = {.tick = std::chrono::milliseconds(1), .cold_ticks = 1},
-                       .trace_directories = {}},
-                      uint64_t{1} << 40,
-                      options_of(kZstdVariants[1])};
+                  .pace = {.tick = std::chrono::milliseconds(1), .cold_ticks = 1},
+                  .trace_directories = {}},
+                 uint64_t{1} << 40,
+                 options_of(kZstdVariants[1])};
 };
 
 TEST_F(ZstdTraining, WhatHasTheNewDictionaryIsNotCompressedAgain) {

@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/memory_source.h"
+#include "memory/memory_source.h"
 #include "plugin/config.h"
 
 namespace {

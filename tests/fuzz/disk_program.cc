@@ -65,7 +65,7 @@ AllocatorOptions choose_options(Input& input) {
 }
 
 // The usual pace leaves the background nothing to do within an input's life.
-Pace choose_pace(Input& input) {
+BackgroundTiming choose_pace(Input& input) {
 #ifdef RAMDISK_HAVE_ZSTD
   if (input.byte() % 2 == 1) return conformance::hasty();
 #else
@@ -91,7 +91,7 @@ DiskProgram::DiskProgram(Input input)
     : input_(input), options_(choose_options(input_)), bytes_(input_.pick(kSizes)) {
   if (options_.type == AllocatorType::malloc) bytes_ = std::min(bytes_, kLargestPlain);
   memory_ = choose_memory(input_);
-  const Pace pace = choose_pace(input_);
+  const BackgroundTiming pace = choose_pace(input_);
   const unsigned scarce = input_.byte();
   if (scarce % 4 == 1) memory_->fail_once(scarce / 4);
   disk_ = std::make_unique<conformance::Disk>(options_, bytes_, *memory_, pace);

@@ -47,7 +47,7 @@ AllocatorOptions choose_options(unsigned choice) {
   return {.type = AllocatorType::sparse};
 }
 
-Pace choose_pace(unsigned choice) {
+BackgroundTiming choose_pace(unsigned choice) {
 #ifdef RAMDISK_HAVE_ZSTD
   if (choice > 0) return conformance::hasty();
 #else

@@ -43,7 +43,8 @@ Disk::Disk(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace
   start({.type = type}, bytes, {.memory = &memory, .trace_directories = std::move(trace)});
 }
 
-Disk::Disk(const AllocatorOptions& options, uint64_t bytes, MemorySource& memory, Pace pace) {
+Disk::Disk(const AllocatorOptions& options, uint64_t bytes, MemorySource& memory,
+           BackgroundTiming pace) {
   start(options, bytes, {.memory = &memory, .pace = pace});
 }
 

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "alloc/registry.h"
+#include "disk/registry.h"
 #include "support/data.h"
 #include "support/failing_memory.h"
 
@@ -49,7 +49,8 @@ class Disk {
   Disk(AllocatorType type, uint64_t bytes);
   Disk(AllocatorType type, uint64_t bytes, std::unique_ptr<MemorySource> memory);
   Disk(AllocatorType type, uint64_t bytes, MemorySource& memory, Trace trace = {});
-  Disk(const AllocatorOptions& options, uint64_t bytes, MemorySource& memory, Pace pace);
+  Disk(const AllocatorOptions& options, uint64_t bytes, MemorySource& memory,
+       BackgroundTiming pace);
   ~Disk() { stop(); }
   Disk(const Disk&) = delete;
   Disk& operator=(const Disk&) = delete;

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "core/memory_source.h"
+#include "memory/memory_source.h"
 #include "support/namespaces.h"
 
 namespace ramdisk::support {

@@ -29,11 +29,7 @@ Owner::Owner(Allocator& disk, const Slices& slices, int id, Habits habits)
 }
 
 Owner::Owner(Allocator& disk, const std::vector<Blocks>& blocks, int id, uint64_t page_bytes)
-    : disk_(disk),
-      id_(id),
-      habits_{.stamps = false},
-      page_(page_bytes),
-      rng_(1000 + id) {
+    : disk_(disk), id_(id), habits_{.stamps = false}, page_(page_bytes), rng_(1000 + id) {
   for (const Blocks& each : blocks) add(each);
 }
 

@@ -17,7 +17,7 @@ namespace ramdisk::support {
 // The first call prints the seed, so that a failure can be repeated.
 uint64_t run_seed();
 
-// SplitMix64. It costs little beside a copy of 4 KiB, so the benchmarks can use it, too.
+// SplitMix64. It costs little beside a copy of 4 KiB, so that the benchmarks can use it, too.
 class Rng {
  public:
   // Depends on the seed of the run. `stream` keeps tests and threads apart: each passes its own.
@@ -33,11 +33,8 @@ class Rng {
     return z ^ (z >> 31);
   }
 
-  // 0 if `bound` is 0. Small bounds need no division, which the benchmarks would notice.
-  uint64_t below(uint64_t bound) {
-    if (bound <= UINT32_MAX) return (next() >> 32) * bound >> 32;
-    return next() % bound;
-  }
+  // 0 if `bound` is 0.
+  uint64_t below(uint64_t bound) { return bound == 0 ? 0 : next() % bound; }
   bool chance(uint64_t percent) { return below(100) < percent; }
 
   template <typename List>

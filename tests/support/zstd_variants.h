@@ -34,7 +34,7 @@ inline AllocatorOptions options_of(const ZstdVariant& variant) {
           .recompress = variant.recompress};
 }
 
-inline Pace hasty() {
+inline BackgroundTiming hasty() {
   return {.tick = std::chrono::milliseconds(1), .cold_ticks = 3, .training_growth = 2};
 }
 

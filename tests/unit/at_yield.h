@@ -1,4 +1,4 @@
-// Has a test's own steps happen between two steps of the code under test: see core/yield.h.
+// Has a test's own steps happen between two steps of the code under test: see base/yield.h.
 //
 // Most of what is tested so takes no locks, so one thread can play all parts: what another thread
 // would do is done by the hook, in the thread that came by, and its order is known.
@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/yield.h"
+#include "base/yield.h"
 
 namespace ramdisk::unit {
 

@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "core/page_table.h"
 #include "support/data.h"
 #include "support/failing_memory.h"
+#include "table/page_table.h"
 
 namespace ramdisk::unit {
 

@@ -83,12 +83,12 @@ using Concurrent = AllocatorTest;
 INSTANTIATE_TEST_SUITE_P(, Concurrent, all_allocators(), allocator_name);
 
 struct Request {
-  uint64_t offset;  // from the start of the arena
+  uint64_t offset;  // from the start of the slabs
   uint64_t count;
   uint8_t value;  // the byte it writes; 0 for zero and trim
 };
 
-// Requests of all sizes that overlap, within an arena that begins and ends inside a page.
+// Requests of all sizes that overlap, within an slabs that begins and ends inside a page.
 constexpr uint64_t kArena = 1 * MiB - 1111;
 constexpr uint64_t kArenaStart = 128 * MiB - 500'123;
 
@@ -102,13 +102,13 @@ std::vector<Request> racing_requests(unsigned connection, int count) {
     const auto value = static_cast<uint8_t>(random.below(5) == 0 ? 0 : 1 + random.below(255));
     requests.push_back({offset, length, value});
   }
-  // Some that touch the very ends of the arena.
+  // Some that touch the very ends of the slabs.
   requests.push_back({0, 100, 11});
   requests.push_back({kArena - 100, 100, 22});
   return requests;
 }
 
-// For each byte of the arena, the values that requests write there.
+// For each byte of the slabs, the values that requests write there.
 using Written = std::vector<std::bitset<256>>;
 
 // `racing`: requests are still under way, so the byte may also be what it was at first.
@@ -118,11 +118,11 @@ void expect_written(const Written& written, const Bytes& first, const Bytes& got
     const auto& values = written[offset + i];
     const bool may_be_first = racing || values.none();
     ASSERT_TRUE(values[got[i]] || (may_be_first && got[i] == first[offset + i]))
-        << "byte " << offset + i << " of the arena is " << int{got[i]};
+        << "byte " << offset + i << " of the slabs is " << int{got[i]};
   }
 }
 
-// Sends everything that `requests` say, and reads all over the arena while they run.
+// Sends everything that `requests` say, and reads all over the slabs while they run.
 void race(const Client& client, const std::vector<Request>& requests, const Written& written,
           const Bytes& first) {
   Random random(requests.size() + requests[0].offset);
@@ -166,9 +166,9 @@ TEST_P(Concurrent, RacingBytesAreFromOneOfTheRequests) {
   });
   expect_written(written, first, client.read(kArena, kArenaStart), 0, false);
   EXPECT_TRUE(Bytes(all.begin(), all.begin() + kGuard) == client.read(kGuard, kArenaStart - kGuard))
-      << "bytes before the arena are damaged";
+      << "bytes before the slabs are damaged";
   EXPECT_TRUE(Bytes(all.end() - kGuard, all.end()) == client.read(kGuard, kArenaStart + kArena))
-      << "bytes behind the arena are damaged";
+      << "bytes behind the slabs are damaged";
 }
 
 // Every connection owns parts of each page. Nobody races for a byte, so nothing may be lost, though

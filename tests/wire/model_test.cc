@@ -18,7 +18,9 @@ void run_model(const std::string& allocator, uint64_t size, const Places& places
   ASSERT_EQ(size, client.size());
   WireDisk wire_disk(client, 1);
   Session session(wire_disk, size,
-                  {.holes = allocator != "malloc", .longest_request = WireDisk::kLongestRequest, .page_bytes = WireDisk::kPageBytes});
+                  {.holes = allocator != "malloc",
+                   .longest_request = WireDisk::kLongestRequest,
+                   .page_bytes = WireDisk::kPageBytes});
   Random random(2);
   random_steps(session, places, steps, 2 * MiB, random);
 }

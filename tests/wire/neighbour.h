@@ -51,7 +51,7 @@ class Neighbour {
                                     {{home_, 4 * KiB, 4 * KiB, 256},
                                      {home_ + 1 * MiB, 64 * KiB, 64 * KiB, 32},
                                      {home_ + 3 * MiB + 77, 1234, 1300, 800}},
-                                    0);
+                                    0, WireDisk::kPageBytes);
       require_nothing(owner.write_all());
       settled_.count_down();
       while (!leaving_) require_nothing(owner.step());

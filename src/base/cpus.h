@@ -1,0 +1,18 @@
+// How many threads can run at once: at least one, also where the system does not tell.
+
+#ifndef RAMDISK_BASE_CPUS_H
+#define RAMDISK_BASE_CPUS_H
+
+#include <algorithm>
+#include <cstddef>
+#include <thread>
+
+namespace ramdisk {
+
+inline size_t cpus() {
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+}  // namespace ramdisk
+
+#endif

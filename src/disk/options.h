@@ -1,0 +1,40 @@
+// What allocator=... may say.
+//
+// Thread contract: pure functions.
+
+#ifndef RAMDISK_DISK_OPTIONS_H
+#define RAMDISK_DISK_OPTIONS_H
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "ramdisk/result.h"
+
+namespace ramdisk {
+
+enum class AllocatorType { sparse, malloc, zstd };
+
+struct AllocatorOptions {
+  AllocatorType type = AllocatorType::sparse;
+  bool mlock = false;
+  // zstd's own:
+  int level = 3;                    // of compression
+  std::optional<uint64_t> cache{};  // bytes that may wait uncompressed; else by what is stored
+  bool recompress = true;           // cold pages, harder
+};
+
+const char* allocator_name(AllocatorType type);
+
+// true for 1, true, t, yes, y, on and false for 0, false, f, no, n, off, in any case, which are the
+// words that nbdkit itself takes. `what` names the parameter in the error.
+Result<bool> parse_bool(std::string_view what, std::string_view value);
+
+// Reads NAME[,KEY[=VALUE]]..., the value of the parameter allocator. A key without a value means
+// true; of a key given twice the last counts. EINVAL with a message that names the parameter, the
+// value and what would be right.
+Result<AllocatorOptions> parse_allocator(std::string_view value);
+
+}  // namespace ramdisk
+
+#endif

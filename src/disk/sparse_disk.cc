@@ -1,0 +1,184 @@
+#include "disk/sparse_disk.h"
+
+#include <cstring>
+
+#include "base/shared_bytes.h"
+#include "disk/extent_merger.h"
+#include "disk/least_memory.h"
+#include "disk/zero_run.h"
+
+namespace ramdisk {
+
+SparseDisk::SparseDisk(const Environment& environment, uint64_t disk_bytes)
+    : memory_(*environment.memory),
+      pages_(*environment.memory, epoch_, kPageBytes),
+      table_(*environment.memory, epoch_, disk_bytes, environment.trace_directories) {}
+
+Status SparseDisk::get_ready() {
+  constexpr uint64_t kLeast = 256 << 10;  // the beginnings of the slabs of tables and pages
+  return check_limit(memory_, "sparse", kLeast);
+}
+
+// Neighbouring pages of the disk are often neighbours in memory, so copies are joined.
+Status SparseDisk::read(std::span<std::byte> buffer, uint64_t offset) {
+  if (buffer.empty()) return {};
+  const Epoch::Guard guard(epoch_);
+  std::byte* const to = buffer.data();
+  size_t done = 0;                    // all before this byte of the buffer is in place
+  const std::byte* source = nullptr;  // what is to be copied there next …
+  size_t length = 0;                  // … and how much of it
+  const auto flush = [&] {
+    if (length > 0) copy_from_shared(to + done, source, length);
+    done += length;
+    length = 0;
+  };
+  table_.scan(offset >> kPageShift, end_page(offset, buffer.size()), guard,
+              [&](uint64_t page, uint64_t payload) {
+                const PagePart part = clip_to_page(page, offset, buffer.size());
+                const std::byte* from = page_at(payload) + part.offset;
+                if (part.position != done + length || from != source + length) {
+                  flush();
+                  std::memset(to + done, 0, part.position - done);
+                  done = part.position;
+                  source = from;
+                }
+                length += part.length;
+                return true;
+              });
+  flush();
+  std::memset(to + done, 0, buffer.size() - done);
+  return {};
+}
+
+// What was trimmed is not free before those have finished who may be reading it: a disk that is
+// full waits for that, for a while.
+Status SparseDisk::write(std::span<const std::byte> data, uint64_t offset) {
+  Patience patience;
+  size_t position = 0;
+  Status status = write_some(data, offset, position);
+  for (bool more = true; more && status.errnum() == ENOMEM && patience.left();) {
+    more = memory_is_coming();
+    status = write_some(data, offset, position);
+  }
+  return status;
+}
+
+// Gives back what is free, if there is any, or lets those go on who hold something that will be.
+bool SparseDisk::memory_is_coming() {
+  epoch_.collect();
+  const uint64_t before = pages_.held_bytes();
+  pages_.release_free();
+  if (pages_.held_bytes() < before) return true;
+  const bool coming = !epoch_.all_reclaimed() || pages_.returning();
+  if (coming) Patience::nap();
+  return coming;
+}
+
+// Writes from `position` on, which it moves ahead. Zeroes need no memory: a hole stays one, and a
+// page that they empty becomes one.
+Status SparseDisk::write_some(std::span<const std::byte> data, uint64_t offset, size_t& position) {
+  const Epoch::Guard guard(epoch_);
+  PageTable::Cursor cursor(table_, guard);
+  AllocationBatch fresh(pages_);
+  while (position < data.size()) {
+    if (const size_t zeroes = zero_run(data, offset, position)) {
+      if (Status status = zero(zeroes, offset + position); !status.ok()) return status;
+      position += zeroes;
+      continue;
+    }
+    const PagePart part = part_at(offset, data.size(), position);
+    const size_t rest = data.size() - position - part.length;
+    const size_t expected = 1 + (rest + kPageBytes - 1) / kPageBytes;
+    if (!write_page(part, data.data() + part.position, cursor, fresh, expected)) {
+      table_.prune(part.page, guard);
+      return Status::no_memory();
+    }
+    position += part.length;
+  }
+  return {};
+}
+
+// False: there is no memory for the page or its directory.
+bool SparseDisk::write_page(const PagePart& part, const std::byte* data, PageTable::Cursor& cursor,
+                            AllocationBatch& fresh, size_t expected) {
+  // The page's first line comes while its word is being locked: 1.39 million random writes of 4 KiB
+  // a second, 1.22 without (EPYC 7003, 2026-11-21).
+  if (const uint64_t payload = cursor.peek(part.page)) {
+    __builtin_prefetch(page_at(payload) + part.offset, 1);
+  }
+  PageTable::Slot slot = cursor.lock(part.page);
+  if (!slot) return false;
+  if (slot.payload()) {
+    copy_to_shared(page_at(slot.payload()) + part.offset, data, part.length);
+    return true;
+  }
+  const AllocationBatch::Block block = fresh.take(expected);
+  if (!block.base) return false;
+  if (!block.zeroed && !part.whole()) std::memset(block.base, 0, kPageBytes);
+  copy_to_shared(block.base + part.offset, data, part.length);
+  slot.unlock(reinterpret_cast<uintptr_t>(block.base));
+  return true;
+}
+
+Status SparseDisk::zero(uint64_t count, uint64_t offset) {
+  if (count == 0) return {};
+  {
+    const Epoch::Guard guard(epoch_);
+    RetireBatch freed(pages_, guard);
+    (void)table_.change(offset >> kPageShift, end_page(offset, count), guard,
+                        [&](PageTable::Slot& slot) {
+                          zero_page(slot, clip_to_page(slot.page(), offset, count), freed);
+                          return Status();
+                        });
+  }
+  // Nothing is kept for new pages where memory is short.
+  if (memory_.under_pressure()) pages_.release_free();
+  return {};
+}
+
+// The lock keeps writers out between the look at the rest of the page and its end.
+void SparseDisk::zero_page(PageTable::Slot& slot, const PagePart& part, RetireBatch& freed) {
+  std::byte* page = page_at(slot.payload());
+  if (!part.whole()) {
+    zero_shared(page + part.offset, part.length);
+    if (!is_zero_shared(page, kPageBytes)) return;
+  }
+  slot.unlock(0);
+  freed.add(page);
+}
+
+Status SparseDisk::extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) {
+  if (count == 0) return {};
+  const Epoch::Guard guard(epoch_);
+  ExtentMerger merger(visitor, count, offset);
+  bool more = true;
+  table_.look(offset >> kPageShift, end_page(offset, count), guard,
+              [&](uint64_t page, uint64_t payload) {
+                const std::optional<ExtentKind> kind = kind_of(page, page_at(payload), guard);
+                if (kind) more = merger.page(page, *kind);
+                return more;
+              });
+  if (more) merger.finish();
+  return {};
+}
+
+// Nothing: it has become a hole. A copier leaves out what is zero, so that a page which is being
+// overwritten must not be taken for that: what looks like zeroes is looked at again with the lock,
+// which keeps writers out. That is rare, for zeroes are not stored in the first place.
+std::optional<ExtentKind> SparseDisk::kind_of(uint64_t page, const std::byte* bytes,
+                                              const Epoch::Guard& guard) {
+  if (!is_zero_shared(bytes, kPageBytes)) return ExtentKind::data;
+  const PageTable::Slot slot = PageTable::Cursor(table_, guard).lock_existing(page);
+  if (!slot || slot.payload() == 0) return std::nullopt;
+  return is_zero_shared(page_at(slot.payload()), kPageBytes) ? ExtentKind::zero : ExtentKind::data;
+}
+
+Usage SparseDisk::usage() const {
+  return {table_.bytes_of(table_.stored_pages()), pages_.held_bytes() + table_.held_bytes()};
+}
+
+std::string SparseDisk::describe() const {
+  return "sparse, pages of 4096 bytes";
+}
+
+}  // namespace ramdisk

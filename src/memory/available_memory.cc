@@ -1,0 +1,103 @@
+#include "memory/available_memory.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+namespace ramdisk {
+
+namespace {
+
+// The number that follows `name` at the start of a line, 0 if there is none.
+uint64_t field(const std::string& path, const std::string& name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string word;
+    uint64_t value = 0;
+    if (words >> word >> value && word == name) return value;
+  }
+  return 0;
+}
+
+// A file that holds one number. "max" (cgroup v2: no limit) and no file at all give `otherwise`.
+uint64_t number(const std::string& path, uint64_t otherwise) {
+  std::ifstream file(path);
+  uint64_t value = 0;
+  return file >> value ? value : otherwise;
+}
+
+struct Names {
+  const char* limit;
+  const char* used;
+  // Fields of memory.stat: pages of files that the kernel drops, after writing them where they have
+  // changed, before it refuses memory. It prefers the inactive ones and takes the others as well.
+  // Files of a tmpfs are in neither: they need swap.
+  const char* inactive_cache;
+  const char* active_cache;
+};
+constexpr Names kV1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file",
+                    "total_active_file"};
+constexpr Names kV2{"memory.max", "memory.current", "inactive_file", "active_file"};
+
+void consider_group(const std::string& folder, const Names& names, AvailableMemory& least) {
+  const uint64_t limit = number(folder + "/" + names.limit, UINT64_MAX);
+  // v1 writes "no limit" as a number of pages that no machine has.
+  if (limit >= UINT64_MAX / 4) return;
+  const uint64_t used = number(folder + "/" + names.used, 0);
+  const std::string statistics = folder + "/memory.stat";
+  const uint64_t cache =
+      field(statistics, names.inactive_cache) + field(statistics, names.active_cache);
+  const uint64_t kept = used > cache ? used - cache : 0;
+  const uint64_t left = limit > kept ? limit - kept : 0;
+  least.total = std::min(least.total, limit);
+  if (left < least.bytes) {
+    least.bytes = left;
+    least.limit = "the memory limit of the control group";
+  }
+}
+
+// `path` is the group's name below `mount`; the limits of the groups above hold too. In a container
+// the name may be one of the host's that is not there: the mount's top is looked at all the same.
+void consider_hierarchy(const std::string& mount, std::string path, const Names& names,
+                        AvailableMemory& least) {
+  for (;;) {
+    consider_group(mount + path, names, least);
+    const size_t slash = path.rfind('/');
+    if (slash == std::string::npos || path.empty()) return;
+    path.resize(slash);
+  }
+}
+
+}  // namespace
+
+// Formats: proc(5) for /proc/meminfo, cgroups(7) for /proc/self/cgroup (lines of
+// "number:controllers:path", v2 with number 0 and no controllers).
+AvailableMemory available_memory(Swap swap, const std::string& root) {
+  AvailableMemory least;
+  const std::string meminfo = root + "/proc/meminfo";
+  const bool with_swap = swap == Swap::counts;
+  const uint64_t kib =
+      field(meminfo, "MemAvailable:") + (with_swap ? field(meminfo, "SwapFree:") : 0);
+  const uint64_t total = field(meminfo, "MemTotal:");
+  if (kib > 0) least.bytes = kib * 1024;
+  if (kib > 0) least.limit = with_swap ? "free memory and swap" : "free memory";
+  if (total > 0) least.total = total * 1024;
+
+  std::ifstream groups(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const std::string path = line.substr(second + 1);
+    if (controllers == ",,") {
+      consider_hierarchy(root + "/sys/fs/cgroup", path, kV2, least);
+    } else if (controllers.find(",memory,") != std::string::npos) {
+      consider_hierarchy(root + "/sys/fs/cgroup/memory", path, kV1, least);
+    }
+  }
+  return least;
+}
+
+}  // namespace ramdisk

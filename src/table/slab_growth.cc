@@ -1,0 +1,100 @@
+// How an SlabAllocator gets memory from the system: whole slabs, slabs of absent blocks, one that
+// grows.
+
+#include <algorithm>
+#include <new>
+
+#include "base/check.h"
+#include "table/slab.h"
+#include "table/slab_allocator.h"
+
+namespace ramdisk {
+
+using slab_bits::Part;
+using slab_bits::part_of_range;
+
+// Maps a slab and populates its first `ready` bytes.
+SlabAllocator::Slab* SlabAllocator::map_slab(bool huge, size_t ready, Claim claim) {
+  void* base = memory_.map(kSlabBytes, kSlabBytes, huge);
+  if (!base) return nullptr;
+  if (!memory_.populate_for(claim, base, ready)) {
+    memory_.unmap(base, kSlabBytes);
+    return nullptr;
+  }
+  CHECK(reinterpret_cast<uintptr_t>(base) % kSlabBytes == 0);
+  Slab* slab = new (base) Slab;
+  slab->owner = this;
+  slab->ready_bytes = ready;
+  return slab;
+}
+
+// Makes at least one more block of growing_ present, which is begun if there is none.
+bool SlabAllocator::grow_in_steps(Claim claim) {
+  const size_t ready = growing_ ? growing_->ready_bytes : 0;
+  const size_t next_block = growing_ ? growing_->ready_blocks + 1 : 1;
+  const size_t least = (kHeaderBytes + next_block * block_bytes_ + 4095) / 4096 * 4096 - ready;
+  const size_t end = (ready + least + kGrowthStep - 1) / kGrowthStep * kGrowthStep;
+  const size_t usual = std::min(end, kSlabBytes) - ready;
+  const auto grow_by = [&](size_t step) REQUIRES(mutex_) {
+    if (growing_) {
+      std::byte* next = reinterpret_cast<std::byte*>(growing_) + ready;
+      if (!memory_.populate_for(claim, next, step)) return false;
+      growing_->ready_bytes += step;
+    } else {
+      growing_ = map_slab(false, step, claim);
+      if (!growing_) return false;
+      push(growing_, kAll);
+      if (!first_) first_ = growing_;
+    }
+    held_ += step;
+    return true;
+  };
+  if (!grow_by(usual) && (usual == least || !grow_by(least))) return false;
+  Slab* const slab = growing_;
+  const size_t blocks = std::min(blocks_, (slab->ready_bytes - kHeaderBytes) / block_bytes_);
+  set_free_range(slab, slab->ready_blocks, blocks, false);
+  slab->ready_blocks = static_cast<uint32_t>(blocks);
+  if (blocks == blocks_) growing_ = nullptr;
+  return true;
+}
+
+// Several threads may be here at once, each with a slab of its own; what one of them does not need
+// serves the next request. Where there is no memory for a whole slab there may be some for blocks:
+// of whole pages, which become present one by one, or else in a slab that grows. Parts of such a
+// slab do not go back: it had better not grow while memory is short and blocks are about to come
+// free.
+bool SlabAllocator::grow(Claim claim) {
+  if (!can_discard_ && retired_.load(std::memory_order_relaxed) > 0 && memory_.under_pressure())
+    return false;
+  if (growth_ == Growth::slab) {
+    {
+      MutexLock lock(mutex_);
+      if (growing_ || !first_) return grow_in_steps(claim);
+    }
+    if (Slab* slab = map_slab(true, kSlabBytes, claim)) return add_slab(slab, false);
+  }
+  if (can_discard_) {
+    Slab* slab = map_slab(false, kHeaderBytes, claim);
+    return slab && add_slab(slab, true);
+  }
+  MutexLock lock(mutex_);
+  return grow_in_steps(claim);
+}
+
+// A slab of which all blocks are free, and present or `absent`.
+bool SlabAllocator::add_slab(Slab* slab, bool absent) {
+  slab->ready_bytes = kSlabBytes;
+  slab->ready_blocks = static_cast<uint32_t>(blocks_);
+  MutexLock lock(mutex_);
+  push(slab, kAll);
+  held_ += kSlabBytes;
+  set_free_range(slab, 0, blocks_, false);
+  for (size_t i = 0; absent && i < blocks_;) {
+    const Part part = part_of_range(i, blocks_);
+    set_absent(slab, part.word, part.mask);
+    i += part.count;
+  }
+  return true;
+}
+
+}  // namespace ramdisk

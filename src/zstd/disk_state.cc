@@ -1,0 +1,73 @@
+#include "zstd/disk_state.h"
+
+namespace ramdisk {
+
+DiskState::DiskState(const Environment& environment, uint64_t disk_bytes,
+                     const AllocatorOptions& allocator_options)
+    : options(allocator_options),
+      pace(environment.pace),
+      memory(*environment.memory),
+      pages(*environment.memory, epoch, allocator_options.level),
+      table(*environment.memory, epoch, disk_bytes, environment.trace_directories) {}
+
+bool DiskState::count_fixed(uint64_t bytes) {
+  DCHECK(fixed_bytes_ == 0);
+  if (!memory.charge(bytes, Claim::data)) return false;
+  fixed_bytes_ = bytes;
+  return true;
+}
+
+// The old word is dropped when nobody can find it any more: a reader that comes at this moment
+// gets the new page.
+void DiskState::replace(Slot& slot, PageEntry word, const Epoch::Guard& guard) {
+  const PageEntry old(slot.payload());
+  slot.unlock(word.bits());
+  pages.drop(old, guard);
+}
+
+bool DiskState::cache(Slot& slot, PageStore::Data page, const Epoch::Guard& guard) {
+  if (!write_cache.has_room() || !admit(slot, kPageBytes).ok() || !write_cache.admit())
+    return false;
+  const PageEntry copy = pages.store_plain(page, Claim::optional);
+  if (copy == PageEntry()) {
+    write_cache.release();
+    return false;
+  }
+  const uint64_t number = slot.page();
+  replace(slot, copy.as_cached(), guard);
+  enqueue(number);
+  return true;
+}
+
+// The first dictionary is due when the samples are complete for the first time; a quiet worker
+// does not see that by itself.
+void DiskState::note_compressed(uint64_t number) {
+  if (samples.add(number) == TrainingSamples::kMost) background.wake();
+}
+
+// A page that has storage may change for longer than a new one may be added, and one that becomes
+// smaller always may.
+Status DiskState::admit(const Slot& slot, size_t bytes) {
+  constexpr auto kFull = "no space left";
+  const PageEntry old(slot.payload());
+  if (old == PageEntry()) {
+    return memory.admits_new(needed_bytes() + bytes) ? Status() : Status::error(ENOSPC, kFull);
+  }
+  const size_t before = PageStore::footprint(old);
+  if (bytes <= before) return {};
+  const bool much = bytes >= 2 * before;
+  if (memory.admits_growth(needed_bytes() + bytes - before, much)) return {};
+  return Status::error(ENOSPC, kFull);
+}
+
+uint64_t DiskState::needed_bytes() const {
+  return fixed_bytes_ + table.held_bytes() + pages.needed_bytes();
+}
+
+bool DiskState::release_free_memory() {
+  const uint64_t before = pages.memory_bytes();
+  pages.release_free_memory();
+  return pages.memory_bytes() < before;
+}
+
+}  // namespace ramdisk

@@ -1,0 +1,93 @@
+// Maintenance: what the first worker alone does, and when each part of it has its turn.
+//
+// Time passes in ticks, while there is anything that time can change. The order of urgency is: a
+// tick; training; then all that every worker does (see WorkerLoop); recompression; renewal of old
+// dictionaries; tidying up. What the disk is like, by the ticks:
+//
+//                 a tick: pages or memory have changed
+//        ┌──────────────────┬───────────────────┬──────────────────┐
+//        ▼                  │                   │                  │
+//     changing ────────▶  idle ────────────▶ tidied ────────────▶ tidy
+//             a tick: no    ▲    tidied up     │    a tick: no     │
+//             change        │                  │    change         │
+//                           └──────────────────┴───────────────────┘
+//                             something was recompressed or renewed
+//
+// A tidy disk has no gaps and no free memory. If nothing waits and the walk of recompression is
+// finished, too, the worker becomes quiet: it says so, waits in `tidied` for one more tick and
+// walk, for what came just then, and rests until it is woken.
+//
+// Thread contract: the first worker alone.
+
+#ifndef RAMDISK_ZSTD_MAINTENANCE_H
+#define RAMDISK_ZSTD_MAINTENANCE_H
+
+#include <chrono>
+#include <cstdint>
+
+#include "base/workers.h"
+#include "zstd/cleaner.h"
+#include "zstd/compactor.h"
+#include "zstd/disk_state.h"
+#include "zstd/memory_relief.h"
+#include "zstd/recompressor.h"
+#include "zstd/trainer.h"
+
+namespace ramdisk {
+
+class Maintenance {
+ public:
+  Maintenance(DiskState& state, Compactor& compactor, Cleaner& cleaner, MemoryRelief& relief)
+      : state_(state),
+        compactor_(compactor),
+        cleaner_(cleaner),
+        relief_(relief),
+        recompressor_(state, cleaner),
+        trainer_(state) {}
+
+  // What comes before all other work. Returns whether there was any.
+  bool do_first();
+
+  // What comes when there is no other work: a step of it, after which there may be more at once.
+  // Returns how long to rest.
+  Workers::Delay do_last();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  // See the drawing above.
+  enum class Upkeep { changing, idle, tidied, tidy };
+
+  // What a tick compares with the one before.
+  struct Totals {
+    uint64_t compressed_pages = 0;
+    uint64_t stored_pages = 0;
+    uint64_t memory_bytes = 0;
+    bool operator==(const Totals&) const = default;
+  };
+
+  bool tick_if_due();
+  void tick();
+  void note_totals(const Totals& totals);
+  void note_untidy() {
+    if (upkeep_ != Upkeep::changing) upkeep_ = Upkeep::idle;
+  }
+  Workers::Delay recompress();
+  Workers::Delay renew();
+  Workers::Delay tidy_up();
+
+  DiskState& state_;
+  Compactor& compactor_;
+  Cleaner& cleaner_;
+  MemoryRelief& relief_;
+  Recompressor recompressor_;
+  Trainer trainer_;
+  Clock::time_point last_tick_{};
+  uint32_t time_ = 0;  // in ticks
+  Totals totals_;      // at the last tick
+  Upkeep upkeep_ = Upkeep::tidy;
+};
+
+}  // namespace ramdisk
+
+#endif

@@ -1,0 +1,52 @@
+#include "zstd/page_group.h"
+
+#include <algorithm>
+
+namespace ramdisk {
+
+using Moved = SegmentStore::Moved;
+
+GroupSlots try_lock_group(uint64_t first, const GroupWords& words, PageTable::Cursor& cursor) {
+  const auto lock = [&](unsigned i) {
+    return words[i] == PageEntry() ? PageTable::Slot()
+                                   : cursor.try_lock(first + i, words[i].bits());
+  };
+  static_assert(StoredObject::kGroupPages == 4);
+  return {lock(0), lock(1), lock(2), lock(3)};
+}
+
+unsigned count_locked(const GroupSlots& slots) {
+  return static_cast<unsigned>(
+      std::count_if(slots.begin(), slots.end(), [](const auto& slot) { return bool(slot); }));
+}
+
+Moved store_by_itself(DiskState& state, uint64_t number, PageEntry word, PageStore::Reader& reader,
+                      PageTable::Cursor& cursor, Claim claim, const Epoch::Guard& guard) {
+  PageStore::Buffer page;
+  if (!reader.load(word, page).ok()) return Moved::left;
+  if (claim == Claim::optional && state.write_cache.has_room()) {
+    PageTable::Slot slot = cursor.try_lock(number, word.bits());
+    return slot && state.cache(slot, page, guard) ? Moved::yes : Moved::left;
+  }
+  PageStore::Buffer buffer;
+  const PageEntry fresh =
+      state.pages.store(number, state.pages.compress(page, buffer), claim, guard);
+  if (fresh == PageEntry()) return Moved::no_memory;
+  if (PageTable::Slot slot = cursor.try_lock(number, word.bits())) {
+    state.replace(slot, fresh, guard);
+    return Moved::yes;
+  }
+  state.pages.drop(fresh, guard);
+  return Moved::left;
+}
+
+void take_out_of_group(DiskState& state, uint64_t number, PageStore::Reader& reader,
+                       const Epoch::Guard& guard) {
+  state.background.note_change();
+  PageTable::Cursor cursor(state.table, guard);
+  const PageEntry word(cursor.peek(number));
+  if (word.kind() != PageKind::group) return;
+  store_by_itself(state, number, word, reader, cursor, Claim::optional, guard);
+}
+
+}  // namespace ramdisk

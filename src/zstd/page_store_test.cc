@@ -1,0 +1,291 @@
+// PageStore and its words: every kind of page goes in and comes out, and what is dropped is gone.
+
+#include "zstd/page_store.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "support/data.h"
+#include "support/failing_memory.h"
+
+namespace ramdisk {
+namespace {
+
+using conformance::Bytes;
+using conformance::Data;
+using conformance::make_data;
+using conformance::Rng;
+
+constexpr unsigned kGroup = StoredObject::kGroupPages;
+
+PageStore::Data view(const Bytes& page) {
+  return PageStore::Data(page.data(), kPageBytes);
+}
+
+TEST(PageEntry, FieldsDoNotTouchEachOther) {
+  const StoredObject object(4, 100, false);
+  const StoredObject group(4, 5000, true);
+  for (unsigned generation = 0; generation < Dictionaries::kGenerations; ++generation) {
+    const PageEntry word = PageEntry::compressed(&object, generation);
+    EXPECT_EQ(word.kind(), PageKind::compressed);
+    EXPECT_EQ(word.stored(), &object);
+    EXPECT_EQ(word.generation(), generation);
+    for (unsigned i = 0; i < kGroup; ++i) {
+      const PageEntry member = PageEntry::compressed(&group, generation).member(i);
+      EXPECT_EQ(member.kind(), PageKind::group);
+      EXPECT_EQ(member.stored(), &group);
+      EXPECT_EQ(member.generation(), generation);
+      EXPECT_EQ(member.index(), i);
+      EXPECT_EQ(member.bits() % 8, 0u);
+    }
+  }
+  for (const uint32_t pattern : {0u, 1u, 0x80000000u, 0xffffffffu}) {
+    EXPECT_EQ(PageEntry::same_filled(pattern).kind(), PageKind::same_filled);
+    EXPECT_EQ(PageEntry::same_filled(pattern).pattern(), pattern);
+    EXPECT_NE(PageEntry::same_filled(pattern), PageEntry());
+  }
+  alignas(8) std::byte page[8];
+  const PageEntry plain = PageEntry::plain(page);
+  EXPECT_FALSE(plain.cached() || plain.claimed() || plain.touched());
+  const PageEntry all = plain.as_cached().as_claimed().as_touched();
+  EXPECT_TRUE(all.cached() && all.claimed() && all.touched());
+  EXPECT_EQ(all.page(), page);
+  EXPECT_EQ(all.kind(), PageKind::plain);
+  EXPECT_EQ(all.as_untouched().as_unclaimed(), plain.as_cached());
+  EXPECT_EQ(all.as_plain(), plain);
+}
+
+class PageStoreTest : public testing::Test {
+ protected:
+  PageStoreTest() { EXPECT_GT(pages_.prepare(), 0u); }
+  ~PageStoreTest() override { EXPECT_EQ(memory_.misuse(), ""); }
+
+  PageEntry store(uint64_t number, const Bytes& page) {
+    PageStore::Buffer buffer;
+    const PageStore::Packed packed = pages_.compress(view(page), buffer);
+    const Epoch::Guard guard(epoch_);
+    return pages_.store(number, packed, Claim::data, guard);
+  }
+
+  Bytes load(PageEntry word) {
+    const Epoch::Guard guard(epoch_);
+    PageStore::Reader reader(pages_, guard);
+    Bytes page(kPageBytes);
+    EXPECT_TRUE(reader.load(word, PageStore::Page(page.data(), kPageBytes)).ok());
+    return page;
+  }
+
+  void drop(PageEntry word) {
+    const Epoch::Guard guard(epoch_);
+    pages_.drop(word, guard);
+  }
+
+  // Compresses four pages together, as the background does, with the current dictionary.
+  PageEntry store_group(uint64_t first, const Bytes& pages) {
+    Dictionaries& dictionaries = pages_.dictionaries();
+    const unsigned generation = dictionaries.ref();
+    const auto compressor = Compressor::make(6, pages.size());
+    const Dictionary* dictionary = dictionaries.get(generation);
+    EXPECT_TRUE(!dictionary || compressor->adopt(*dictionary));
+    Bytes frame(pages.size());
+    const size_t length = compressor->compress(frame, pages, nullptr);
+    EXPECT_GT(length, 0u);
+    const Epoch::Guard guard(epoch_);
+    const PageEntry group =
+        pages_.store_group(first, std::span(frame).first(length), generation, length / 3, guard);
+    dictionaries.unref(generation);
+    return group;
+  }
+
+  // Makes a new dictionary the current one, and frees those that nobody uses.
+  void install() {
+    {
+      auto dictionary = Dictionary::collect(make_data(300 * kPageBytes, Data::text, rng_), 3);
+      ASSERT_TRUE(dictionary);
+      const Epoch::Guard guard(epoch_);
+      ASSERT_TRUE(pages_.dictionaries().install(std::move(dictionary)));
+      pages_.dictionaries().sweep(guard);
+    }
+    epoch_.collect();
+  }
+
+  conformance::FailingMemory memory_;
+  Epoch epoch_;
+  PageStore pages_{memory_, epoch_, 3};
+  Rng rng_{51};
+};
+
+TEST_F(PageStoreTest, EveryKindOfDataComesBack) {
+  for (const Data kind : {Data::text, Data::random, Data::mixed}) {
+    const Bytes page = make_data(kPageBytes, kind, rng_);
+    const PageEntry word = store(7, page);
+    EXPECT_EQ(word.kind(), kind == Data::random ? PageKind::plain : PageKind::compressed);
+    EXPECT_EQ(load(word), page);
+    drop(word);
+  }
+  EXPECT_EQ(load(PageEntry()), Bytes(kPageBytes));
+  EXPECT_EQ(pages_.segments().pages(), 0u);
+}
+
+TEST_F(PageStoreTest, PagesOfOneWord) {
+  Bytes page(kPageBytes);
+  for (const uint32_t pattern : {0u, 1u, 0xdeadbeefu}) {
+    for (size_t i = 0; i < kPageBytes; i += 4) std::memcpy(page.data() + i, &pattern, 4);
+    ASSERT_EQ(PageStore::pattern_of(view(page)), pattern);
+    EXPECT_EQ(load(PageEntry::same_filled(pattern)), page);
+    for (const size_t other : {size_t{0}, size_t{5}, size_t{2048}, kPageBytes - 1}) {
+      Bytes changed = page;
+      changed[other] ^= std::byte{1};
+      EXPECT_EQ(PageStore::pattern_of(view(changed)), std::nullopt) << other;
+    }
+  }
+}
+
+// Noise is recognised when there has been some, and nothing else is taken for it.
+TEST_F(PageStoreTest, NoiseIsRecognised) {
+  const auto share = [&](Data kind) {
+    int found = 0;
+    for (int i = 0; i < 100; ++i) {
+      const Bytes page = make_data(kPageBytes, kind, rng_);
+      if (pages_.looks_incompressible(view(page))) ++found;
+    }
+    return found;
+  };
+  EXPECT_EQ(share(Data::random), 0) << "nothing has been compressed yet";
+  const auto compress = [&](Data kind) {
+    const Bytes page = make_data(kPageBytes, kind, rng_);
+    PageStore::Buffer buffer;
+    const PageStore::Packed packed = pages_.compress(view(page), buffer);
+    pages_.dictionaries().unref(packed.generation);
+  };
+  for (int i = 0; i < 4; ++i) compress(Data::random);
+  EXPECT_GE(share(Data::random), 90);
+  EXPECT_LT(share(Data::random), 100) << "some have to be tried";
+  EXPECT_EQ(share(Data::text), 0);
+  compress(Data::text);
+  EXPECT_EQ(share(Data::random), 0);
+}
+
+TEST_F(PageStoreTest, GroupsGoPageByPage) {
+  const Bytes pages = make_data(kGroup * kPageBytes, Data::text, rng_);
+  const PageEntry group = store_group(8, pages);
+  ASSERT_EQ(group.kind(), PageKind::group);
+  EXPECT_EQ(pages_.segments().pages(), kGroup);
+  for (unsigned i = 0; i < kGroup; ++i) {
+    const auto begin = pages.begin() + static_cast<ptrdiff_t>(i * kPageBytes);
+    EXPECT_EQ(load(group.member(i)), Bytes(begin, begin + kPageBytes));
+    drop(group.member(i));
+    EXPECT_EQ(pages_.segments().pages(), kGroup - 1 - i);
+  }
+}
+
+TEST_F(PageStoreTest, APageOfAGroupIsHotWhenItIsReadAgain) {
+  const PageEntry group = store_group(4, make_data(kGroup * kPageBytes, Data::text, rng_));
+  const auto hot = [&](unsigned index) {
+    const Epoch::Guard guard(epoch_);
+    PageStore::Reader reader(pages_, guard);
+    PageStore::Buffer page;
+    EXPECT_TRUE(reader.load(group.member(index), page).ok());
+    return reader.hot_page();
+  };
+  for (unsigned i = 0; i < kGroup; ++i) EXPECT_EQ(hot(i), std::nullopt);
+  EXPECT_EQ(hot(2), uint64_t{4 + 2});
+}
+
+TEST_F(PageStoreTest, NoMemoryIsAHole) {
+  memory_.fail_from(0);
+  EXPECT_EQ(store(1, make_data(kPageBytes, Data::text, rng_)), PageEntry());
+  EXPECT_EQ(store(1, make_data(kPageBytes, Data::random, rng_)), PageEntry());
+  memory_.allow();
+  EXPECT_NE(store(1, make_data(kPageBytes, Data::text, rng_)), PageEntry());
+}
+
+// Each member of a group is a user of its dictionary: the last one holds it alone.
+TEST_F(PageStoreTest, TheLastMemberOfAGroupHoldsItsDictionary) {
+  install();
+  const Bytes pages = make_data(kGroup * kPageBytes, Data::text, rng_);
+  const PageEntry group = store_group(8, pages);
+  const unsigned generation = group.generation();
+  ASSERT_NE(generation, 0u);
+  for (unsigned i = 0; i < kGroup; ++i) {
+    install();
+    const auto begin = pages.begin() + static_cast<ptrdiff_t>(i * kPageBytes);
+    ASSERT_NE(pages_.dictionaries().get(generation), nullptr) << kGroup - i << " members are left";
+    EXPECT_EQ(load(group.member(i)), Bytes(begin, begin + kPageBytes));
+    drop(group.member(i));
+  }
+  install();
+  EXPECT_EQ(pages_.dictionaries().get(generation), nullptr);
+}
+
+// The cleaner's copies take the place of all that used a dictionary, and hold it like the
+// originals.
+TEST_F(PageStoreTest, CopiesHoldTheirDictionary) {
+  install();
+  const Bytes page = make_data(kPageBytes, Data::text, rng_);
+  const Bytes pages = make_data(kGroup * kPageBytes, Data::text, rng_);
+  std::vector<PageEntry> words{store(3, page)};
+  const PageEntry group = store_group(8, pages);
+  for (unsigned i = 0; i < kGroup; ++i) words.push_back(group.member(i));
+  const unsigned generation = words[0].generation();
+  ASSERT_NE(generation, 0u);
+  for (int round = 0; round < 3; ++round) {
+    std::vector<PageEntry> copies;
+    {
+      const Epoch::Guard guard(epoch_);
+      const StoredObject* object = pages_.segments().add_copy(*words[0].stored(), guard);
+      const StoredObject* moved =
+          pages_.segments().add_copy(*words[1].stored(), kGroup, 2000, guard);
+      for (const PageEntry word : words) {
+        copies.push_back(pages_.word_for_copy(word == words[0] ? object : moved, word));
+        pages_.drop(word, guard);
+      }
+    }
+    words = copies;
+    install();
+    ASSERT_NE(pages_.dictionaries().get(generation), nullptr) << "moved " << round + 1 << " times";
+    EXPECT_EQ(load(words[0]), page);
+    for (unsigned i = 0; i < kGroup; ++i) {
+      const auto begin = pages.begin() + static_cast<ptrdiff_t>(i * kPageBytes);
+      EXPECT_EQ(load(words[1 + i]), Bytes(begin, begin + kPageBytes));
+    }
+  }
+  for (const PageEntry word : words) drop(word);
+  install();
+  EXPECT_EQ(pages_.dictionaries().get(generation), nullptr);
+}
+
+// Dictionaries: what was compressed with an old one stays readable, and holds it.
+TEST_F(PageStoreTest, GenerationsLiveAsLongAsTheirPages) {
+  std::vector<std::pair<PageEntry, Bytes>> stored;
+  for (int generation = 0; generation < 3; ++generation) {
+    for (int i = 0; i < 20; ++i) {
+      // Noise in between: contexts must not keep the old dictionary because of it.
+      store(0, make_data(kPageBytes, Data::random, rng_));
+      Bytes page = make_data(kPageBytes, Data::text, rng_);
+      const PageEntry word = store(1, page);
+      EXPECT_EQ(word.generation(), static_cast<unsigned>(generation));
+      stored.emplace_back(word, std::move(page));
+    }
+    install();
+  }
+  const auto sweep = [&] {
+    {
+      const Epoch::Guard guard(epoch_);
+      pages_.dictionaries().sweep(guard);
+    }
+    epoch_.collect();
+  };
+  sweep();
+  for (const auto& [word, page] : stored) EXPECT_EQ(load(word), page);
+  for (const auto& [word, page] : stored) drop(word);
+  sweep();
+  EXPECT_EQ(pages_.dictionaries().get(1), nullptr);
+  EXPECT_EQ(pages_.dictionaries().get(2), nullptr);
+}
+
+}  // namespace
+}  // namespace ramdisk

@@ -1,0 +1,100 @@
+// Recompressor: cold pages become smaller. It walks over the disk, directory by directory, and
+// compresses what has been left alone for a while once more: four neighbours together, with a
+// higher level and the current dictionary. (A page of such a group that is read often gets a place
+// of its own again at once, by the thread that reads it: take_out_of_group().)
+//
+// The walk:
+//
+//                  begin()                     the end of the disk
+//      finished ────────────▶ walking ───────────────────────────────▶ finished
+//                                │
+//                                │ a directory is still warm, or a page of it is in use
+//                                ▼             the end of the disk
+//      waiting ◀─────────── leaving_some ────────────────────────────▶ waiting
+//         │                                    no memory, also from walking
+//         └──── begin() ───▶ walking
+//
+// A tick calls begin(). While the walk is finished there is nothing that time alone could make
+// cold, so the disk needs no ticks; while it is waiting, it does.
+//
+// Invariants:
+//   1. The compressor for groups, which is large, exists only while there is work for it. Its
+//      memory is counted from the start.
+//   2. While it exists this is a user of generation_, the dictionary that it has adopted.
+//
+// Thread contract: the first worker alone.
+
+#ifndef RAMDISK_ZSTD_RECOMPRESSOR_H
+#define RAMDISK_ZSTD_RECOMPRESSOR_H
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/workers.h"
+#include "zstd/cleaner.h"
+#include "zstd/disk_state.h"
+#include "zstd/page_group.h"
+
+namespace ramdisk {
+
+class Recompressor {
+ public:
+  Recompressor(DiskState& state, Cleaner& cleaner) : state_(state), cleaner_(cleaner) {}
+  ~Recompressor() { release_compressor(); }
+  Recompressor(const Recompressor&) = delete;
+  Recompressor& operator=(const Recompressor&) = delete;
+
+  // What the compressor for groups takes, in bytes; 0 if there is no memory to find that out.
+  static size_t compressor_bytes(const AllocatorOptions& options);
+
+  // Begins a walk, unless one is under way or the user wants none.
+  void begin();
+  bool under_way() const { return walk_ == Walk::walking || walk_ == Walk::leaving_some; }
+
+  // Whether a later walk will find something, without any change to the disk.
+  bool expects_more() const { return walk_ == Walk::waiting || walk_ == Walk::leaving_some; }
+
+  // A step of the walk that is under way: to the next cold directory, which is recompressed. `now`
+  // is in ticks. Returns how long to rest after it, and whether there was such a directory.
+  struct Step {
+    Workers::Delay rest;
+    bool found;
+  };
+  Step step(uint32_t now);
+
+ private:
+  enum class Walk { finished, waiting, walking, leaving_some };
+  // later: a page was in use, so the directory is for another walk.
+  enum class Outcome { done, later, no_memory };
+
+  PageTable::ColdDirectory find_cold(uint32_t now);
+  void leave_some() { walk_ = Walk::leaving_some; }
+  void end_walk() { walk_ = walk_ == Walk::leaving_some ? Walk::waiting : Walk::finished; }
+
+  bool make_compressor();
+  void release_compressor();
+
+  Outcome recompress_directory(uint64_t first);
+  Outcome recompress_pages(uint64_t first);
+
+  // What became of four pages. no: together they would not take less, or they cannot be grouped.
+  enum class Grouped { yes, no, later, no_memory };
+  struct Candidate;
+  Grouped make_group(uint64_t first, PageStore::Reader& reader, PageTable::Cursor& cursor,
+                     const Epoch::Guard& guard);
+  Grouped publish(uint64_t first, PageEntry group, const Candidate& candidate,
+                  PageTable::Cursor& cursor, const Epoch::Guard& guard);
+
+  DiskState& state_;
+  Cleaner& cleaner_;
+  Walk walk_ = Walk::finished;
+  uint64_t next_page_ = 0;  // where the walk goes on
+  std::unique_ptr<Compressor> compressor_;
+  unsigned generation_ = 0;
+};
+
+}  // namespace ramdisk
+
+#endif

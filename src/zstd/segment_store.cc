@@ -1,0 +1,276 @@
+#include "zstd/segment_store.h"
+
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "base/check.h"
+
+namespace ramdisk {
+
+SegmentStore::SegmentStore(MemorySource& memory, Epoch& epoch)
+    : segments_(memory, epoch, kSegmentBytes, {2 << 20, 64}, SlabAllocator::Growth::block) {}
+
+uint64_t SegmentStore::pages() const {
+  MutexLock lock(mutex_);
+  return pages_;
+}
+
+// ---- buckets
+
+void SegmentStore::list(Segment* segment, uint32_t bucket) {
+  segment->bucket = bucket;
+  Segment*& head = buckets_[bucket];
+  segment->previous = nullptr;
+  segment->next = head;
+  if (head) head->previous = segment;
+  head = segment;
+  segment->state = bucket == kAside ? State::aside : State::listed;
+  if (bucket >= kFirstVictim) ++victims_;
+}
+
+void SegmentStore::list_by_gaps(Segment* segment) {
+  DCHECK(segment->live > 0 && segment->live <= segment->end - kFirstObject);
+  const uint64_t gaps = segment->end - kFirstObject - segment->live;
+  list(segment, static_cast<uint32_t>(gaps * kBuckets / (kSegmentBytes + 1)));
+}
+
+void SegmentStore::unlist(Segment* segment) {
+  DCHECK(segment->state == State::listed || segment->state == State::aside);
+  if (segment->bucket >= kFirstVictim) --victims_;
+  if (segment->next) segment->next->previous = segment->previous;
+  if (segment->previous) {
+    segment->previous->next = segment->next;
+  } else {
+    buckets_[segment->bucket] = segment->next;
+  }
+}
+
+// ---- adding
+
+// If that is less than the group takes, it is divided when it is moved.
+SegmentStore::GroupNeed SegmentStore::need_of_group(size_t footprint, const GroupHead& head) {
+  const size_t singles = head.members * head.single_bytes();
+  const size_t live = std::min(footprint, singles);
+  return {static_cast<uint32_t>(live), static_cast<uint32_t>(singles - live)};
+}
+
+// Fails if the segment has no room. The header is written here, under the mutex, because the
+// cleaner walks over it whether the object gets published or not.
+StoredObject* SegmentStore::reserve(Segment* open, const StoredObject& header,
+                                    const GroupHead& head) {
+  const size_t footprint = header.footprint();
+  if (!open || open->end + footprint > kSegmentBytes) return nullptr;
+  DCHECK(open->state == State::open && open->live <= open->end - kFirstObject);
+  std::byte* at = reinterpret_cast<std::byte*>(open) + open->end;
+  auto* object = new (at) StoredObject(header);
+  uint32_t live = static_cast<uint32_t>(footprint);
+  if (header.group()) {
+    const GroupNeed need = need_of_group(footprint, *new (&head_of(object)) GroupHead(head));
+    expansion_ += need.more;
+    dead_ += footprint - need.live;
+    live = need.live;
+  }
+  open->end += static_cast<uint32_t>(footprint);
+  open->live += live;
+  used_ += footprint;
+  pages_ += header.group() ? head.members : 1;
+  return object;
+}
+
+// What comes free fills the reserve first: if writers took it, the cleaner could make no more room.
+std::byte* SegmentStore::take_segment(Claim claim) {
+  if (claim != Claim::reclaim) {
+    if (used_ >= kReserveFrom) refill_reserve();
+  } else {
+    MutexLock lock(mutex_);
+    if (reserve_) return std::exchange(reserve_, nullptr);
+  }
+  return segments_.allocate(1, claim).base;
+}
+
+StoredObject* SegmentStore::add_to_segment(const StoredObject& header, const GroupHead& head,
+                                           std::span<const std::byte> data, Claim claim,
+                                           const Epoch::Guard& guard) {
+  CHECK(header.size() == data.size() + (header.group() ? sizeof head : 0));
+  StoredObject* object = nullptr;
+  std::byte* fresh = nullptr;
+  Segment* empty = nullptr;
+  for (;;) {
+    {
+      MutexLock lock(mutex_);
+      Segment*& open = claim == Claim::reclaim ? output_ : open_;
+      object = reserve(open, header, head);
+      if (!object && fresh) {
+        if (open) empty = settle(open);
+        open = new (fresh) Segment;
+        open->end = kFirstObject;
+        fresh = nullptr;
+        object = reserve(open, header, head);
+      }
+    }
+    if (object) break;
+    fresh = take_segment(claim);
+    if (!fresh) return nullptr;
+  }
+  if (fresh) segments_.free({fresh, 1, false});  // another thread was first
+  if (empty) retire(empty, guard);
+  std::memcpy(object->bytes().data() + (header.group() ? sizeof head : 0), data.data(),
+              data.size());
+  return object;
+}
+
+// Readers may be noting in the head of the original what they read.
+StoredObject* SegmentStore::add_copy(const StoredObject& group, unsigned members,
+                                     size_t single_bytes, const Epoch::Guard& guard) {
+  GroupHead head;
+  head.seen = __atomic_load_n(&head_of(&group).seen, __ATOMIC_RELAXED);
+  head.members = static_cast<uint8_t>(members);
+  head.single_units = GroupHead::units(single_bytes);
+  return add_to_segment(group, head, group.bytes().subspan(sizeof head), Claim::reclaim, guard);
+}
+
+// ---- dropping
+
+// Puts a segment that is neither open nor being cleaned where its live bytes say. Returns it if it
+// is empty: the caller retires it when the mutex is released.
+SegmentStore::Segment* SegmentStore::settle(Segment* segment) {
+  DCHECK(segment->live <= segment->end - kFirstObject);
+  if (segment->state == State::listed || segment->state == State::aside) unlist(segment);
+  if (segment->live > 0) {
+    list_by_gaps(segment);
+    return nullptr;
+  }
+  CHECK(used_ >= segment->end - kFirstObject && dead_ >= segment->end - kFirstObject);
+  used_ -= segment->end - kFirstObject;
+  dead_ -= segment->end - kFirstObject;
+  return segment;
+}
+
+void SegmentStore::retire(Segment* segment, const Epoch::Guard& guard) {
+  CHECK(segment->live == 0);
+  std::byte* block = reinterpret_cast<std::byte*>(segment);
+  segments_.retire({&block, 1}, guard);
+}
+
+void SegmentStore::drop(const StoredObject* object, const Epoch::Guard& guard) {
+  Segment* segment = segment_of(object);
+  Segment* empty = nullptr;
+  {
+    MutexLock lock(mutex_);
+    auto freed = static_cast<uint32_t>(object->footprint());
+    if (object->group()) {
+      GroupHead& head = head_of(object);
+      const GroupNeed before = need_of_group(object->footprint(), head);
+      CHECK(head.members > 0);
+      --head.members;
+      const GroupNeed after = need_of_group(object->footprint(), head);
+      freed = before.live - after.live;
+      expansion_ -= before.more - after.more;
+    }
+    CHECK(segment->live >= freed && pages_ > 0 && dead_ + freed <= used_);
+    segment->live -= freed;
+    dead_ += freed;
+    --pages_;
+    const bool full = segment->state == State::listed || segment->state == State::aside;
+    if (full && freed > 0) empty = settle(segment);
+  }
+  if (empty) retire(empty, guard);
+}
+
+// ---- cleaning
+
+void SegmentStore::refill_reserve() {
+  {
+    MutexLock lock(mutex_);
+    if (reserve_) return;
+  }
+  std::byte* fresh = segments_.allocate(1, Claim::reclaim).base;
+  {
+    MutexLock lock(mutex_);
+    if (!reserve_) std::swap(reserve_, fresh);
+  }
+  if (fresh) segments_.free({fresh, 1, false});
+}
+
+// A small disk does without when nothing is being cleaned.
+void SegmentStore::release_reserve() {
+  if (used_ >= kReserveFrom) return;
+  std::byte* unused = nullptr;
+  {
+    MutexLock lock(mutex_);
+    unused = std::exchange(reserve_, nullptr);
+  }
+  if (unused) segments_.free({unused, 1, false});
+}
+
+uint64_t SegmentStore::allowed_dead(Effort effort) const {
+  constexpr uint64_t kTight = 8;
+  switch (effort) {
+    case Effort::usual:
+      return kDeadFloor + used_ / kDeadPart;
+    case Effort::tight:
+      return (kDeadFloor + used_ / kDeadPart) / kTight;
+    case Effort::all:
+      break;
+  }
+  return 0;
+}
+
+// A cleaner sets cleaning_ before it takes its victim off the list: whoever finds no victim because
+// of that finds a cleaner, and clean() says busy.
+bool SegmentStore::worth_cleaning(Effort effort) const {
+  return dead_ > allowed_dead(effort) && (victims_ > 0 || cleaning_);
+}
+
+// What the cleaner can be sure to fill. A whole segment holds the live bytes of any other.
+size_t SegmentStore::cleaner_room() const {
+  if (reserve_) return kSegmentBytes;
+  return output_ ? kSegmentBytes - output_->end : 0;
+}
+
+// The one with the most gaps; but first those that cleaning has begun to empty, when there is
+// nothing in reserve: they hold what the cleaner needs.
+SegmentStore::Segment* SegmentStore::find_victim() {
+  const size_t room = cleaner_room();
+  const auto fits = [&](const Segment* segment) { return segment && segment->live <= room; };
+  if (!reserve_ && !stuck_ && fits(buckets_[kAside])) return buckets_[kAside];
+  for (size_t bucket = kBuckets; bucket-- > kFirstVictim;) {
+    if (fits(buckets_[bucket])) return buckets_[bucket];
+  }
+  return nullptr;
+}
+
+SegmentStore::Segment* SegmentStore::begin_cleaning() {
+  refill_reserve();
+  MutexLock lock(mutex_);
+  Segment* victim = find_victim();
+  if (victim) {
+    unlist(victim);
+    victim->state = State::cleaning;
+    victim_live_ = victim->live;
+  }
+  return victim;
+}
+
+SegmentStore::Cleaning SegmentStore::end_cleaning(Segment* segment, Moved last,
+                                                  const Epoch::Guard& guard) {
+  Segment* empty = nullptr;
+  bool stuck = false;
+  {
+    MutexLock lock(mutex_);
+    DCHECK(cleaning_ && segment->state == State::cleaning);
+    stuck = stuck_ = segment->live == victim_live_;
+    if (segment->live > 0 && last != Moved::no_memory) {
+      list(segment, kAside);
+    } else {
+      empty = settle(segment);
+    }
+  }
+  if (empty) retire(empty, guard);
+  release_reserve();
+  if (last == Moved::no_memory) return Cleaning::no_memory;
+  return stuck ? Cleaning::busy : Cleaning::done;
+}
+
+}  // namespace ramdisk

@@ -1,0 +1,140 @@
+#include "zstd/trainer.h"
+
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "zstd/page_group.h"
+
+namespace ramdisk {
+
+void Trainer::watch(PageStore::Totals totals) {
+  constexpr uint64_t kWindow = 2048;  // pages
+  constexpr double kMuchMore = 1.15;
+  const uint64_t packed = totals.pages - last_totals_.pages;
+  if (packed < kWindow) return;
+  const double bytes =
+      static_cast<double>(totals.bytes - last_totals_.bytes) / static_cast<double>(packed);
+  last_totals_ = totals;
+  if (!usual_bytes_) usual_bytes_ = bytes;
+  data_changed_ = bytes > kMuchMore * *usual_bytes_;
+}
+
+bool Trainer::train_if_due(uint32_t now, bool idle) {
+  constexpr uint32_t kPatience = 30;  // ticks
+  if (state_.samples.added() < next_training_ && !data_changed_) return false;
+  if (failed_ == now) return false;
+  const bool first = next_training_ == kFirstTraining;
+  if (!first && !idle && now - last_training_ < kPatience) return false;
+  if (!state_.pages.dictionaries().has_free_generation()) {
+    request_renewal(now);
+    return false;
+  }
+  try {
+    train(first);
+  } catch (const std::bad_alloc&) {
+    failed_ = now;  // so it is due again at the next tick
+    return false;
+  }
+  last_training_ = now;
+  next_training_ = first ? kSecondTraining : state_.samples.added() * state_.pace.training_growth;
+  data_changed_ = false;
+  usual_bytes_.reset();
+  return true;
+}
+
+// Takes the new dictionary if it gains something on pages that it was not made from.
+void Trainer::train(bool first) {
+  constexpr size_t kLeastPages = 256;
+  const Samples samples = take_samples();
+  if (samples.training.size() < kLeastPages * kPageBytes) return;
+  const int level = state_.options.level;
+  std::unique_ptr<Dictionary> dictionary = first ? Dictionary::collect(samples.training, level)
+                                                 : Dictionary::train(samples.training, level);
+  if (dictionary && gains(*dictionary, samples.validation)) {
+    state_.pages.dictionaries().install(std::move(dictionary));
+  }
+}
+
+// Each page is read under a pin of its own, so that the epoch is not held up.
+Trainer::Samples Trainer::take_samples() {
+  constexpr size_t kValidateOneIn = 8;
+  Samples samples;
+  const size_t count = state_.samples.size();
+  samples.training.reserve(count * kPageBytes);
+  for (size_t i = 0; i < count; ++i) {
+    const Epoch::Guard guard(state_.epoch);
+    const PageEntry word(PageTable::Cursor(state_.table, guard).peek(state_.samples[i]));
+    if (!word.in_segment()) continue;
+    PageStore::Buffer page;
+    PageStore::Reader reader(state_.pages, guard);
+    if (!reader.load(word, page).ok()) continue;
+    auto& pages = i % kValidateOneIn == 0 ? samples.validation : samples.training;
+    pages.insert(pages.end(), page.begin(), page.end());
+  }
+  return samples;
+}
+
+// Whether the pages become smaller by one byte in 200 than with the current dictionary.
+bool Trainer::gains(const Dictionary& dictionary, std::span<const std::byte> pages) {
+  constexpr size_t kLeastGain = 200;
+  Dictionaries& dictionaries = state_.pages.dictionaries();
+  const unsigned generation = dictionaries.ref();
+  size_t with = 0;
+  size_t without = 0;
+  for (size_t at = 0; at < pages.size(); at += kPageBytes) {
+    const PageStore::Data page(pages.data() + at, kPageBytes);
+    with += state_.pages.packed_bytes(page, &dictionary);
+    without += state_.pages.packed_bytes(page, dictionaries.get(generation));
+  }
+  dictionaries.unref(generation);
+  return with + without / kLeastGain < without;
+}
+
+// ---- renewal
+
+// At most once in a tick.
+void Trainer::request_renewal(uint32_t now) {
+  if (!renewing() && now != last_renewal_) renewal_page_ = 0;
+  last_renewal_ = now;
+}
+
+Trainer::Renewal Trainer::renew_some() {
+  const Epoch::Guard guard(state_.epoch);
+  PageStore::Reader reader(state_.pages, guard);
+  PageTable::Cursor cursor(state_.table, guard);
+  const unsigned current = state_.pages.dictionaries().current();
+  Found found;
+  for (const uint64_t number : find_old(found, guard)) {
+    const PageEntry word(cursor.peek(number));
+    if (!word.in_segment() || word.generation() == current) continue;
+    if (store_by_itself(state_, number, word, reader, cursor, Claim::data, guard) ==
+        SegmentStore::Moved::no_memory) {
+      renewal_page_ = PageTable::no_page;
+      return Renewal::no_memory;
+    }
+  }
+  return renewing() ? Renewal::more : Renewal::done;
+}
+
+// Looks at the next pages, and returns those with old dictionaries. Moves renewal_page_ on.
+std::span<const uint64_t> Trainer::find_old(Found& found, const Epoch::Guard& guard) {
+  constexpr uint64_t kPages = 4096;  // looked at
+  const unsigned current = state_.pages.dictionaries().current();
+  size_t count = 0;
+  uint64_t looked = 0;
+  uint64_t next = PageTable::no_page;
+  state_.table.look(renewal_page_, PageTable::no_page, guard, [&](uint64_t page, uint64_t payload) {
+    const PageEntry word(payload);
+    if (word.in_segment() && word.generation() != 0 && word.generation() != current) {
+      found[count++] = page;
+    }
+    if (count < found.size() && ++looked < kPages) return true;
+    next = page + 1;
+    return false;
+  });
+  renewal_page_ = next;
+  return std::span(found).first(count);
+}
+
+}  // namespace ramdisk

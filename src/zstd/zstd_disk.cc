@@ -1,0 +1,310 @@
+#include "zstd/zstd_disk.h"
+
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
+#include <climits>
+#include <cstring>
+
+#include "base/shared_bytes.h"
+#include "disk/least_memory.h"
+#include "disk/zero_run.h"
+#include "memory/budget.h"
+#include "memory/memory_lock.h"
+#include "zstd/page_group.h"
+#include "zstd/recompressor.h"
+
+namespace ramdisk {
+
+// ---- life
+
+// All that compression takes beside data is counted here, before the first write, and a limit that
+// leaves too little is refused now rather than by every write later.
+Status ZstdDisk::get_ready() {
+  constexpr uint64_t kTables = 512 << 10;  // and the beginnings of what holds pages
+  constexpr uint64_t kData = 1 << 20;
+  state_.memory.keep_for_reclaim(SegmentStore::kReclaimBytes);
+  uint64_t fixed = state_.pages.prepare();
+  if (fixed == 0) return Status::no_memory();
+  if (state_.options.recompress) {
+    const size_t compressor = Recompressor::compressor_bytes(state_.options);
+    if (compressor == 0) return Status::no_memory();
+    fixed += compressor;
+  }
+  const uint64_t other = fixed + SegmentStore::kReclaimBytes + kTables + kData;
+  const uint64_t least = Budget::least_limit(other);
+  if (Status status = check_limit(state_.memory, "zstd", least); !status.ok()) return status;
+  return state_.count_fixed(fixed) ? Status() : Status::no_memory();
+}
+
+// Without threads nobody empties the write cache, so nothing may enter it. A process that has
+// locked all its memory (nbdkit --swap) is under memory that waits for this disk: it gets neither
+// threads nor their stacks.
+Status ZstdDisk::after_fork() {
+  if (process_memory_is_locked()) return {};
+#ifdef M_MMAP_THRESHOLD
+  // Training takes some megabytes for a moment. glibc would learn from that to keep them.
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
+  if (state_.background.start([this](size_t worker) { return loop_.work(worker); })) {
+    compactor_.set_limit();
+  }
+  return {};
+}
+
+// ---- reading
+
+// In pieces, so that a long request neither keeps a decompressor nor holds up the epoch.
+Status ZstdDisk::read(std::span<std::byte> buffer, uint64_t offset) {
+  constexpr size_t kPiece = 8 * kPageBytes;
+  while (!buffer.empty()) {
+    const size_t length = std::min<size_t>(buffer.size(), kPiece - offset % kPiece);
+    if (Status status = read_some(buffer.first(length), offset); !status.ok()) return status;
+    buffer = buffer.subspan(length);
+    offset += length;
+  }
+  return {};
+}
+
+Status ZstdDisk::read_some(std::span<std::byte> buffer, uint64_t offset) {
+  const Epoch::Guard guard(state_.epoch);
+  Reader reader(state_.pages, guard);
+  Status status;
+  size_t done = 0;
+  state_.table.scan(offset >> kPageShift, end_page(offset, buffer.size()), guard,
+                    [&](uint64_t number, uint64_t payload) {
+                      const PagePart part = clip_to_page(number, offset, buffer.size());
+                      const PageEntry word(payload);
+                      std::byte* to = buffer.data() + part.position;
+                      std::memset(buffer.data() + done, 0, part.position - done);
+                      if (word.kind() == PageKind::plain) {
+                        copy_from_shared(to, word.page() + part.offset, part.length);
+                      } else if (part.whole()) {
+                        status = reader.load(word, Page(to, kPageBytes));
+                      } else {
+                        Buffer whole;
+                        status = reader.load(word, whole);
+                        std::memcpy(to, whole.data() + part.offset, part.length);
+                      }
+                      done = part.position + part.length;
+                      return status.ok();
+                    });
+  if (!status.ok()) return status;
+  std::memset(buffer.data() + done, 0, buffer.size() - done);
+  if (reader.hot_page()) take_out_of_group(state_, *reader.hot_page(), reader, guard);
+  return {};
+}
+
+// ---- writing
+
+Status ZstdDisk::write(std::span<const std::byte> data, uint64_t offset) {
+  Patience patience;
+  Status status = write_pages(data, offset, patience);
+  state_.background.note_change();
+  return status;
+}
+
+Status ZstdDisk::write_pages(std::span<const std::byte> data, uint64_t offset, Patience& patience) {
+  for (size_t position = 0; position < data.size();) {
+    if (const size_t zeroes = zero_run(data, offset, position)) {
+      if (Status status = zero(zeroes, offset + position); !status.ok()) return status;
+      position += zeroes;
+      continue;
+    }
+    const PagePart part = part_at(offset, data.size(), position);
+    const auto request = [&] { return write_page(part, data.data() + position); };
+    if (Status status = relief_.with_memory(patience, request); !status.ok()) {
+      const Epoch::Guard guard(state_.epoch);
+      state_.table.prune(part.page, guard);
+      return status;
+    }
+    cleaner_.keep_clean(1);
+    position += part.length;
+  }
+  return {};
+}
+
+Status ZstdDisk::write_page(const PagePart& part, const std::byte* data) {
+  return part.whole() ? write_whole(part.page, Data(data, kPageBytes)) : write_part(part, data);
+}
+
+Status ZstdDisk::write_whole(uint64_t number, Data page) {
+  if (const auto pattern = PageStore::pattern_of(page)) {
+    const Epoch::Guard guard(state_.epoch);
+    return write_word(number, PageEntry::same_filled(*pattern), guard);
+  }
+  if (state_.pages.looks_incompressible(page)) return write_incompressible(number, page);
+  if (state_.write_cache.has_room()) {
+    const Epoch::Guard guard(state_.epoch);
+    Slot slot = Cursor(state_.table, guard).lock(number);
+    if (!slot) return Status::no_memory();
+    if (cache_page(slot, page, guard)) return {};
+  }
+  return write_compressed(number, page);
+}
+
+// Compresses before it pins the epoch and locks the page, because that takes long.
+Status ZstdDisk::write_compressed(uint64_t number, Data page) {
+  Buffer buffer;
+  const PageStore::Packed packed = state_.pages.compress(page, buffer);
+  state_.note_compressed(number);
+  const Epoch::Guard guard(state_.epoch);
+  const PageEntry word = state_.pages.store(number, packed, Claim::data, guard);
+  return word == PageEntry() ? write_in_place(number, page, guard)
+                             : write_word(number, word, guard);
+}
+
+// Puts `word`, which is used up, into the table, unless the disk is full.
+Status ZstdDisk::write_word(uint64_t number, PageEntry word, const Epoch::Guard& guard) {
+  Slot slot = Cursor(state_.table, guard).lock(number);
+  Status status = slot ? Status() : Status::no_memory();
+  if (slot && word.kind() != PageKind::same_filled) {
+    status = state_.admit(slot, PageStore::footprint(word));
+  }
+  if (status.ok()) {
+    state_.replace(slot, word, guard);
+  } else {
+    state_.pages.drop(word, guard);
+  }
+  return status;
+}
+
+// There is no memory for anything new, but a plain page has a place that can take the data.
+Status ZstdDisk::write_in_place(uint64_t number, Data page, const Epoch::Guard& guard) {
+  Slot slot = Cursor(state_.table, guard).lock_existing(number);
+  if (!slot) return Status::no_memory();
+  const PageEntry old(slot.payload());
+  if (old.kind() != PageKind::plain) return Status::no_memory();
+  copy_to_shared(old.page(), page.data(), kPageBytes);
+  slot.unlock(old.written_in_place().bits());
+  return {};
+}
+
+// Keeps the page as it is for good.
+Status ZstdDisk::write_incompressible(uint64_t number, Data page) {
+  const Epoch::Guard guard(state_.epoch);
+  Slot slot = Cursor(state_.table, guard).lock(number);
+  if (!slot) return Status::no_memory();
+  const PageEntry old(slot.payload());
+  if (old.kind() == PageKind::plain) {
+    copy_to_shared(old.page(), page.data(), kPageBytes);
+    slot.unlock(old.written_in_place().bits());
+    return {};
+  }
+  if (Status status = state_.admit(slot, kPageBytes); !status.ok()) return status;
+  const PageEntry copy = state_.pages.store_plain(page, Claim::data);
+  if (copy == PageEntry()) return Status::no_memory();
+  state_.replace(slot, copy, guard);
+  return {};
+}
+
+Status ZstdDisk::write_part(const PagePart& part, const std::byte* data) {
+  const Epoch::Guard guard(state_.epoch);
+  Slot slot = Cursor(state_.table, guard).lock(part.page);
+  if (!slot) return Status::no_memory();
+  const PageEntry old(slot.payload());
+  if (old.kind() == PageKind::plain) {
+    copy_to_shared(old.page() + part.offset, data, part.length);
+    const bool wait = !old.cached() && state_.write_cache.admit();  // it may compress by now
+    slot.unlock((wait ? old.as_cached() : old.written_in_place()).bits());
+    if (wait) state_.enqueue(part.page);
+    return {};
+  }
+  Buffer page;
+  Reader reader(state_.pages, guard);
+  if (Status status = reader.load(old, page); !status.ok()) return status;
+  std::memcpy(page.data() + part.offset, data, part.length);
+  return store_page(slot, page, Claim::data, guard);
+}
+
+// Keeps the page as it is for now. False, and the slot stays locked, if there is no room.
+bool ZstdDisk::cache_page(Slot& slot, Data page, const Epoch::Guard& guard) {
+  const PageEntry old(slot.payload());
+  if (old.kind() != PageKind::plain || !old.cached()) return state_.cache(slot, page, guard);
+  copy_to_shared(old.page(), page.data(), kPageBytes);
+  slot.unlock(old.written_in_place().bits());
+  return true;
+}
+
+// Stores what the slot's page has become.
+Status ZstdDisk::store_page(Slot& slot, Data page, Claim claim, const Epoch::Guard& guard) {
+  if (state_.cache(slot, page, guard)) return {};
+  Buffer buffer;
+  const PageEntry word =
+      state_.pages.store(slot.page(), state_.pages.compress(page, buffer), claim, guard);
+  if (word == PageEntry()) return Status::no_memory();
+  state_.note_compressed(slot.page());
+  Status status;
+  if (claim != Claim::rewrite) status = state_.admit(slot, PageStore::footprint(word));
+  if (status.ok()) {
+    state_.replace(slot, word, guard);
+  } else {
+    state_.pages.drop(word, guard);
+  }
+  return status;
+}
+
+// ---- zeroing
+
+Status ZstdDisk::zero(uint64_t count, uint64_t offset) {
+  Patience patience;
+  Status status = relief_.with_memory(patience, [&] { return zero_pages(count, offset); });
+  cleaner_.keep_clean(INT_MAX);
+  if (state_.memory.under_pressure()) relief_.note_trimmed();
+  state_.background.note_change();
+  return status;
+}
+
+// Whole pages are dropped without a look at them; parts at the ends are rewritten.
+Status ZstdDisk::zero_pages(uint64_t count, uint64_t offset) {
+  for (uint64_t position = 0; position < count;) {
+    const PagePart part = part_at(offset, count, position);
+    const uint64_t pages = part.whole() ? (count - position) / kPageBytes : 0;
+    Status status = pages > 0 ? zero_whole(part.page, part.page + pages) : zero_part(part);
+    if (!status.ok()) return status;
+    position += pages > 0 ? pages * kPageBytes : part.length;
+  }
+  return {};
+}
+
+Status ZstdDisk::zero_whole(uint64_t first, uint64_t end) {
+  const Epoch::Guard guard(state_.epoch);
+  return state_.table.change(first, end, guard, [&](Slot& slot) {
+    state_.replace(slot, PageEntry(), guard);
+    return Status();
+  });
+}
+
+Status ZstdDisk::zero_part(const PagePart& part) {
+  const Epoch::Guard guard(state_.epoch);
+  return state_.table.change(part.page, part.page + 1, guard,
+                             [&](Slot& slot) { return zero_in_slot(slot, part, guard); });
+}
+
+// A page that is all zeroes afterwards becomes a hole.
+Status ZstdDisk::zero_in_slot(Slot& slot, const PagePart& part, const Epoch::Guard& guard) {
+  const PageEntry old(slot.payload());
+  if (old.kind() == PageKind::plain) {
+    zero_shared(old.page() + part.offset, part.length);
+    if (is_zero_shared(old.page(), kPageBytes)) {
+      state_.replace(slot, PageEntry(), guard);
+    } else {
+      slot.unlock(old.written_in_place().bits());
+    }
+    return {};
+  }
+  Buffer page;
+  Reader reader(state_.pages, guard);
+  if (Status status = reader.load(old, page); !status.ok()) return status;
+  if (is_zero_shared(page.data() + part.offset, part.length)) return {};
+  std::memset(page.data() + part.offset, 0, part.length);
+  if (is_zero_shared(page.data(), kPageBytes)) {
+    state_.replace(slot, PageEntry(), guard);
+    return {};
+  }
+  // It hardly grows by this, and zeroing is not refused.
+  return store_page(slot, page, Claim::rewrite, guard);
+}
+
+}  // namespace ramdisk
