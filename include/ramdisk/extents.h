@@ -11,17 +11,17 @@ namespace ramdisk {
 
 enum class ExtentKind {
   data,  // stored; may read as anything
-  zero,  // memory is taken, but it reads as zeroes
-  hole,  // no memory is taken; reads as zeroes
+  zero,  // memory is allocated, but reads as zeroes
+  hole,  // no memory is allocated; reads as zeroes
 };
 
 class ExtentVisitor {
  public:
   virtual ~ExtentVisitor() = default;
 
-  // One extent, `length` >= 1 bytes long, at the byte `offset` of the disk. Extents come in
-  // ascending order without gaps, exactly clipped to the range asked for, and two neighbours
-  // never have the same kind. Returns false to be spared the rest.
+  // Receives one extent, `length` >= 1 bytes long, at the byte `offset` of the disk. Extents come
+  // in ascending order without gaps, clipped exactly to the range asked for, and two neighbours
+  // never have the same kind. Returns false to end the report.
   virtual bool extent(uint64_t offset, uint64_t length, ExtentKind kind) = 0;
 };
 

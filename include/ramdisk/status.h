@@ -18,8 +18,8 @@ class [[nodiscard]] Status {
  public:
   Status() noexcept = default;  // success
 
-  // `message` must be a string literal or outlive every copy. Allocates nothing, so it is the form
-  // for errors met when memory is short.
+  // `message` must be a string literal or outlive every copy. Allocates nothing, so this is the
+  // form to use when memory is short.
   static Status error(int errnum, const char* message) noexcept {
     Status s;
     s.errnum_ = errnum;

@@ -1,13 +1,13 @@
 // Invariants that run.
 //
-// CHECK(condition) is always there: for what would lose or mix up somebody's data if it did not
-// hold. DCHECK(condition) is for everything else. It is there in the builds that are tested (the
-// CMake option RAMDISK_CHECKS), and elsewhere the condition is compiled but never evaluated, so it
-// must have no side effects. Both say where they stand and what did not hold, and abort: a server
-// that ends is better than one that hands out the wrong bytes.
+// CHECK(condition) is always evaluated; it guards what would lose or mix up somebody's data if it
+// did not hold. DCHECK(condition) is for every other invariant. It is evaluated in the builds that
+// are tested (the CMake option RAMDISK_CHECKS); elsewhere the condition is compiled but never
+// evaluated, so it must have no side effects. Both report the place and the condition, and abort: a
+// server that ends is better than one that hands out the wrong bytes.
 //
-// They are for mistakes of this program alone. What a client, a library or the system does wrong is
-// an error, and is returned. On paths that requests take a condition costs O(1).
+// Both are for mistakes of this program alone. What a client, a library or the system does wrong is
+// an error, and is returned. A condition on the path of a request costs O(1).
 //
 // Thread contract: any thread, with any locks held. Nothing is allocated.
 

@@ -1,4 +1,4 @@
-// Checks: what they say, and that the structures notice when they are misused.
+// Checks: what they report, and that the data structures notice misuse.
 
 #include "base/check.h"
 
@@ -15,7 +15,7 @@
 namespace ramdisk {
 namespace {
 
-// A build without DCHECK does what is wrong, so it only compiles it.
+// A build without DCHECK would carry out the misuse, so there the statement is only compiled.
 #ifdef RAMDISK_CHECKS
 #define EXPECT_DCHECK(statement, text) EXPECT_DEATH(statement, text)
 #else
@@ -56,7 +56,7 @@ TEST_F(MisuseDeathTest, ABlockIsFreedTwice) {
   EXPECT_DEATH(slabs.free({block[0], 1, false}), "does not hold");
 }
 
-TEST_F(MisuseDeathTest, ABlockOfAnotherArena) {
+TEST_F(MisuseDeathTest, ABlockOfAnotherAllocator) {
   SlabAllocator mine(*memory_, epoch_, 4096);
   SlabAllocator other(*memory_, epoch_, 4096);
   const Epoch::Guard guard(epoch_);

@@ -1,4 +1,4 @@
-// How many threads can run at once: at least one, also where the system does not tell.
+// The number of threads that can run at once; at least one, even where the system does not say.
 
 #ifndef RAMDISK_BASE_CPUS_H
 #define RAMDISK_BASE_CPUS_H

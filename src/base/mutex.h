@@ -1,6 +1,6 @@
-// std::mutex that clang's thread-safety analysis understands, and its scoped lock.
+// A std::mutex that clang's thread-safety analysis understands, and its scoped lock.
 //
-// The order in which locks are taken stands in src/README.md.
+// src/README.md gives the order in which locks are taken.
 
 #ifndef RAMDISK_BASE_MUTEX_H
 #define RAMDISK_BASE_MUTEX_H

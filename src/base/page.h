@@ -11,8 +11,9 @@
 
 namespace ramdisk {
 
-// 4 KiB is what file systems and guests write in. Larger pages cost a read-modify-write for it
-// and more memory for scattered writes (12,500 bytes a write are the bar for those).
+// File systems and guests write in units of 4 KiB. With larger pages such a write would cost a
+// read-modify-write, and scattered writes would take more memory (the bar for those is 12,500 bytes
+// a write).
 inline constexpr unsigned kPageShift = 12;
 inline constexpr size_t kPageBytes = size_t{1} << kPageShift;
 
@@ -26,7 +27,8 @@ struct PagePart {
   bool whole() const { return length == kPageBytes; }
 };
 
-// The part of page `page` that the request of `count` bytes at `offset` covers; it covers some.
+// The part of page `page` that the request of `count` bytes at `offset` covers, which must not be
+// empty.
 inline PagePart clip_to_page(uint64_t page, uint64_t offset, uint64_t count) {
   const uint64_t start = page << kPageShift;
   const uint64_t first = std::max(offset, start);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t kLargestDisk = INT64_MAX;
 
-// The parts must follow each other, each within one page and as long as it can be.
+// The parts must follow one another, each within one page and as long as possible.
 void check_request(uint64_t offset, uint64_t count) {
   SCOPED_TRACE(std::to_string(count) + " bytes at " + std::to_string(offset));
   for (uint64_t position = 0; position < count;) {
@@ -29,7 +29,8 @@ void check_request(uint64_t offset, uint64_t count) {
   }
 }
 
-// The same parts, asked for by page; and the pages end where the last part lies.
+// clip_to_page() gives the same parts page by page, and end_page() is one past the page of the last
+// part.
 void check_pages(uint64_t offset, uint64_t count) {
   SCOPED_TRACE(std::to_string(count) + " bytes at " + std::to_string(offset));
   uint64_t position = 0;

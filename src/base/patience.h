@@ -1,4 +1,4 @@
-// Patience: how long a request may wait for memory that is on its way back, all in all.
+// Patience: how long one request may wait, in total, for memory that is about to be freed.
 //
 // Not for use by several threads.
 
@@ -13,14 +13,14 @@ namespace ramdisk {
 
 class Patience {
  public:
-  // The first call starts the clock, so that requests that need not wait do not look at it.
+  // The first call starts the clock, so requests that need not wait never read it.
   bool left() {
     const auto now = std::chrono::steady_clock::now();
     if (!end_) end_ = now + kMost;
     return now < *end_;
   }
 
-  // Lets those who hold the memory go on.
+  // Sleeps for a moment, so that the threads that hold the memory can go on.
   static void nap() { std::this_thread::sleep_for(std::chrono::microseconds(200)); }
 
  private:

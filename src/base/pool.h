@@ -1,10 +1,11 @@
-// Pool: a few things that are expensive to have, borrowed for a short time.
+// Pool: a few expensive objects, each lent for a short time.
 //
 // zstd's contexts cost up to a megabyte and nbdkit starts up to 16 threads a connection, so
-// contexts belong to a pool and not to threads, and there are no more than was said. The first is
-// made at the start, so that requests can finish when memory has run out later.
+// contexts belong to a pool and not to threads, and their number is limited. The first one is made
+// at the start, so that requests can be finished even if memory runs out later.
 //
-// Thread contract: any thread. Whoever finds everything lent waits, first come first served.
+// Thread contract: any thread. A thread that finds every object lent out waits; waiters are served
+// in the order of their arrival.
 
 #ifndef RAMDISK_BASE_POOL_H
 #define RAMDISK_BASE_POOL_H
@@ -25,7 +26,8 @@ namespace ramdisk {
 template <typename T>
 class Pool {
  public:
-  // `make` returns nullptr or throws std::bad_alloc when there is no memory. `most` >= 1.
+  // `make` returns nullptr or throws std::bad_alloc when there is no memory. At most `most` (>= 1)
+  // objects are made.
   Pool(std::function<std::unique_ptr<T>()> make, size_t most)
       : make_(std::move(make)), most_(most) {
     idle_.reserve(most);
@@ -33,7 +35,7 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // Makes the first one. False when there is no memory; then nothing may be borrowed.
+  // Makes the first object. Returns false when there is no memory; then nothing may be borrowed.
   bool prepare() EXCLUDES(mutex_) {
     std::unique_ptr<T> thing = make_();
     if (!thing) return false;
@@ -44,7 +46,7 @@ class Pool {
     return true;
   }
 
-  // One of them, for as long as this lives.
+  // Borrows one object for as long as the lease lives.
   class Lease {
    public:
     explicit Lease(Pool& pool) : pool_(pool), thing_(pool.borrow()) {}
@@ -60,7 +62,8 @@ class Pool {
   };
 
  private:
-  // Stands in line, on the stack of its thread. (condition_variable_any would take memory.)
+  // A place in the queue, on the stack of the waiting thread. (condition_variable_any would
+  // allocate memory.)
   struct Waiter {
     std::unique_ptr<T> thing;
     std::atomic<int> arrived{0};
@@ -77,7 +80,7 @@ class Pool {
       if (std::unique_ptr<T> thing = make_()) return thing;
     } catch (const std::bad_alloc&) {
     }
-    // No memory for another one: there is at least the first to wait for.
+    // There is no memory for another one, but at least the first exists and can be waited for.
     MutexLock lock(mutex_);
     CHECK(made_ > 1 && made_ <= most_);
     --made_;
@@ -106,13 +109,13 @@ class Pool {
       idle_.push_back(std::move(thing));
       return;
     }
-    DCHECK(idle_.empty());  // or it would not be waiting
+    DCHECK(idle_.empty());  // otherwise nobody would be waiting
     Waiter* waiter = first_waiter_;
     first_waiter_ = waiter->next;
     if (!first_waiter_) last_waiter_ = nullptr;
     waiter->thing = std::move(thing);
     waiter->arrived.store(1, std::memory_order_release);
-    waiter->arrived.notify_one();  // under the mutex, or the waiter might be gone
+    waiter->arrived.notify_one();  // under the mutex; without it the waiter might be gone
   }
 
   const std::function<std::unique_ptr<T>()> make_;

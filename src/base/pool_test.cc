@@ -1,5 +1,5 @@
-// Pool: no more things than said, first come first served, and one is enough when there is no
-// memory for others.
+// Pool: it makes no more objects than allowed, serves waiters in order, and manages with one object
+// when there is no memory for others.
 
 #include "base/pool.h"
 
@@ -47,7 +47,7 @@ TEST(Pool, MakesAsManyAsAreNeededAndKeepsThem) {
   EXPECT_EQ(made, 3);
 }
 
-// The others share the first one, whichever way it is said that there is no memory.
+// All threads share the first object, whichever way `make` reports that there is no memory.
 TEST(Pool, WorksWithTheFirstAlone) {
   for (const bool throws : {false, true}) {
     SCOPED_TRACE(throws);
@@ -74,7 +74,7 @@ TEST(Pool, WorksWithTheFirstAlone) {
   }
 }
 
-// Memory comes and goes; no thing gets lost on the way.
+// Memory comes and goes; no object is lost on the way.
 TEST(Pool, MakesMoreWhenThereIsMemoryAgain) {
   std::atomic<bool> memory{true};
   const auto make = [&] { return memory ? std::make_unique<Thing>() : nullptr; };
@@ -92,7 +92,7 @@ TEST(Pool, MakesMoreWhenThereIsMemoryAgain) {
   EXPECT_GE(a->uses + b->uses + c->uses, 8 * scaled(500));
 }
 
-// One that could not be made is not counted as made: when there is memory again it is made.
+// An object that could not be made is not counted as made: when there is memory again, it is.
 TEST(Pool, TriesAgainAfterAFailure) {
   std::atomic<bool> memory{true};
   std::atomic<int> tries{0};
@@ -108,7 +108,7 @@ TEST(Pool, TriesAgainAfterAFailure) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     EXPECT_EQ(tries, before + 1) << "with memory: " << has_memory;
-    first.reset();  // which the other one may be waiting for
+    first.reset();  // the other thread may be waiting for it
     other.join();
   }
 }
@@ -133,12 +133,12 @@ TEST(Pool, NoMoreThanSaid) {
   }
 }
 
-// Whoever comes back at once stands in line behind those who wait.
+// A thread that comes back at once queues behind those that wait.
 TEST(Pool, FirstComeFirstServed) {
   Things pool([] { return std::make_unique<Thing>(); }, 1);
   ASSERT_TRUE(pool.prepare());
   constexpr int kThreads = 6;
-  std::vector<int> order;  // guarded by the only thing there is
+  std::vector<int> order;  // guarded by the only object there is
   std::vector<std::thread> threads;
   std::atomic<int> arriving{0};
   {
@@ -151,7 +151,7 @@ TEST(Pool, FirstComeFirstServed) {
         const Things::Lease lease(pool);
         order.push_back(i);
       });
-      // Between the count and the wait there is no more than a few steps.
+      // Only a few steps lie between the count and the wait.
       wait_until([&] { return arriving > i; });
       std::this_thread::sleep_for(std::chrono::milliseconds(conformance::slow_build() ? 50 : 20));
     }

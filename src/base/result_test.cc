@@ -80,7 +80,7 @@ TEST(Result, HoldsAValueOrAnError) {
   Result<int> bad = half_of(7);
   EXPECT_FALSE(bad.ok());
   EXPECT_EQ(bad.status().errnum(), EDOM);
-  EXPECT_EQ(bad.value(), 0);  // defined all the same
+  EXPECT_EQ(bad.value(), 0);  // defined even so
 }
 
 TEST(Result, CarriesWhatCanOnlyBeMoved) {

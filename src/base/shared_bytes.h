@@ -1,10 +1,10 @@
 // Copying to and from pages that another thread may be writing at the same moment.
 //
-// NBD lets overlapping requests interleave byte by byte, so pages are read without a lock. That is
-// a race that C++ has no word for yet: P1478R ("Byte-wise atomic memcpy") describes the missing
-// function. Until it is there this is memcpy and memset, which on every machine this runs on read
-// and write whole bytes, and under ThreadSanitizer a loop of relaxed atomics, so that it sees
-// these copies as what they are and still reports every other race.
+// NBD lets overlapping requests interleave byte by byte, so pages are read without a lock. C++ does
+// not have a function for that race yet; P1478R ("Byte-wise atomic memcpy") proposes one. Until it
+// is available these functions are memcpy and memset, which read and write whole bytes on every
+// machine this runs on. Under ThreadSanitizer they are loops of relaxed atomics, so that it accepts
+// these copies and still reports every other race.
 
 #ifndef RAMDISK_BASE_SHARED_BYTES_H
 #define RAMDISK_BASE_SHARED_BYTES_H
@@ -53,12 +53,13 @@ inline bool is_zero_shared(const std::byte* p, size_t count) {
 
 #else
 
-// memcpy, but for two traps: `rep movsb`, which glibc uses for long copies, is slow on AMD's Zen 3
-// and 4 when the target lies a few bytes ahead of the source modulo 4096, and when the source is
-// not aligned to 32. Pages are aligned and large malloc'ed buffers begin 16 bytes into a page, so a
-// server meets both: 256 KiB are read at 7.6 GB/s and written at 12. In pieces too short for that
-// instruction it is 15 and 16, and 4 KiB go from 12 and 13 to 25 and 24 (AMD EPYC, glibc 2.36,
-// 2026-11-21). A length that the compiler knows it would turn into `rep movsq` here.
+// memcpy, except that it avoids two slow cases: `rep movsb`, which glibc uses for long copies, is
+// slow on AMD's Zen 3 and 4 when the target lies a few bytes ahead of the source modulo 4096, and
+// when the source is not aligned to 32. Pages are aligned and large malloc'ed buffers begin 16
+// bytes into a page, so a server meets both: 256 KiB are read at 7.6 GB/s and written at 12. In
+// pieces too short for that instruction they are read at 15 and written at 16, and 4 KiB go from 12
+// and 13 to 25 and 24 (AMD EPYC, glibc 2.36, 2026-11-21). The length of a piece must not be a
+// constant, or the compiler would emit `rep movsq` here.
 inline void copy_shared(std::byte* to, const std::byte* from, size_t count) {
   const auto source = reinterpret_cast<uintptr_t>(from);
   const size_t ahead = (reinterpret_cast<uintptr_t>(to) - source) % 4096;
@@ -85,13 +86,13 @@ inline void zero_shared(std::byte* to, size_t count) {
   std::memset(to, 0, count);
 }
 
-// True only if each byte was zero when it was looked at, once. (That the rest equals itself shifted
-// by a head that is zero, one memcmp, would prove as much only where nobody writes: a page that
-// changes between the two looks from zeroes and ones to all ones passes.) Bytes that another thread
-// writes are not all looked at in the same moment; who needs to know keeps writers out.
+// True only if each byte was zero when it was read, and each is read once. (A memcmp of the range
+// with itself, shifted past a head of zeroes, would prove as much only where nobody writes: a page
+// that changes from zeroes and ones to all ones between the two reads of a byte passes.) The bytes
+// are not all read at the same moment, so a caller that needs one moment keeps writers out.
 //
-// Most data is not zero in its first bytes, and is left at those. Blocks of four vectors take 52 ns
-// for a page, where that memcmp took 48 (Xeon, 2026-11-26).
+// Most data is not zero in its first bytes, and the search ends there. Blocks of four vectors take
+// 52 ns for a page, where that memcmp took 48 (Xeon, 2026-11-26).
 inline bool is_zero_shared(const std::byte* p, size_t count) {
   using Vector [[gnu::vector_size(16)]] = uint64_t;
   constexpr size_t kBlock = 4 * sizeof(Vector);

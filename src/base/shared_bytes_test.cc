@@ -1,5 +1,5 @@
-// The copies that may race: right in every length, nothing outside it, and two at once make no
-// byte that neither has written.
+// The copies that may race: they are right for every length, change nothing outside the range, and
+// two at once make no byte that neither has written.
 
 #include "base/shared_bytes.h"
 
@@ -52,7 +52,7 @@ TEST(SharedBytes, CopiesExactlyTheLength) {
   }
 }
 
-// Copies are cut into pieces depending on where source and target lie.
+// How a copy is cut into pieces depends on where source and target lie.
 TEST(SharedBytes, CopiesRightAtEveryAlignment) {
   Rng rng(2);
   const conformance::Bytes data = make_data(2 * kPageBytes, conformance::Data::random, rng);
@@ -83,7 +83,7 @@ TEST(SharedBytes, ZeroesExactlyTheLength) {
   }
 }
 
-// One bit anywhere makes it not zero; what lies beside the range does not count.
+// One bit anywhere makes the range not zero; what lies beside it does not count.
 TEST(SharedBytes, FindsOneBitAnywhere) {
   for (const size_t length : lengths()) {
     std::vector<std::byte> bytes(kMargin, kGuard);
@@ -99,7 +99,7 @@ TEST(SharedBytes, FindsOneBitAnywhere) {
   }
 }
 
-// A repeated word must not be taken for zero because it equals itself shifted.
+// A repeated value must not pass for zero because it equals itself shifted.
 TEST(SharedBytes, RepeatedBytesAreNotZero) {
   for (const size_t length : lengths()) {
     if (length == 0) continue;
@@ -112,8 +112,7 @@ TEST(SharedBytes, RepeatedBytesAreNotZero) {
 
 #if !defined(__SANITIZE_THREAD__) && defined(__linux__)
 
-// Two pages, the second of which cannot be looked at until the first look at it fills both with
-// ones.
+// Two pages; the first read of the second one faults, and the fault fills both with ones.
 class ChangesWhenSeen {
  public:
   ChangesWhenSeen() {
@@ -130,7 +129,7 @@ class ChangesWhenSeen {
     munmap(base_, 2 * kBytes);
   }
 
-  // `zeroes` of the first page's last bytes are zero, what follows is ones.
+  // The last `zeroes` bytes of the first page are zero; what follows is ones.
   const std::byte* prepare(size_t zeroes) {
     mprotect(base_, 2 * kBytes, PROT_READ | PROT_WRITE);
     std::fill_n(base_, 2 * kBytes, std::byte{1});
@@ -151,7 +150,7 @@ class ChangesWhenSeen {
   struct sigaction before_ {};
 };
 
-// At no moment all of it is zero: first its end is not, then nothing is.
+// At no moment is all of it zero: first its end is not, then nothing is.
 TEST(SharedBytes, WhatNeverWasZeroIsNotTakenForIt) {
   ChangesWhenSeen pages;
   for (size_t zeroes = 1; zeroes < kPageBytes; ++zeroes) {
@@ -161,7 +160,7 @@ TEST(SharedBytes, WhatNeverWasZeroIsNotTakenForIt) {
 
 #endif
 
-// Also the proof that the thread sanitizer accepts these copies as what they are.
+// Also shows that the thread sanitizer accepts these copies.
 void race(int threads) {
   SCOPED_TRACE(std::to_string(threads) + " threads");
   std::vector<std::byte> page(kPageBytes, std::byte{1});

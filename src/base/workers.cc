@@ -11,7 +11,8 @@ namespace ramdisk {
 
 namespace {
 
-// Threads inherit the mask of the one that starts them: signals are for the server's own threads.
+// Blocks all signals while it lives: a thread inherits the mask of the one that starts it, and
+// signals are for the server's own threads.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
@@ -35,7 +36,7 @@ size_t Workers::start(size_t count, Work work) {
   try {
     threads_.reserve(count);
     for (size_t i = 0; i < count; ++i) threads_.emplace_back([this, i] { run(i); });
-  } catch (const std::system_error&) {  // no more threads
+  } catch (const std::system_error&) {  // the system starts no more threads
   } catch (const std::bad_alloc&) {
   }
   return threads_.size();
@@ -51,8 +52,8 @@ void Workers::stop() noexcept {
   threads_.clear();
 }
 
-// A worker counts itself as resting before it looks for work for the last time, and this looks at
-// resting_ after the work has been made: one of the two sees the other.
+// A worker counts itself in resting_ before it looks for work one last time, and wake() reads
+// resting_ after the work has been made, so one of the two sees the other.
 void Workers::wake() noexcept {
   if (resting_.load(std::memory_order_seq_cst) == 0) return;
   RAMDISK_YIELD("Workers::wake, someone rests");
@@ -62,14 +63,14 @@ void Workers::wake() noexcept {
   woken_.notify_all();
 }
 
-// Counts this thread as resting, and returns how many calls of wake() there have been.
+// Counts this thread in resting_, and returns how many calls of wake() there have been.
 uint64_t Workers::begin_rest() {
   MutexLock lock(mutex_);
   resting_.fetch_add(1, std::memory_order_seq_cst);
   return calls_;
 }
 
-// wake() has uncounted those whom it woke.
+// A thread that wake() has woken is no longer counted.
 void Workers::end_rest(uint64_t calls) {
   MutexLock lock(mutex_);
   if (calls != calls_) return;
@@ -83,18 +84,19 @@ void Workers::run(size_t number) noexcept {
     RAMDISK_YIELD("Workers::run, looked once");
     const uint64_t calls = begin_rest();
     RAMDISK_YIELD("Workers::run, said that it rests");
-    const Delay rest = work_(number);
+    const Delay delay = work_(number);
     RAMDISK_YIELD("Workers::run, looked again");
-    if (rest != Delay::zero()) sleep(rest, calls);
+    if (delay != Delay::zero()) sleep(delay, calls);
     RAMDISK_YIELD("Workers::run, about to work");
     end_rest(calls);
   }
 }
 
-// Until `rest` is over or wake() has been called more than `calls` times.
-void Workers::sleep(Delay rest, uint64_t calls) {
+// Sleeps until `delay` is over, stop() is called, or wake() has been called more than `calls`
+// times.
+void Workers::sleep(Delay delay, uint64_t calls) {
   const auto until =
-      std::chrono::steady_clock::now() + (rest == kUntilWoken ? std::chrono::hours(1) : rest);
+      std::chrono::steady_clock::now() + (delay == kUntilWoken ? std::chrono::hours(1) : delay);
   MutexLock lock(mutex_);
   while (!stopping_ && calls == calls_ &&
          woken_.wait_until(mutex_, until) == std::cv_status::no_timeout) {

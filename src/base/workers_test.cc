@@ -1,4 +1,4 @@
-// Workers: work is done when it comes, none is slept over, and rests end.
+// Workers: work is done when it comes, no worker sleeps through it, and sleep ends in time.
 
 #include "base/workers.h"
 
@@ -72,7 +72,7 @@ TEST(Workers, StopEndsARestAndWaitsForWork) {
   EXPECT_TRUE(finished);
 }
 
-// After stop() there may be another start().
+// After stop() the workers may be started again.
 TEST(Workers, CanBeStartedAgain) {
   Workers workers;
   for (int round = 0; round < 3; ++round) {
@@ -83,7 +83,7 @@ TEST(Workers, CanBeStartedAgain) {
   }
 }
 
-// Those who make work wait until it is done, so a wake-up that is lost is never made up for.
+// The threads that make work wait until it is done, so nothing makes up for a lost wake-up.
 TEST(Workers, NoWorkIsSleptOver) {
   for (const int makers : {1, 3}) {
     for (const size_t count : {1, 2}) {

@@ -1,12 +1,13 @@
-// Yield points: named places between two steps of a lock-free algorithm, where a test can have
-// another thread's steps happen.
+// Yield points: named places between two steps of a lock-free algorithm, where a test can run the
+// steps of another thread.
 //
-// RAMDISK_YIELD("place") calls the hook, if a test has set one, in the thread that comes by. There
-// are such places only in the builds that are tested (the CMake option RAMDISK_CHECKS). No class
-// has one under its own mutex, though its user may hold one, so the hook may do almost whatever
-// another thread could do at that moment.
+// RAMDISK_YIELD("place") calls the hook, if a test has set one, on the thread that reaches it.
+// Yield points exist only in the builds that are tested (the CMake option RAMDISK_CHECKS). No class
+// has one under its own mutex, though its caller may hold another, so the hook may do almost
+// anything that another thread could do at that moment.
 //
-// Thread contract: any thread comes by; a hook is set while no other thread does.
+// Thread contract: any thread may reach a yield point; a hook is set only while no other thread
+// does.
 
 #ifndef RAMDISK_BASE_YIELD_H
 #define RAMDISK_BASE_YIELD_H

@@ -17,24 +17,25 @@ namespace ramdisk {
 
 class ExtentMerger {
  public:
-  // For the request of `count` bytes at `offset`.
+  // Reports on the request of `count` bytes at `offset`.
   ExtentMerger(ExtentVisitor& visitor, uint64_t count, uint64_t offset)
       : visitor_(visitor), begin_(offset), position_(offset), end_(offset + count) {}
 
-  // The next stored page; pages come in ascending order. False: the visitor wants no more.
+  // Adds the next stored page; pages come in ascending order. Returns false when the visitor wants
+  // no more.
   bool page(uint64_t page, ExtentKind kind) {
     const uint64_t start = page << kPageShift;
     DCHECK(start < end_ && start + kPageBytes > position_);
     return advance(start, ExtentKind::hole) && advance(std::min(end_, start + kPageBytes), kind);
   }
 
-  // No stored page is left: reports what remains.
+  // Reports what remains. Called when no stored page is left.
   void finish() {
     if (advance(end_, ExtentKind::hole)) report();
   }
 
  private:
-  // All from position_ to `to` is of this kind.
+  // Notes that all from position_ to `to` is of this kind.
   bool advance(uint64_t to, ExtentKind kind) {
     if (to <= position_) return true;
     if (kind != kind_) {
@@ -45,7 +46,7 @@ class ExtentMerger {
     return true;
   }
 
-  // The extent that ends at position_.
+  // Reports the extent that ends at position_.
   bool report() {
     DCHECK(begin_ <= position_ && position_ <= end_);
     const bool more = position_ == begin_ || visitor_.extent(begin_, position_ - begin_, kind_);
@@ -54,7 +55,7 @@ class ExtentMerger {
   }
 
   ExtentVisitor& visitor_;
-  uint64_t begin_;     // where the extent that is being put together begins
+  uint64_t begin_;     // where the extent being put together begins
   uint64_t position_;  // and how far it is known
   const uint64_t end_;
   ExtentKind kind_ = ExtentKind::hole;

@@ -21,7 +21,7 @@ struct Extent {
   bool operator==(const Extent&) const = default;
 };
 
-// For messages of failed tests.
+// Prints an extent in the messages of failed tests.
 void PrintTo(const Extent& extent, std::ostream* out) {
   *out << extent.length << " bytes of kind " << static_cast<int>(extent.kind) << " at "
        << extent.offset;
@@ -51,7 +51,7 @@ class Recorder final : public ExtentVisitor {
   const size_t most_;
 };
 
-// As the allocators do it: pages of the range in order, then the rest.
+// Reports pages as the allocators do: those of the range in order, then finish().
 void report(ExtentVisitor& visitor, const Pages& pages, uint64_t count, uint64_t offset) {
   ExtentMerger merger(visitor, count, offset);
   if (count == 0) return merger.finish();
@@ -63,7 +63,7 @@ void report(ExtentVisitor& visitor, const Pages& pages, uint64_t count, uint64_t
   merger.finish();
 }
 
-// The same, page by page.
+// What report() must give, found page by page.
 Extents expected(const Pages& pages, uint64_t count, uint64_t offset) {
   Extents list;
   for (uint64_t at = offset; at < offset + count;) {
@@ -106,7 +106,8 @@ TEST(ExtentMerger, NothingStoredIsOneHole) {
   }
 }
 
-// Every request from and to the bytes around the edges of a few pages, for every mix of kinds.
+// Tries every request from and to the bytes around the edges of a few pages, for every mix of
+// kinds.
 TEST(ExtentMerger, EveryMixOfFourPages) {
   const std::vector<uint64_t> edges = {0, 1, 4095, 4096, 4097, 8192, 12287, 12288, 16383, 16384};
   for (int mix = 0; mix < 256; ++mix) {
@@ -114,7 +115,7 @@ TEST(ExtentMerger, EveryMixOfFourPages) {
     for (uint64_t page = 0; page < 4; ++page) {
       const int kind = mix >> (2 * page) & 3;
       if (kind < 2) pages[page] = kind == 0 ? ExtentKind::data : ExtentKind::zero;
-      if (kind == 3) pages[page] = ExtentKind::hole;  // told as one
+      if (kind == 3) pages[page] = ExtentKind::hole;  // reported as one
     }
     for (const uint64_t first : edges) {
       for (const uint64_t last : edges) {
@@ -146,7 +147,7 @@ TEST(ExtentMerger, LastBytesOfTheLargestDisk) {
   }
 }
 
-// Too long for page by page.
+// The range is too long to go page by page.
 TEST(ExtentMerger, WholeLargestDisk) {
   const uint64_t last = kLargestDisk / kPageBytes;
   Recorder recorder;

@@ -20,9 +20,9 @@ MallocDisk::~MallocDisk() {
   if (base_) memory_.unmap(base_, mapped_bytes_);
 }
 
-// Makes sure that the memory can be had, but does not touch it yet: what is touched before a fork
-// is shared with the parent, and under --run, where the parent stays, each page written would then
-// be copied and kept twice.
+// Maps the memory, but does not touch it yet: what is touched before a fork is shared with the
+// parent, and under --run, where the parent stays, each page written would then be copied and kept
+// twice.
 Status MallocDisk::get_ready() {
   if (disk_bytes_ == 0) return {};
   const std::string wanted =
@@ -51,8 +51,8 @@ Status MallocDisk::get_ready() {
 
 Status MallocDisk::after_fork() {
   if (!base_) return {};
-  // Without a fork the lock holds already, and may be more than this process could get now: nbdkit
-  // may have changed its user (-u) in between.
+  // Without a fork the memory is still locked, and may be more than this process could lock now:
+  // nbdkit may have changed its user (-u) in between.
   if (lock_ && process_ != this_process()) {
     if (Status status = promise_lock(base_, mapped_bytes_); !status.ok()) return status;
   }

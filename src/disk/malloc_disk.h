@@ -1,6 +1,7 @@
-// allocator=malloc: the whole disk is one block of memory, taken at start; optionally locked.
+// allocator=malloc: the whole disk is one block of memory, allocated at the start and optionally
+// locked.
 //
-// No bookkeeping at all on the data path, and no holes.
+// There is no bookkeeping on the data path, and there are no holes.
 //
 // Thread contract: reads and writes copy without a lock (see base/shared_bytes.h).
 
@@ -18,8 +19,8 @@ class MallocDisk final : public Allocator {
   MallocDisk(const Environment& environment, uint64_t disk_bytes, bool lock);
   ~MallocDisk() override;
 
-  // ENOMEM when the memory is not there, naming what was asked and what there is; the errno of
-  // mlock(2) when it cannot be locked.
+  // Fails with ENOMEM when there is too little memory, naming what was asked for and what there is;
+  // with the errno of mlock(2) when it cannot be locked.
   Status get_ready() override;
   Status after_fork() override;
 

@@ -149,7 +149,7 @@ Result<AllocatorOptions> parse_allocator(std::string_view value) {
                    std::string(name) + "\" (known: " + known_names() + ")");
   }
   options.type = type->type;
-  // A comma announces a key: none may be missing.
+  // A key must follow each comma.
   for (bool more = name.size() < value.size(); more;) {
     const bool last = rest.find(',') == std::string_view::npos;
     const std::string_view part = next_part(rest);

@@ -1,4 +1,4 @@
-// What allocator=... may say.
+// The value of allocator=...: what it may say, and how it is read.
 //
 // Thread contract: pure functions.
 
@@ -18,21 +18,21 @@ enum class AllocatorType { sparse, malloc, zstd };
 struct AllocatorOptions {
   AllocatorType type = AllocatorType::sparse;
   bool mlock = false;
-  // zstd's own:
+  // For zstd alone:
   int level = 3;                    // of compression
-  std::optional<uint64_t> cache{};  // bytes that may wait uncompressed; else by what is stored
-  bool recompress = true;           // cold pages, harder
+  std::optional<uint64_t> cache{};  // bytes of the write cache; unset: by what is stored
+  bool recompress = true;           // whether cold pages are compressed harder
 };
 
 const char* allocator_name(AllocatorType type);
 
-// true for 1, true, t, yes, y, on and false for 0, false, f, no, n, off, in any case, which are the
-// words that nbdkit itself takes. `what` names the parameter in the error.
+// true for 1, true, t, yes, y, on and false for 0, false, f, no, n, off, in upper or lower case,
+// which are the words that nbdkit itself accepts. `what` names the parameter in the error.
 Result<bool> parse_bool(std::string_view what, std::string_view value);
 
 // Reads NAME[,KEY[=VALUE]]..., the value of the parameter allocator. A key without a value means
-// true; of a key given twice the last counts. EINVAL with a message that names the parameter, the
-// value and what would be right.
+// true; if a key is given twice the last one counts. Fails with EINVAL and a message that names the
+// parameter, the value and what is allowed.
 Result<AllocatorOptions> parse_allocator(std::string_view value);
 
 }  // namespace ramdisk

@@ -9,7 +9,7 @@ namespace ramdisk {
 
 namespace {
 
-// The folder src/zstd may be left out of a build. This is all that has to know.
+// The folder src/zstd may be left out of a build; only this file has to know.
 #ifdef RAMDISK_HAVE_ZSTD
 constexpr bool kHaveZstd = true;
 #else

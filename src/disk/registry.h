@@ -19,27 +19,27 @@
 
 namespace ramdisk {
 
-// How fast an allocator's background work goes about what can wait. Tests make it faster.
+// The timing of an allocator's background work. Tests make it faster.
 struct BackgroundTiming {
-  std::chrono::milliseconds tick{1000};  // what waits to be compressed waits for one or two
-  uint32_t cold_ticks = 10;              // a page that was left alone for so many is cold
-  uint64_t training_growth = 64;         // a better dictionary after so many times as many pages
+  std::chrono::milliseconds tick{1000};  // pages stay in the write cache for one or two
+  uint32_t cold_ticks = 10;              // a page not used for this many ticks is cold
+  uint64_t training_growth = 64;         // samples grow by this factor until the next training
 };
 
-// What an allocator needs from around it. Must outlive the allocator. With mlock the memory is of a
-// kind that locks what is mapped; malloc, which maps before a fork, locks by itself.
+// What an allocator needs from outside. Must outlive the allocator. With mlock the memory source
+// locks what it maps, except for malloc, which maps before a fork and so locks by itself.
 struct Environment {
   MemorySource* memory = nullptr;
   BackgroundTiming pace{};
-  // Called with one line for each directory made or freed; empty: nobody wants to know.
+  // Called with one line for each directory made or freed, unless it is empty.
   std::function<void(const std::string&)> trace_directories{};
 };
 
-// ENOTSUP when `options` ask for an allocator that this build does not have, or for mlock where the
-// system has no such thing.
+// Fails with ENOTSUP when `options` ask for an allocator that this build does not have, or for
+// mlock where the system cannot lock memory.
 Status check_options(const AllocatorOptions& options);
 
-// What libzstd there is; none if this build does without.
+// The libzstd in use; nullopt if the build is without it.
 struct ZstdSupport {
   const char* version;
   int least_level;
@@ -47,8 +47,8 @@ struct ZstdSupport {
 };
 std::optional<ZstdSupport> zstd_support();
 
-// An allocator for a disk of `disk_bytes` bytes (0 to 2^63-1). `options` have passed
-// check_options(). Takes little memory; get_ready() and after_fork() take the rest.
+// Makes an allocator for a disk of `disk_bytes` bytes (0 to 2^63-1). `options` have passed
+// check_options(). Allocates little memory; get_ready() and after_fork() allocate the remainder.
 Result<std::unique_ptr<Allocator>> make_allocator(const AllocatorOptions& options,
                                                   uint64_t disk_bytes,
                                                   const Environment& environment);

@@ -1,4 +1,4 @@
-// The names and options of allocators: what is taken, and what people are told about the rest.
+// The names and options of allocators: what is accepted, and the errors for everything else.
 
 #include "disk/registry.h"
 
@@ -63,7 +63,7 @@ TEST(ParseAllocator, PlainNames) {
   EXPECT_STREQ(allocator_name(AllocatorType::zstd), "zstd");
 }
 
-// No beginnings of names, no longer names, no other case.
+// A name must match as a whole: no prefix, nothing longer, no other case.
 TEST(ParseAllocator, UnknownNamesListTheKnown) {
   for (const std::string name :
        {"s", "sparsee", "Sparse", "zst", "zstd ", " zstd", "mallo", "sparse=1", "foo"}) {

@@ -15,7 +15,7 @@ SparseDisk::SparseDisk(const Environment& environment, uint64_t disk_bytes)
       table_(*environment.memory, epoch_, disk_bytes, environment.trace_directories) {}
 
 Status SparseDisk::get_ready() {
-  constexpr uint64_t kLeast = 256 << 10;  // the beginnings of the slabs of tables and pages
+  constexpr uint64_t kLeast = 256 << 10;  // the first steps of the slabs of tables and pages
   return check_limit(memory_, "sparse", kLeast);
 }
 
@@ -24,9 +24,9 @@ Status SparseDisk::read(std::span<std::byte> buffer, uint64_t offset) {
   if (buffer.empty()) return {};
   const Epoch::Guard guard(epoch_);
   std::byte* const to = buffer.data();
-  size_t done = 0;                    // all before this byte of the buffer is in place
-  const std::byte* source = nullptr;  // what is to be copied there next …
-  size_t length = 0;                  // … and how much of it
+  size_t done = 0;                    // the buffer is complete up to this byte
+  const std::byte* source = nullptr;  // where the next copy there comes from
+  size_t length = 0;                  // and how long it is
   const auto flush = [&] {
     if (length > 0) copy_from_shared(to + done, source, length);
     done += length;
@@ -50,8 +50,8 @@ Status SparseDisk::read(std::span<std::byte> buffer, uint64_t offset) {
   return {};
 }
 
-// What was trimmed is not free before those have finished who may be reading it: a disk that is
-// full waits for that, for a while.
+// Trimmed pages are not free until every thread that may be reading them has finished. A write to a
+// full disk waits for that, for a while.
 Status SparseDisk::write(std::span<const std::byte> data, uint64_t offset) {
   Patience patience;
   size_t position = 0;
@@ -63,7 +63,8 @@ Status SparseDisk::write(std::span<const std::byte> data, uint64_t offset) {
   return status;
 }
 
-// Gives back what is free, if there is any, or lets those go on who hold something that will be.
+// Returns free memory to the system if there is any; if not, lets the threads that hold memory go
+// on. False when no memory is about to become free.
 bool SparseDisk::memory_is_coming() {
   epoch_.collect();
   const uint64_t before = pages_.held_bytes();
@@ -74,8 +75,8 @@ bool SparseDisk::memory_is_coming() {
   return coming;
 }
 
-// Writes from `position` on, which it moves ahead. Zeroes need no memory: a hole stays one, and a
-// page that they empty becomes one.
+// Writes from `position` on and advances it. Zeroes need no memory: a hole stays one, and a page
+// that they empty becomes one.
 Status SparseDisk::write_some(std::span<const std::byte> data, uint64_t offset, size_t& position) {
   const Epoch::Guard guard(epoch_);
   PageTable::Cursor cursor(table_, guard);
@@ -98,11 +99,11 @@ Status SparseDisk::write_some(std::span<const std::byte> data, uint64_t offset, 
   return {};
 }
 
-// False: there is no memory for the page or its directory.
+// Returns false when there is no memory for the page or its directory.
 bool SparseDisk::write_page(const PagePart& part, const std::byte* data, PageTable::Cursor& cursor,
                             AllocationBatch& fresh, size_t expected) {
-  // The page's first line comes while its word is being locked: 1.39 million random writes of 4 KiB
-  // a second, 1.22 without (EPYC 7003, 2026-11-21).
+  // Fetches the page's first cache line while its word is being locked: 1.39 million random writes
+  // of 4 KiB a second, 1.22 without (EPYC 7003, 2026-11-21).
   if (const uint64_t payload = cursor.peek(part.page)) {
     __builtin_prefetch(page_at(payload) + part.offset, 1);
   }
@@ -131,12 +132,12 @@ Status SparseDisk::zero(uint64_t count, uint64_t offset) {
                           return Status();
                         });
   }
-  // Nothing is kept for new pages where memory is short.
+  // Where memory is short, no free pages are kept for later writes.
   if (memory_.under_pressure()) pages_.release_free();
   return {};
 }
 
-// The lock keeps writers out between the look at the rest of the page and its end.
+// The lock keeps writers out between the check of the whole page and its removal.
 void SparseDisk::zero_page(PageTable::Slot& slot, const PagePart& part, RetireBatch& freed) {
   std::byte* page = page_at(slot.payload());
   if (!part.whole()) {
@@ -162,9 +163,10 @@ Status SparseDisk::extents(uint64_t count, uint64_t offset, ExtentVisitor& visit
   return {};
 }
 
-// Nothing: it has become a hole. A copier leaves out what is zero, so that a page which is being
-// overwritten must not be taken for that: what looks like zeroes is looked at again with the lock,
-// which keeps writers out. That is rare, for zeroes are not stored in the first place.
+// Returns nullopt if the page has become a hole. A client that copies the disk leaves out what is
+// reported as zero, so a page that is being overwritten must not be reported so: one that looks
+// like zeroes is checked again under its lock, which keeps writers out. That is rare, because
+// zeroes are not stored in the first place.
 std::optional<ExtentKind> SparseDisk::kind_of(uint64_t page, const std::byte* bytes,
                                               const Epoch::Guard& guard) {
   if (!is_zero_shared(bytes, kPageBytes)) return ExtentKind::data;

@@ -1,7 +1,8 @@
-// allocator=sparse: pages in memory as they are, holes for what was never written or was zeroed.
+// allocator=sparse: pages are kept in memory as they are; what was never written, or was zeroed, is
+// a hole.
 //
-// A word of the page table is the address of the page. Pages are read and overwritten in place;
-// readers take no lock, writers of one page exclude each other.
+// The payload of a page's word in the page table is the address of the page. Pages are read and
+// overwritten in place; readers take no lock, and writers of one page exclude each other.
 
 #ifndef RAMDISK_DISK_SPARSE_DISK_H
 #define RAMDISK_DISK_SPARSE_DISK_H
@@ -48,7 +49,7 @@ class SparseDisk final : public Allocator {
   static void zero_page(PageTable::Slot& slot, const PagePart& part, RetireBatch& freed);
 
   MemorySource& memory_;
-  // In the order of their lives: the epoch outlives what retires into it.
+  // The order matters: the epoch outlives what retires into it.
   Epoch epoch_;
   SlabAllocator pages_;
   PageTable table_;

@@ -1,4 +1,4 @@
-// What a request replaces is given up only when nobody can find it any more: a reader that comes at
+// What a request replaces is retired only when nobody can find it any more: a reader that comes at
 // that very moment gets the new bytes.
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ using conformance::Data;
 using conformance::make_data;
 using conformance::Rng;
 
-// A disk of one MiB without threads: all that happens is what the test does.
+// A disk of 1 MiB without threads: nothing happens that the test does not do.
 class Unlink : public testing::Test {
  protected:
   void make(AllocatorType type) {
@@ -70,7 +70,7 @@ TEST_F(Unlink, APageOfZstd) {
 }
 #endif
 
-// Sparse gives up 64 pages at once.
+// Sparse retires 64 pages at once.
 TEST_F(Unlink, PagesOfSparse) {
   NEEDS_YIELD_POINTS();
   constexpr size_t kBytes = 64 * kPageBytes;

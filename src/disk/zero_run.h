@@ -14,7 +14,7 @@
 namespace ramdisk {
 
 // How many bytes of `data`, a request at the disk's byte `offset`, are zero from `position` on,
-// counted in parts of pages: 0 if the part of the first page has anything else in it.
+// counted in parts of pages: 0 if the part in the first page has any other byte.
 inline size_t zero_run(std::span<const std::byte> data, uint64_t offset, size_t position) {
   DCHECK(position <= data.size());
   size_t end = position;

@@ -15,7 +15,7 @@ using conformance::Bytes;
 using conformance::Rng;
 using conformance::scaled;
 
-// Part by part of a page, as long as each is all zero.
+// Goes through the parts of pages for as long as each is all zero.
 size_t expected(const Bytes& data, uint64_t offset, size_t position) {
   size_t end = position;
   while (end < data.size()) {

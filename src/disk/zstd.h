@@ -1,5 +1,5 @@
-// The compressing disk, as the registry sees it. It is a folder of its own, src/zstd, which defines
-// these functions; a build without zstd has neither.
+// The compressing disk, as the registry sees it. A folder of its own, src/zstd, defines these
+// functions; a build without zstd has neither.
 //
 // Thread contract: start-up.
 

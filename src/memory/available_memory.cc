@@ -20,7 +20,8 @@ uint64_t field(const std::string& path, const std::string& name) {
   return 0;
 }
 
-// A file that holds one number. "max" (cgroup v2: no limit) and no file at all give `otherwise`.
+// The number in a file that holds only that. "max" (cgroup v2: no limit) and a file that does not
+// exist give `otherwise`.
 uint64_t number(const std::string& path, uint64_t otherwise) {
   std::ifstream file(path);
   uint64_t value = 0;
@@ -30,9 +31,9 @@ uint64_t number(const std::string& path, uint64_t otherwise) {
 struct Names {
   const char* limit;
   const char* used;
-  // Fields of memory.stat: pages of files that the kernel drops, after writing them where they have
-  // changed, before it refuses memory. It prefers the inactive ones and takes the others as well.
-  // Files of a tmpfs are in neither: they need swap.
+  // Fields of memory.stat: file pages that the kernel drops before it refuses memory, after writing
+  // back those that have changed. It prefers the inactive ones and drops the active ones as well.
+  // Files of a tmpfs are in neither field: they need swap.
   const char* inactive_cache;
   const char* active_cache;
 };
@@ -57,8 +58,9 @@ void consider_group(const std::string& folder, const Names& names, AvailableMemo
   }
 }
 
-// `path` is the group's name below `mount`; the limits of the groups above hold too. In a container
-// the name may be one of the host's that is not there: the mount's top is looked at all the same.
+// `path` is the group's name below `mount`; the limits of the groups above it apply too. In a
+// container the name may be one of the host's that does not exist there, but the top of the mount
+// does and is read.
 void consider_hierarchy(const std::string& mount, std::string path, const Names& names,
                         AvailableMemory& least) {
   for (;;) {

@@ -13,15 +13,15 @@ namespace ramdisk {
 struct AvailableMemory {
   uint64_t bytes = UINT64_MAX;  // UINT64_MAX: not known
   std::string limit;            // what sets the limit, for people
-  uint64_t total = UINT64_MAX;  // of the machine, or what its groups may have, if that is less
+  uint64_t total = UINT64_MAX;  // of the machine, or its groups' limit if that is less
 };
 
-// Whether swap counts: not for memory that is to be locked.
+// Whether free swap counts as available. It does not for memory that is to be locked.
 enum class Swap { counts, does_not };
 
 // The least of what the machine has (MemAvailable and SwapFree of /proc/meminfo) and what the
-// process's cgroup (v1 or v2) and all those above it leave. `root` is put before every path, for
-// tests.
+// process's cgroup (v1 or v2) and each cgroup above it leave. Tests give a `root`, which is put
+// before every path.
 AvailableMemory available_memory(Swap swap = Swap::counts, const std::string& root = {});
 
 }  // namespace ramdisk

@@ -44,7 +44,7 @@ class AvailableMemoryTest : public testing::Test {
 
   void machine() { put("/proc/meminfo", kMeminfo); }
 
-  // A group of version 2 or 1 that is the memory controller's. Its cache is half active.
+  // A group of version 2 or 1, as the memory controller shows it. Half of its cache is active.
   void group2(const std::string& path, const std::string& limit, uint64_t used, uint64_t cache) {
     const std::string folder = "/sys/fs/cgroup" + path;
     put(folder + "/memory.max", limit + "\n");
@@ -157,7 +157,7 @@ TEST_F(AvailableMemoryTest, V2RootGroupOfTheMachineHasNoFiles) {
   expect_machine();
 }
 
-// Inside a container with its own name space the group is "/" and its files are at the top.
+// Inside a container with its own namespace the group is "/" and its files are at the top.
 TEST_F(AvailableMemoryTest, V2Container) {
   machine();
   put("/proc/self/cgroup", "0::/\n");
@@ -165,7 +165,7 @@ TEST_F(AvailableMemoryTest, V2Container) {
   expect_group(60 * kMebibyte);
 }
 
-// Without one, the name is that of the host.
+// Without its own namespace the name is the host's.
 TEST_F(AvailableMemoryTest, V2ContainerWithTheNameOfTheHost) {
   machine();
   put("/proc/self/cgroup", "0::/system.slice/docker-0123.scope\n");
@@ -220,7 +220,7 @@ TEST_F(AvailableMemoryTest, V1NumberThatMeansNoLimit) {
   put("/proc/self/cgroup", "5:memory:/a\n");
   group1("/a", 9223372036854771712u, 300 * kMebibyte, 0);
   expect_machine();
-  // And where the machine is not known either: nothing is.
+  // Nothing is known if the machine's memory is not known either.
   put("/proc/meminfo", "");
   EXPECT_EQ(look().bytes, UINT64_MAX);
 }
@@ -247,7 +247,7 @@ TEST_F(AvailableMemoryTest, V1ActiveCacheCanBeDropped) {
   expect_group(256 * kMebibyte - 262144);
 }
 
-// The same in a guest with the hierarchy of version 2 (Linux 6.1).
+// The same group in a guest with the hierarchy of version 2 (Linux 6.1).
 TEST_F(AvailableMemoryTest, V2ActiveCacheCanBeDropped) {
   machine();
   put("/proc/self/cgroup", "0::/g\n");

@@ -11,7 +11,7 @@ namespace ramdisk {
 namespace {
 
 constexpr std::array<unsigned, 3> kMarks{80, 90, 95};
-constexpr unsigned kRearm = 2;  // percent below a mark, before it counts again
+constexpr unsigned kRearm = 2;  // percent below a mark where it is armed again
 
 }  // namespace
 
@@ -49,9 +49,9 @@ uint64_t Budget::left_alone(Claim claim, uint64_t limit) const noexcept {
   return 0;
 }
 
-// The limit is looked at before the system is asked, and once more when `bytes` are counted,
-// because other threads take memory, too. It is never counted first and taken back later: that
-// would refuse others what is there.
+// The limit is checked before the system is asked, and once more when `bytes` are counted, because
+// other threads charge too. Nothing is counted first and undone later: that would refuse others
+// memory that is there.
 bool Budget::charge(uint64_t bytes, Claim claim) noexcept {
   const uint64_t limit = options_.limit.value_or(UINT64_MAX);
   const uint64_t alone = options_.limit ? left_alone(claim, limit) : 0;
@@ -69,7 +69,7 @@ bool Budget::charge(uint64_t bytes, Claim claim) noexcept {
   return true;
 }
 
-// Whether the system can spare `bytes` for this claim; takes them from the reading if so.
+// Whether the system can spare `bytes` for this claim; deducts them from the reading if so.
 bool Budget::spares(uint64_t bytes, Claim claim) noexcept {
   if (!spare_) return true;
   if (claim != Claim::reclaim && spare_->bytes() != UINT64_MAX) {
@@ -107,7 +107,8 @@ void Budget::uncharge(uint64_t bytes) noexcept {
   note_level();
 }
 
-// What all of it is, now: what is used and what could be taken.
+// The limit in force now: what the user gave, or what is used and could still be taken, if that is
+// less.
 uint64_t Budget::limit_now() const noexcept {
   const uint64_t spare = spare_ ? spare_->bytes() : UINT64_MAX;
   const uint64_t possible = spare == UINT64_MAX ? UINT64_MAX : used() + spare;
@@ -125,8 +126,8 @@ uint64_t Budget::room_now() noexcept {
   return room();
 }
 
-// What is not admitted takes nothing, so that no reading would follow by itself: a shortage of the
-// system that has ended has to be looked for here, and in under_pressure().
+// A request that is not admitted charges nothing, so no reading would follow by itself: the end of
+// a shortage of the system has to be looked for here, and in under_pressure().
 bool Budget::admits(uint64_t needed, uint64_t part) noexcept {
   const auto good = [&] {
     const uint64_t limit = limit_now();
@@ -146,7 +147,7 @@ bool Budget::under_pressure() noexcept {
   return short_of(room()) && short_of(room_now());
 }
 
-// Several threads may pass a mark at once: the one that counts it says so.
+// Several threads may pass a mark at once: the one that counts it reports it.
 void Budget::note_level() noexcept {
   const uint64_t limit = limit_now();
   if (!options_.on_mark || limit == UINT64_MAX || limit < 100) return;
@@ -163,7 +164,7 @@ void Budget::note_level() noexcept {
   try {
     options_.on_mark({kMarks[passed - 1], now, limit});
   } catch (...) {
-    // It could not be said: no reason to fail.
+    // A mark that cannot be reported is no reason to fail.
   }
 }
 

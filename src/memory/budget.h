@@ -1,18 +1,18 @@
-// Budget: how much memory a disk may take, and how much it has.
+// Budget: how much memory a disk may take, and how much it has taken.
 //
-// Two things can end it: a limit that the user gave, and what the system can spare (SpareMemory).
-// A refusal leaves everything as it was; the client is then told that the disk is full.
+// Two things bound it: a limit that the user gave, and what the system can spare (SpareMemory). A
+// refusal changes nothing; the client is then told that the disk is full.
 //
 //   0 ─────────────────────────────── limit - kept - reclaim ──── limit - reclaim ──── limit
-//     pages that are not there yet │   changes to stored pages  │     reclaim alone  │
+//     new pages                    │   changes to stored pages  │     reclaim alone  │
 //
 // Invariants:
-//   1. used() is what was taken less what was given back.
-//   2. used() never exceeds the limit, not for a moment; nor, except by Claim::rewrite and
-//      Claim::reclaim, the limit less what is kept for reclaim.
+//   1. used() is what was charged less what was uncharged.
+//   2. used() never exceeds the limit, not for a moment. Only Claim::rewrite and Claim::reclaim
+//      take it beyond the limit less what is kept for reclaim.
 //
-// Thread contract: any thread. The function on_mark is called by whichever thread passes the mark,
-// which may hold locks: it must not call back.
+// Thread contract: any thread. on_mark is called by the thread that passes the mark, which may hold
+// locks, so it must not call back.
 
 #ifndef RAMDISK_MEMORY_BUDGET_H
 #define RAMDISK_MEMORY_BUDGET_H
@@ -40,53 +40,53 @@ class Budget {
 
   struct Options {
     std::optional<uint64_t> limit{};  // bytes
-    SpareMemory::Probe probe{};       // none: what the system can spare is not asked
-    OnMark on_mark{};  // called at 80, 90 and 95 %, each time anew after a fall below
+    SpareMemory::Probe probe{};       // empty: what the system can spare does not count
+    OnMark on_mark{};                 // called at 80, 90 and 95 %, and again after a fall below
   };
 
   explicit Budget(Options options);
 
-  // From now on so many bytes are left to Claim::reclaim. Call it before the first charge().
+  // Reserves `bytes` of the limit for Claim::reclaim. Call it before the first charge().
   void keep_for_reclaim(uint64_t bytes) noexcept { reclaim_ = bytes; }
 
-  // Counts `bytes` more. False, and nothing is counted, when there is no room for them.
+  // Counts `bytes` more. Returns false, and counts nothing, when there is no room for them.
   bool charge(uint64_t bytes, Claim claim = Claim::data) noexcept;
   void uncharge(uint64_t bytes) noexcept;
 
-  // Whether memory that is free but counted may be used for `claim`.
+  // Whether memory that is free, but still counted, may be used for `claim`.
   bool may_use(Claim claim) noexcept;
 
-  // The system itself has refused memory.
+  // Records that the system itself has refused memory.
   void note_refused_by_system() noexcept { refusal_ = Refusal::system; }
 
   uint64_t used() const { return used_.load(std::memory_order_relaxed); }
   std::optional<uint64_t> limit() const { return options_.limit; }
 
-  // How many bytes more there are within the limit, by the last reading of what the system can
-  // spare, or by a new one.
+  // How many more bytes may be charged, by the last reading of what the system can spare (room) or
+  // by a new one (room_now).
   uint64_t room() const noexcept;
   uint64_t room_now() noexcept;
 
-  // Whether a disk may get pages that it does not have yet, if it then needs `needed` bytes in all:
-  // what is kept for reclaim and for changes has to be left. Counts as a refusal if not.
+  // Whether a disk may get new pages if it then needs `needed` bytes in all: what is kept for
+  // reclaim and for changes has to be left. If not, this counts as a refusal.
   bool admits_new(uint64_t needed) noexcept { return admits(needed, 1); }
 
-  // Whether a page may grow, if the disk then needs `needed` bytes in all: half of what is kept for
-  // changes has to be left if it grows `much`, else an eighth. So data that packs worse does not
-  // take all of what data that packs as well, on the average, needs; and there is always something
-  // for the cleaner to find.
+  // Whether a page may grow if the disk then needs `needed` bytes in all: half of what is kept for
+  // changes has to be left if it grows `much`, else an eighth. So data that compresses worse does
+  // not use up what data that compresses as well as before, on average, needs; and there is always
+  // something for the cleaner to find.
   bool admits_growth(uint64_t needed, bool much) noexcept { return admits(needed, much ? 2 : 8); }
 
-  // Whether less than 1/6 is left.
+  // Whether less than 1/6 of the limit is left.
   bool under_pressure() noexcept;
 
   // What is kept for changes out of `limit` bytes.
   static uint64_t kept_for_changes(uint64_t limit);
-  // The least limit that leaves `bytes` beside that.
+  // The least limit that leaves `bytes` beyond that.
   static uint64_t least_limit(uint64_t bytes);
 
-  // What to tell the client, when memory could not be had: ENOSPC if the last refusal was this
-  // budget's, else ENOMEM. The message is a literal.
+  // What to tell the client when there was no memory: ENOSPC if the last refusal was this budget's,
+  // else ENOMEM. The message is a literal.
   Status why() const noexcept;
 
  private:
@@ -104,7 +104,7 @@ class Budget {
   std::optional<SpareMemory> spare_;
   std::atomic<uint64_t> used_{0};
   std::atomic<Refusal> refusal_{Refusal::none};  // the last one
-  std::atomic<unsigned> marks_{0};               // passed now
+  std::atomic<unsigned> marks_{0};               // how many are passed now
 };
 
 }  // namespace ramdisk

@@ -1,4 +1,4 @@
-// Budget: the limit holds, refusals say why, and marks are told once each time they are passed.
+// Budget: the limit holds, refusals say why, and each mark is reported once each time it is passed.
 
 #include "memory/budget.h"
 
@@ -40,22 +40,22 @@ TEST(Budget, ARefusalChangesNothing) {
   EXPECT_TRUE(budget.charge(1));
 }
 
-// Each purpose ends where the next one's share begins.
+// Each claim ends where the next one's share begins.
 TEST(Budget, WhatReclaimNeedsIsNotLent) {
   Budget budget({.limit = 24 * kMiB, .probe = {}, .on_mark = {}});
   budget.keep_for_reclaim(kMiB);
-  const auto take_all = [&](Claim claim) {
+  const auto charge_all = [&](Claim claim) {
     uint64_t taken = 0;
     while (budget.charge(4096, claim)) taken += 4096;
     return taken;
   };
-  EXPECT_EQ(take_all(Claim::optional), 20 * kMiB) << "a sixth is left alone";
+  EXPECT_EQ(charge_all(Claim::optional), 20 * kMiB) << "a sixth is left alone";
   EXPECT_TRUE(budget.may_use(Claim::optional)) << "what is free already";
-  EXPECT_EQ(take_all(Claim::data), 3 * kMiB);
+  EXPECT_EQ(charge_all(Claim::data), 3 * kMiB);
   EXPECT_FALSE(budget.may_use(Claim::optional));
   EXPECT_TRUE(budget.may_use(Claim::data));
   EXPECT_EQ(budget.why().errnum(), ENOSPC);
-  EXPECT_EQ(take_all(Claim::reclaim), kMiB);
+  EXPECT_EQ(charge_all(Claim::reclaim), kMiB);
   EXPECT_FALSE(budget.may_use(Claim::data)) << "it is reclaim's";
   EXPECT_TRUE(budget.may_use(Claim::reclaim));
   budget.uncharge(kMiB);
@@ -70,7 +70,7 @@ TEST(Budget, WhatReclaimNeedsIsNotLentByTheSystemEither) {
                      [&] {
                        return AvailableMemory{available, "", 128 * kMiB};
                      },
-                 .on_mark = {}});  // 8 MiB are the system's
+                 .on_mark = {}});  // 8 MiB are the system's reserve
   budget.keep_for_reclaim(kMiB);
   EXPECT_TRUE(budget.charge(10 * kMiB));
   available -= 10 * kMiB;
@@ -81,7 +81,7 @@ TEST(Budget, WhatReclaimNeedsIsNotLentByTheSystemEither) {
   EXPECT_TRUE(budget.charge(4096, Claim::reclaim));
 }
 
-// One that is refused is not counted for a moment either: it would refuse others what is there.
+// A refused charge is not counted for a moment either: it would refuse others what is there.
 TEST(Budget, AHopelessAttemptIsNotInTheWay) {
   Budget budget({.limit = 1000, .probe = {}, .on_mark = {}});
   std::atomic<bool> stop{false};
@@ -120,7 +120,7 @@ TEST(Budget, SaysWhyItRefused) {
   EXPECT_EQ(budget.why().errnum(), ENOMEM);
 }
 
-// Who asks first and is refused takes nothing: the end of the shortage must be seen all the same.
+// A refused caller charges nothing, so it must notice by itself that the shortage has ended.
 TEST(Budget, AShortageThatHasEndedIsNoticed) {
   uint64_t available = 100 * kMiB;
   Budget budget({.limit = {},
@@ -139,7 +139,7 @@ TEST(Budget, AShortageThatHasEndedIsNoticed) {
   EXPECT_FALSE(budget.under_pressure());
 }
 
-// What a disk needs may be less than what it uses, or more: that is what decides here.
+// What decides here is what a disk needs, which may be less than what it uses, or more.
 TEST(Budget, KeepsSomethingForChanges) {
   for (const uint64_t limit : {8 * kMiB, 24 * kMiB, 1024 * kMiB}) {
     Budget budget({.limit = limit, .probe = {}, .on_mark = {}});

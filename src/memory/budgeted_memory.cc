@@ -29,7 +29,7 @@ void* BudgetedMemory::map(size_t bytes, size_t alignment, bool huge) {
 void BudgetedMemory::unmap(void* base, size_t bytes) noexcept {
   uint64_t present = 0;
   {
-    // Before the range goes: another thread may get the same address.
+    // Forgotten before it is unmapped: another thread may then get the same address.
     MutexLock lock(mutex_);
     const auto range = present_.find(reinterpret_cast<uintptr_t>(base));
     CHECK(range != present_.end());

@@ -1,8 +1,8 @@
-// BudgetedMemory: a MemorySource that takes from another one, as far as a Budget allows.
+// BudgetedMemory: a MemorySource that draws on another one, as far as a Budget allows.
 //
-// What counts is memory that is present: populated and not discarded since.
+// Only memory that is present counts: populated and not discarded since.
 //
-// Thread contract: as MemorySource. The mutex is held for a look into a map.
+// Thread contract: as MemorySource. The mutex is held only for a lookup in a map.
 
 #ifndef RAMDISK_MEMORY_BUDGETED_MEMORY_H
 #define RAMDISK_MEMORY_BUDGETED_MEMORY_H
@@ -51,7 +51,7 @@ class BudgetedMemory final : public MemorySource {
   const std::unique_ptr<MemorySource> inner_;
   Budget budget_;
   Mutex mutex_;
-  // Bytes present of each mapped range, by its address.
+  // How many bytes of each mapped range are present, by its address.
   std::map<uintptr_t, uint64_t> present_ GUARDED_BY(mutex_);
 };
 

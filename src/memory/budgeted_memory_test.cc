@@ -80,9 +80,9 @@ TEST_F(BudgetedMemoryTest, WhatCannotBeDiscardedCounts) {
   EXPECT_EQ(used(), 0u);
 }
 
-// An slabs and the budget agree on how much is held, whatever the slabs does, and nearly all of a
-// budget is of use though slabs are large.
-TEST_F(BudgetedMemoryTest, AnArenaUsesItUp) {
+// A SlabAllocator and the budget agree on how much is held, whatever the allocator does, and nearly
+// all of a budget is of use though slabs are large.
+TEST_F(BudgetedMemoryTest, ASlabAllocatorUsesItUp) {
   Epoch epoch;
   SlabAllocator slabs(*memory_, epoch, 4096);
   std::vector<std::byte*> pages;

@@ -1,15 +1,15 @@
-// Claim: what memory is wanted for, and so how much of a limit it may use.
+// Claim: what memory is wanted for, and therefore how much of a limit it may use.
 //
-// A limit is shared out by marks, as a flash drive keeps blocks aside for its own garbage
-// collection. From the most to the least that is left alone:
+// Each claim has to leave a part of the limit alone, as a flash drive keeps blocks aside for its
+// own garbage collection. From the one that leaves the most to the one that leaves nothing:
 //
-//   optional   what makes a disk faster: pages that wait uncompressed, more dictionaries
+//   optional   what makes a disk faster: the write cache, more dictionaries
 //   data       what a client writes
-//   rewrite    what takes the place of something at least as large, which then comes free
-//   reclaim    what turns gaps into memory again: the cleaner's
+//   rewrite    what replaces something at least as large, which is then freed
+//   reclaim    what the cleaner needs to turn gaps into free memory
 //
-// What reclaim needs is never lent to the others, so it can always work; a third of it is open to
-// rewrites, which cannot wait for it.
+// What reclaim needs is kept from optional and data, so the cleaner can always work; a third of it
+// is open to rewrites, which cannot wait for the cleaner.
 
 #ifndef RAMDISK_MEMORY_CLAIM_H
 #define RAMDISK_MEMORY_CLAIM_H

@@ -30,8 +30,8 @@ uint64_t locked_bytes() {
   return 0;
 }
 
-// Whether RLIMIT_MEMLOCK is why mlock failed: without any allowance it gives EPERM, with too
-// little ENOMEM (Linux) or EAGAIN (others).
+// Whether RLIMIT_MEMLOCK is why mlock failed: a limit of 0 gives EPERM, one that is too small
+// ENOMEM (Linux) or EAGAIN (others).
 bool limit_is_why(int errnum, rlim_t limit, uint64_t locked, size_t bytes) {
   if (limit == RLIM_INFINITY) return false;
   if (errnum == EPERM) return limit == 0;
@@ -62,8 +62,8 @@ bool memory_lock_supported() {
   return true;
 }
 
-// A call or flag that is not known, or forbidden, leaves mlock, which takes all pages at once.
-// EPERM may also mean that nothing may be locked: then mlock says so, too.
+// Where mlock2 or its flag is unknown or forbidden, only mlock is left, which makes all pages
+// present at once. EPERM may also mean that nothing may be locked: then mlock gives it, too.
 MemoryLock lock_memory(void* base, size_t bytes) noexcept {
 #ifdef MLOCK_ONFAULT
   if (mlock2(base, bytes, MLOCK_ONFAULT) == 0) return MemoryLock::on_fault;
@@ -81,7 +81,7 @@ Status promise_lock(void* base, size_t bytes) {
   rlimit limit{};
   if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < bytes) {
     const rlimit raised{bytes, std::max<rlim_t>(bytes, limit.rlim_max)};
-    setrlimit(RLIMIT_MEMLOCK, &raised);  // a privilege; without it the call tells
+    setrlimit(RLIMIT_MEMLOCK, &raised);  // may be refused; then locking fails
   }
   return lock_on_fault(base, bytes) ? Status() : lock_error(errno, bytes);
 }
@@ -100,7 +100,7 @@ Status allow_locking(size_t bytes) {
   return status;
 }
 
-// A system without such a figure has no nbdkit --swap either.
+// Where there is no such figure there is no nbdkit --swap either.
 bool process_memory_is_locked() {
   return locked_bytes() > 0;
 }

@@ -1,4 +1,4 @@
-// Locking memory: what the system says is locked, and what a person is told when it may not be.
+// Locking memory: how much the system says is locked, and what a person is told when it may not be.
 
 #include "memory/memory_lock.h"
 
@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t kBytes = 64 << 10;
 
-// Bytes locked by this process, as the system has them.
+// How many bytes of this process are locked, by the system's own account.
 size_t locked_bytes() {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
@@ -62,7 +62,7 @@ bool may_lock(size_t bytes) {
   return geteuid() == 0 || limit.rlim_cur >= bytes;
 }
 
-// Sanitizers let mlock do nothing, successfully: no limit can be met with them.
+// Under a sanitizer mlock does nothing and succeeds, so no limit can be reached.
 bool mlock_is_real() {
   const Mapping mapping(kBytes);
   const size_t before = locked_bytes();
@@ -73,7 +73,7 @@ TEST(MemoryLock, ThisSystemHasIt) {
   EXPECT_TRUE(memory_lock_supported());
 }
 
-// Each page is locked as soon as it is there, and none is made.
+// Each page is locked as soon as it is present, and none is made present.
 TEST(MemoryLock, PromiseMakesNothingPresent) {
   if (!may_lock(kBytes)) GTEST_SKIP() << "SKIP: RLIMIT_MEMLOCK is too small";
   const size_t before = locked_bytes();
@@ -120,8 +120,8 @@ TEST(MemoryLock, AllowingLeavesNothingLocked) {
 
 enum class User { same, nobody };
 
-// Runs `check` in a child that has these limits; what it returns is empty or what was wrong. The
-// child of a program without threads may do as it likes.
+// Runs `check` in a child that has these limits; `check` returns what was wrong, or nothing. The
+// child of a program without threads may call any function.
 void in_child(rlimit limit, User user, const std::function<std::string()>& check) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
@@ -152,7 +152,7 @@ void in_child(rlimit limit, User user, const std::function<std::string()>& check
   EXPECT_EQ(answer, "");
 }
 
-// Empty, or why this is not the error of somebody who wants `bytes` and may have `limit`.
+// Empty, or why this is not the error for a user who wants `bytes` and may have `limit`.
 std::string fault_in(const Status& status, size_t bytes, size_t limit) {
   const std::string message = status.message();
   if (status.ok()) return "it was locked";
@@ -171,7 +171,7 @@ std::string fault_in(const Status& status, size_t bytes, size_t limit) {
 TEST(MemoryLock, BeyondTheLimitNamesIt) {
   for (const size_t limit : {size_t{0}, kBytes, 2 * kBytes - 4096}) {
     SCOPED_TRACE("limit of " + std::to_string(limit));
-    // What may lock nothing at all is told so by mlock2 and then by mlock.
+    // A process that may lock nothing at all is refused by mlock2 and then by mlock.
     if (limit == 0 && !mlock_is_real()) continue;
     in_child({limit, limit}, User::nobody, [&] {
       const Mapping mapping(2 * kBytes);
@@ -199,13 +199,13 @@ TEST(MemoryLock, WithinTheLimitWorks) {
   in_child({2 * kBytes, 2 * kBytes}, User::nobody, allow);
 }
 
-// Everybody may raise the one limit up to the other.
+// Every user may raise the soft limit up to the hard one.
 TEST(MemoryLock, TheSoftLimitIsRaised) {
   in_child({kBytes, 2 * kBytes}, User::nobody, promise_and_lock);
   in_child({kBytes, 2 * kBytes}, User::nobody, allow);
 }
 
-// Root may raise both, and what it has become by then may lock all the same.
+// Root may raise both limits, and the user it changes to afterwards can still lock.
 TEST(MemoryLock, PromiseOfRootHoldsForOthers) {
   if (geteuid() != 0) GTEST_SKIP() << "SKIP: not root";
   in_child({kBytes, kBytes}, User::same, [] {
@@ -224,7 +224,7 @@ TEST(MemoryLock, PromiseOfRootHoldsForOthers) {
   });
 }
 
-// Nobody is sent to raise a limit that is not the reason, though it is too low as well.
+// The message must not blame a limit that is not the reason, even if it is too low as well.
 TEST(MemoryLock, ACallThatIsRefusedIsNamed) {
   for (const int errnum : {EPERM, ENOSYS, EINVAL}) {
     SCOPED_TRACE(errnum);
@@ -251,7 +251,7 @@ TEST(MemoryLock, ProcessesAreToldApart) {
   });
 }
 
-// Not the limit's fault: the message must not send people to raise it.
+// The limit is not the reason: the message must not send people to raise it.
 TEST(MemoryLock, MemoryThatIsNotThere) {
   if (!may_lock(kBytes)) GTEST_SKIP() << "SKIP: RLIMIT_MEMLOCK is too small";
   void* base = nullptr;

@@ -1,5 +1,5 @@
-// make_system_memory() where the system refuses what can be done without, and where it gives
-// addresses that are of no use: what is asked, what is told, and what the content is.
+// make_system_memory() where the system refuses what the disk can do without, and where it gives
+// unusable addresses: what is asked for, what is reported, and what the content is.
 
 #include <gtest/gtest.h>
 
@@ -57,10 +57,10 @@ size_t resident_pages(void* base, size_t bytes) {
       std::count_if(present.begin(), present.end(), [](unsigned char p) { return p & 1; }));
 }
 
-// What makes the kernel say no for good: a call that it does not know, in three ways.
+// The errors by which a kernel says that it will never allow a call.
 constexpr int kRefusals[] = {EPERM, ENOSYS, EINVAL};
 
-// As if the pages had been populated: they are there, and zero.
+// The pages are there, and zero, as if they had been populated.
 TEST_F(MemoryRefusalTest, PagesThatCannotBePopulatedAreTouched) {
   for (const int errnum : kRefusals) {
     for (const bool huge : {false, true}) {
@@ -97,7 +97,7 @@ TEST_F(MemoryRefusalTest, WhatIsRefusedOnceIsNotAskedAgain) {
   memory->unmap(base, kSlab);
 }
 
-// Touching the pages all the same would end the process.
+// Touching the pages anyway would end the process.
 TEST_F(MemoryRefusalTest, AShortageStaysAFailure) {
   for (const int errnum : {ENOMEM, EFAULT, EHWPOISON, EAGAIN}) {
     SCOPED_TRACE(errnum);
@@ -199,7 +199,7 @@ TEST_F(MemoryRefusalTest, WithoutAnyLockNothingIsMapped) {
 
 // ---- huge pages only where they are wanted
 
-// Where they are the system's default, a small mapping would take 2 MiB for its first page.
+// Where huge pages are the default, a small mapping would take 2 MiB for its first page.
 TEST_F(MemoryRefusalTest, SmallMappingsAreAdvisedAgainstHugePages) {
   const auto memory = source();
   for (const size_t bytes : {kPage, kSlab, 2 * kSlab}) {
@@ -215,7 +215,7 @@ TEST_F(MemoryRefusalTest, SmallMappingsAreAdvisedAgainstHugePages) {
   EXPECT_TRUE(calls.advice(MADV_HUGEPAGE).empty());
 }
 
-// The same by the system's own account: "nh" among the flags of the mapping.
+// Checks the advice by the system's own account: "nh" among the flags of the mapping.
 TEST_F(MemoryRefusalTest, TheSystemKnowsThatSmallMappingsAreSmall) {
   const auto memory = source();
   void* base = memory->map(kSlab, kSlab, false);

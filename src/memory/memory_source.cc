@@ -72,7 +72,7 @@ constexpr std::array<AdviceText, static_cast<size_t>(Advice::count)> kAdvice{{
 }};
 
 // Whether the system does not know the call or forbids it, and so will not allow it later either.
-// Anything else says that there is no memory.
+// Any other errno means that there is no memory.
 bool refused_for_good(int errnum) {
   return errnum == EINVAL || errnum == ENOSYS || errnum == EPERM || errnum == EACCES;
 }
@@ -82,8 +82,8 @@ class LinuxMemory final : public MemorySource {
   explicit LinuxMemory(MemoryOptions options) : options_(options) {}
 
   void* map(size_t bytes, size_t alignment, bool huge) override {
-    // The kernel places mappings below one another, so after the first one of a size that is its
-    // own alignment the next ones tend to fall into place.
+    // The kernel places mappings below one another. Where size and alignment are equal, one mapping
+    // that is aligned makes the next ones likely to be aligned, too.
     void* base = map_anywhere(bytes);
     if (base && reinterpret_cast<uintptr_t>(base) % alignment != 0) {
       munmap(base, bytes);
@@ -100,8 +100,8 @@ class LinuxMemory final : public MemorySource {
   }
 
   void unmap(void* base, size_t bytes) noexcept override {
-    // Unmapping the middle of a mapping fails when the process has all the mappings it may
-    // have: then at least the memory goes back.
+    // Unmapping the middle of a mapping fails when the process has all the mappings it may have:
+    // then at least the memory is returned.
     if (munmap(base, bytes) != 0) advise(base, bytes, Advice::discard);
   }
 
@@ -121,9 +121,9 @@ class LinuxMemory final : public MemorySource {
     advise(base, bytes, Advice::small);
   }
 
-  // A huge page of which a part is discarded stays whole until memory runs short: the resident size
-  // falls, but nobody else gets the memory. MADV_FREE splits it first (where it can). What nbdkit
-  // itself has locked (--swap) stays.
+  // A huge page that is discarded in part stays whole until memory runs short: the resident size
+  // falls, but nobody else gets the memory. MADV_FREE splits the page first (where it can). Memory
+  // that nbdkit itself has locked (--swap) is not discarded.
   bool discard(void* base, size_t bytes) noexcept override {
     if (options_.lock) return advise(base, bytes, Advice::discard_locked);
     advise(base, bytes, Advice::free);
@@ -135,16 +135,16 @@ class LinuxMemory final : public MemorySource {
     return refused_[static_cast<size_t>(advice)].load(std::memory_order_relaxed);
   }
 
-  // Advice that was refused for good is not tried again.
+  // Advice that the system does not know or forbids is not tried again.
   bool advise(void* base, size_t bytes, Advice advice) noexcept {
     const AdviceText& text = kAdvice[static_cast<size_t>(advice)];
     if (refused(advice)) return false;
     if (madvise(base, bytes, text.number) == 0) return true;
     const int errnum = errno;
-    // Locked memory (nbdkit --swap) gives EINVAL for what is discarded, as the manual says.
+    // Discarding locked memory (nbdkit --swap) gives EINVAL, as the manual says.
     const bool promised = text.promised && !(advice == Advice::discard && errnum == EINVAL);
     if (!refused_for_good(errnum) && !promised) return false;
-    // Relaxed: the flag stands for nothing else. The exchange picks who reports.
+    // Relaxed: the flag guards no other data. The exchange picks the thread that reports.
     const bool before =
         refused_[static_cast<size_t>(advice)].exchange(true, std::memory_order_relaxed);
     if (!before) report({text.call, text.without, errnum, promised});
@@ -165,8 +165,9 @@ class LinuxMemory final : public MemorySource {
     if (options_.on_refusal) options_.on_refusal(refusal);
   }
 
-  // Makes pages present that the system does not populate. A store without a load before it, for
-  // which the system would map its page of zeroes first; and none to a page that has content.
+  // Makes pages present that the system does not populate. The store comes without a load before
+  // it, for which the system would first map its page of zeroes, and changes no page that has
+  // content.
   static void touch(void* base, size_t bytes) noexcept {
     auto* const bytes_of = static_cast<unsigned char*>(base);
     for (size_t at = 0; at < bytes; at += 4096) {

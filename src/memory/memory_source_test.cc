@@ -33,7 +33,7 @@ class Source : public testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(Both, Source, testing::Bool(),
                          [](const auto& test) { return test.param ? "Portable" : "System"; });
 
-// A range of memory with its size, given back when it goes.
+// A mapped range that is unmapped when it is destroyed.
 class Range {
  public:
   Range(MemorySource& source, size_t bytes, size_t alignment, bool huge)
@@ -71,7 +71,7 @@ TEST_P(Source, MemoryIsZeroedAndAligned) {
   }
 }
 
-// What was given back and is handed out again holds nothing of what was in it.
+// Memory that was unmapped and is handed out again holds nothing of its old content.
 TEST_P(Source, MemoryIsZeroedTheSecondTimeToo) {
   for (int i = 0; i < 20; ++i) {
     const Range range(*source, 64 * kPage, kPage, false);
@@ -134,13 +134,14 @@ TEST_P(Source, AbsurdSizesAreRefused) {
 
 TEST(SystemMemory, MoreThanTheAddressSpaceIsRefused) {
   const auto source = make_system_memory();
-  // Of 64 bits most are never used for addresses; of 32 all are, but for the system's own part.
+  // Most of 64 bits are never used for addresses; all of 32 are, except for the system's own part.
   constexpr size_t kTooMuch = sizeof(size_t) > 4 ? SIZE_MAX / 4 + 1 : SIZE_MAX - 32 * kMebibyte + 1;
   EXPECT_EQ(source->map(kTooMuch, kPage, false), nullptr);
   EXPECT_EQ(source->map(kTooMuch, 2 * kMebibyte, true), nullptr);
 }
 
-// Present before it is touched, and gone after it was discarded: by the system's own account.
+// Checks by the system's own account that memory is present before it is touched, and gone after it
+// was discarded.
 TEST(SystemMemory, PopulateAndDiscardAreReal) {
   for (const bool huge : {false, true}) {
     SCOPED_TRACE(huge ? "huge" : "small");
@@ -175,7 +176,7 @@ TEST(SystemMemory, OnePageOfAHugeOneCanBeDiscarded) {
 
 #endif
 
-// The choice of the environment; what a source can discard tells which one it is.
+// Whether the default source can discard memory, which tells the two apart.
 bool default_can_discard() {
   const auto source = make_default_memory();
   const Range range(*source, kPage, kPage, false);

@@ -12,7 +12,7 @@ namespace ramdisk {
 
 namespace {
 
-// Joins its threads, whatever ends the scope. (std::jthread is not in every C++20 library.)
+// Joins its threads, however the scope ends. (std::jthread is not in every C++20 library.)
 class Helpers {
  public:
   Helpers() = default;
@@ -54,7 +54,7 @@ bool populate_in_parallel(MemorySource& memory, std::byte* base, size_t bytes) {
     const size_t threads = std::min(pieces, cpus());
     while (helpers.count() + 1 < threads) helpers.start(work);
   } catch (const std::exception&) {
-    // The pieces are done all the same, only later.
+    // The threads that there are populate every piece; it only takes longer.
   }
   work();
   helpers.join();

@@ -1,6 +1,7 @@
-// Makes much memory present with all CPUs: the system zeroes it, which is slow with one.
+// Makes a large range of memory present with all CPUs: the system zeroes it, which is slow with
+// one.
 //
-// Thread contract: any thread, but not between a fork and its exec. Joins what it starts.
+// Thread contract: any thread, but not between a fork and its exec. Joins the threads it starts.
 
 #ifndef RAMDISK_MEMORY_POPULATE_H
 #define RAMDISK_MEMORY_POPULATE_H
@@ -11,9 +12,9 @@
 
 namespace ramdisk {
 
-// As memory.populate(base, bytes), in pieces of 64 MiB by as many threads as there are CPUs; where
-// threads cannot be had, by those that can and the caller. False if any piece failed; then the rest
-// may not have been tried.
+// As memory.populate(base, bytes), in pieces of 64 MiB by as many threads as there are CPUs, or as
+// many as the system allows; the caller is one of them. Returns false if any piece failed; then
+// some pieces may not have been tried.
 bool populate_in_parallel(MemorySource& memory, std::byte* base, size_t bytes);
 
 }  // namespace ramdisk

@@ -1,4 +1,4 @@
-// populate_in_parallel(): every byte once, by several threads, and what becomes of a failure.
+// populate_in_parallel(): every byte once, by several threads, and what happens when a piece fails.
 
 #include "memory/populate.h"
 
@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t kMebibyte = size_t{1} << 20;
 
-// Notes what is populated and by whom; nothing is touched, so that addresses need not exist.
+// Records what is populated and by which thread; touches nothing, so the addresses need not exist.
 class NotedMemory final : public MemorySource {
  public:
   void* map(size_t, size_t, bool) override { return nullptr; }
@@ -43,7 +43,7 @@ class NotedMemory final : public MemorySource {
     return call != failing_call_;
   }
 
-  // The first to come wait for so many other threads.
+  // Makes the first threads wait until this many have come.
   void expect_threads(size_t count) { expected_threads_ = count; }
   void fail_call(size_t nth) { failing_call_ = nth; }
 
@@ -97,7 +97,7 @@ TEST(PopulateInParallel, FewPiecesTakeFewThreads) {
   EXPECT_EQ(memory.threads(), 1u);
 }
 
-// Whoever meets it: with two threads, odd and even calls come from either.
+// Whichever thread meets the failure: with two threads, odd and even calls come from either.
 TEST(PopulateInParallel, AnyFailureIsReported) {
   for (size_t nth = 0; nth < 8; ++nth) {
     NotedMemory memory;
@@ -106,7 +106,7 @@ TEST(PopulateInParallel, AnyFailureIsReported) {
   }
 }
 
-// The failure is that of the other thread: the caller's own piece is good.
+// The other thread fails; the caller's own piece is good.
 TEST(PopulateInParallel, FailureOfAHelperIsReported) {
   if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "SKIP: one CPU, no helper";
   class HelperFails final : public MemorySource {
@@ -134,7 +134,7 @@ TEST(PopulateInParallel, FailureOfAHelperIsReported) {
 
 #if defined(__linux__)
 
-// In a child, whose limit leaves no address space for the stack of a thread.
+// Runs in a child whose limit leaves no address space for the stack of a thread.
 TEST(PopulateInParallel, WithoutThreadsTheCallerDoesIt) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "SKIP: a sanitizer needs address space of its own";

@@ -15,8 +15,8 @@ constexpr uint64_t kBurstPart = 16;
 
 }  // namespace
 
-// Acquire: what the reading says about floors is at least as new as what it left. If it is newer, a
-// look under the mutex follows.
+// Acquire pairs with the release in take_with_reading(): the floors are at least as new as left_.
+// If they are newer and this fails, take() looks again under the mutex.
 bool SpareMemory::take_from_reading(uint64_t bytes) noexcept {
   const bool old =
       Clock::now().time_since_epoch().count() >= next_reading_.load(std::memory_order_relaxed);
@@ -40,7 +40,8 @@ void SpareMemory::read() noexcept {
   take_with_reading(0);
 }
 
-// Where there is no memory even for this, or no such information, the system has to say no itself.
+// Where there is no memory even for a reading, or no such information, only the system itself can
+// refuse.
 bool SpareMemory::take_with_reading(uint64_t bytes) noexcept {
   AvailableMemory now;
   try {

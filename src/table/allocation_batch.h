@@ -1,6 +1,7 @@
-// Takes blocks from an slabs several at a time, for a request that will need about so many.
+// AllocationBatch: allocates blocks several at a time, for a request that will need about that
+// many.
 //
-// What was taken and not used goes back when the batch ends. Not for use by several threads.
+// Unused blocks are freed when the batch ends. Not for use by several threads.
 
 #ifndef RAMDISK_TABLE_ALLOCATION_BATCH_H
 #define RAMDISK_TABLE_ALLOCATION_BATCH_H
@@ -25,7 +26,8 @@ class AllocationBatch {
   AllocationBatch(const AllocationBatch&) = delete;
   AllocationBatch& operator=(const AllocationBatch&) = delete;
 
-  // One block. `expected` (>= 1) is how many the request may need from here on, this one included.
+  // Returns one block. `expected` (>= 1) is how many the request may need from here on, this one
+  // included.
   Block take(size_t expected) {
     DCHECK(expected >= 1);
     if (run_.count == 0) run_ = slabs_.allocate(std::min(expected, kMost));

@@ -19,7 +19,7 @@ constexpr size_t kPerSlab = (SlabAllocator::kSlabBytes - SlabAllocator::kHeaderB
 
 class AllocationBatchTest : public testing::Test {
  protected:
-  // Leaves only whole slabs to take from, so that runs are as long as they can be.
+  // Leaves only whole slabs to allocate from, so that runs are as long as possible.
   void fill_first_slab() {
     for (size_t taken = 0; taken < kPerSlab;) taken += slabs_.allocate(kPerSlab - taken).count;
   }
@@ -50,7 +50,8 @@ TEST_F(AllocationBatchTest, GivesBackWhatIsLeft) {
 
 TEST_F(AllocationBatchTest, TakesAtOnceWhatIsExpectedAndNoMore) {
   fill_first_slab();
-  std::vector<std::unique_ptr<AllocationBatch>> batches;  // what they give back would part the runs
+  // Batches are kept, because the blocks that they free would break up the runs.
+  std::vector<std::unique_ptr<AllocationBatch>> batches;
   for (const size_t expected : {1, 2, 63, 64}) {
     const uint64_t before = slabs_.taken_blocks();
     batches.push_back(std::make_unique<AllocationBatch>(slabs_));
@@ -96,7 +97,7 @@ TEST_F(AllocationBatchTest, BlocksAreDistinctAndCleanWhenTheySaySo) {
       }
       std::fill_n(block.base, kBlock, std::byte{0xff});
     }
-    // Some go back full of old data, to be taken again.
+    // Some are freed full of old data, to be allocated again.
     for (size_t i = 0; i < 20; ++i) {
       slabs_.free({*blocks.begin(), 1, false});
       blocks.erase(blocks.begin());
@@ -113,12 +114,13 @@ TEST_F(AllocationBatchTest, NoMemoryAndThenSome) {
   EXPECT_NE(batch.take(5).base, nullptr);
 }
 
-// Memory that runs out after a run was taken: what is in the batch is there.
+// Memory may run out after a run was allocated: the blocks already in the batch are still handed
+// out.
 TEST_F(AllocationBatchTest, RunInHandOutlivesTheMemory) {
   fill_first_slab();
   AllocationBatch batch(slabs_);
   ASSERT_NE(batch.take(10).base, nullptr);
-  std::vector<SlabAllocator::Run> rest;  // the slabs's own
+  std::vector<SlabAllocator::Run> rest;  // all that the slabs still have
   while (slabs_.taken_blocks() < 2 * kPerSlab) rest.push_back(slabs_.allocate(kPerSlab));
   memory_.fail_from(0);
   for (int i = 0; i < 9; ++i) EXPECT_NE(batch.take(10).base, nullptr);

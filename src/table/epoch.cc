@@ -14,7 +14,8 @@ size_t stripe_of_this_thread(size_t stripes) noexcept {
   return mine % stripes;
 }
 
-// How many pins this thread has, in all epochs: a thread that retires something must have one.
+// How many pins this thread has, of all Epoch objects: a thread that retires something must have
+// one.
 #ifdef RAMDISK_CHECKS
 thread_local int pins_of_this_thread = 0;
 void note_pin(int change) noexcept {
@@ -32,9 +33,9 @@ bool pinned() noexcept {
 
 }  // namespace
 
-// The order of the two accesses matters: the pin is counted before the epoch is looked at again.
-// Both are sequentially consistent, as are the step's increment and its look at the pins, so
-// either the step sees the pin or this sees the new epoch and tries again.
+// The order of the two accesses matters: the pin is counted before the epoch is read again. Both
+// are sequentially consistent, as are the increment in step() and its look at the pins, so either
+// step() sees the pin or enter() sees the new epoch and tries again.
 std::atomic<uint32_t>& Epoch::enter() noexcept {
   Stripe& stripe = stripes_[stripe_of_this_thread(kStripes)];
   uint64_t now = epoch_.load(std::memory_order_seq_cst);
@@ -52,8 +53,8 @@ std::atomic<uint32_t>& Epoch::enter() noexcept {
 }
 
 // Release pairs with the acquire in step(): what this thread read, it has read before the free.
-// Sequentially consistent with garbage_, so that either this sees the garbage or whoever made it
-// sees that this pin has ended.
+// Sequentially consistent with garbage_, so that either leave() sees the garbage or the thread that
+// made it sees that this pin has ended.
 void Epoch::leave(std::atomic<uint32_t>& cell) noexcept {
   [[maybe_unused]] const uint32_t pins = cell.fetch_sub(1, std::memory_order_seq_cst);
   DCHECK(pins > 0);
@@ -62,8 +63,8 @@ void Epoch::leave(std::atomic<uint32_t>& cell) noexcept {
   if (garbage_.load(std::memory_order_seq_cst) != 0) collect();
 }
 
-// A read-modify-write, not a load: the step that follows reads from it, so what was unlinked
-// before this call is seen as unlinked by everyone who pins a later epoch.
+// A read-modify-write, not a load: the step that follows reads from it, so every thread that pins a
+// later epoch sees what was unlinked before this call as unlinked.
 size_t Epoch::retire_list(const Guard&) noexcept {
   DCHECK(pinned());
   RAMDISK_YIELD("Epoch::retire_list");
@@ -87,11 +88,11 @@ bool Epoch::step() noexcept {
   return true;
 }
 
-// Whoever finds a collector at work leaves a note, and the collector looks for it when it has
-// stopped, so garbage is not left behind because two threads let go at once. The rounds are
-// bounded: a request must not work for the others for as long as they keep coming. (All accesses
-// are sequentially consistent: stop, then look for a note, against note, then look for a
-// collector.)
+// A thread that finds a collector running has set again_, which the collector rechecks after
+// clearing busy_, so no garbage is left behind when two pins end at once. The rounds are bounded,
+// because a request must not work for others for as long as they keep coming. (All accesses are
+// sequentially consistent: the collector clears busy_, then reads again_; the other thread sets
+// again_, then reads busy_.)
 void Epoch::collect() noexcept {
   constexpr int kRounds = 16;
   again_.store(true, std::memory_order_seq_cst);

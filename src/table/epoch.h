@@ -1,9 +1,9 @@
 // Epochs: memory that readers use without a lock is freed only when no reader can still see it.
 //
-// A thread pins the epoch for the length of a request. Whoever unlinks a block from the shared
-// structures retires it; it is freed when every thread that was pinned at that moment has let
-// go. The scheme is the epoch-based reclamation of Fraser ("Practical lock-freedom", 2004) with
-// three epochs; pins are counted, in cells that threads share as little as possible, because
+// A thread pins the epoch for the length of a request. The thread that unlinks a block from the
+// shared structures retires it; the block is freed when every thread that was pinned at that moment
+// has let go. The scheme is the epoch-based reclamation of Fraser ("Practical lock-freedom", 2004)
+// with three epochs; pins are counted, in cells that threads share as little as possible, because
 // nbdkit's threads come and go.
 //
 // Invariants:
@@ -37,9 +37,9 @@ class Epoch {
     virtual void reclaim(size_t index) noexcept = 0;
   };
 
-  // While it lives, nothing that the thread can reach is freed. May nest. What only a pinned thread
-  // may do takes one as a parameter, so that the compiler sees that there is a pin; it is always
-  // one of the calling thread.
+  // While a guard lives, nothing that its thread can reach is freed. Guards may nest. A function
+  // that only a pinned thread may call takes a guard of that thread as a parameter, so that the
+  // compiler sees that there is one.
   class Guard {
    public:
     explicit Guard(Epoch& epoch) : epoch_(epoch), cell_(epoch.enter()) {}
@@ -55,15 +55,16 @@ class Epoch {
   void add_reclaimer(Reclaimer* reclaimer) { reclaimers_.push_back(reclaimer); }
 
   // The number of the list to retire into, for blocks that the caller has unlinked. Call it after
-  // unlinking, and put them into the list before the pin of this thread ends.
+  // unlinking, and put the blocks into the list before the pin of this thread ends.
   size_t retire_list(const Guard& guard) noexcept;
 
-  // Whether all that was retired has been freed. (A collector clears the garbage first.)
+  // Whether all that was retired has been freed. (A collector clears garbage_ before it frees, so
+  // busy_ counts, too.)
   bool all_reclaimed() const noexcept {
     return garbage_.load(std::memory_order_seq_cst) == 0 && !busy_.load(std::memory_order_seq_cst);
   }
 
-  // Frees what can be freed now. Called by itself when a pin ends and there is garbage.
+  // Frees what can be freed now. The end of a pin calls it if there is garbage.
   void collect() noexcept;
 
  private:
@@ -79,8 +80,8 @@ class Epoch {
   std::array<Stripe, kStripes> stripes_;
   alignas(64) std::atomic<uint64_t> epoch_{kEpochs};
   std::atomic<uint32_t> garbage_{0};  // bit i: list i may hold something
-  std::atomic<bool> again_{false};    // someone let go while a collector was at work
-  std::atomic<bool> busy_{false};     // there is a collector; makes steps one at a time
+  std::atomic<bool> again_{false};    // a pin ended while a collector was running
+  std::atomic<bool> busy_{false};     // a collector is running; there is only one
   std::vector<Reclaimer*> reclaimers_;
 };
 

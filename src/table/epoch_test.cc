@@ -1,6 +1,6 @@
-// Epoch by one thread: what is freed when, against a model of who was pinned.
+// Epoch on one thread: what is freed when, against a model of which pins there were.
 //
-// Pins of one thread may overlap in any order, so a thread can stand for many.
+// Pins of one thread may overlap in any order, so one thread can stand for many.
 
 #include "table/epoch.h"
 
@@ -24,7 +24,7 @@ namespace {
 using conformance::Rng;
 using conformance::scaled;
 
-// Retires numbers and keeps those that were freed, in order.
+// Retires numbers and records those that were freed, in order.
 class Numbers final : public Epoch::Reclaimer {
  public:
   explicit Numbers(Epoch& epoch) : epoch_(epoch) { epoch.add_reclaimer(this); }
@@ -105,7 +105,7 @@ TEST(Epoch, InnerPinThatEndsKeepsTheOuterOne) {
   EXPECT_EQ(numbers.freed().size(), 2u);
 }
 
-// Readers that follow each other without a gap must not keep garbage for ever.
+// Readers that follow one another without a gap must not keep garbage forever.
 TEST(Epoch, OverlappingReadersDoNotKeepGarbage) {
   Epoch epoch;
   Numbers numbers(epoch);
@@ -143,9 +143,9 @@ TEST(Epoch, EveryReclaimerIsAsked) {
   EXPECT_EQ(third.freed(), List{3});
 }
 
-// The model: a number may be freed once every pin that was there when it was retired has ended. It
-// must be once, after that, the pins that were there at that moment have ended too (if no step was
-// in the middle of another one).
+// The model: a number may be freed once every pin that existed when it was retired has ended. It
+// must be freed once every pin that existed at that later moment has ended, too (unless one step
+// ran in the middle of another).
 class Model {
  public:
   explicit Model(uint64_t stream) : rng_(stream) {}
@@ -155,7 +155,7 @@ class Model {
     end();
   }
 
-  // With steps in the middle of others, and in the middle of those.
+  // Runs steps in the middle of others, and in the middle of those.
   void run_interleaved(int steps) {
     interleaved_ = true;
     {
@@ -250,9 +250,9 @@ class Model {
   Epoch epoch_;
   Numbers numbers_{epoch_};
   std::map<int, std::unique_ptr<Epoch::Guard>> pins_;
-  std::set<int> own_;          // of steps that retire something
+  std::set<int> own_;          // pins of steps that retire something
   std::map<int, Item> items_;  // retired and not seen freed
-  size_t checked_ = 0;         // of the freed numbers
+  size_t checked_ = 0;         // how many of the freed numbers
   int next_pin_ = 0;
   int next_number_ = 0;
 };
@@ -272,8 +272,8 @@ TEST(Epoch, RandomPinsInTheMiddleOfOthers) {
   }
 }
 
-// Between a pin's look at the epoch and its count the epoch goes on: the pin has to notice, or it
-// would be counted where nobody looks.
+// The epoch advances between the moment a pin reads it and the moment the pin is counted. The pin
+// has to notice, or it would be counted where nobody looks.
 TEST(Epoch, APinThatIsLateCounts) {
   NEEDS_YIELD_POINTS();
   Epoch epoch;
@@ -296,7 +296,7 @@ TEST(Epoch, APinThatIsLateCounts) {
   EXPECT_EQ(numbers.freed(), (List{1, 2}));
 }
 
-// The two threads take turns, so the order of all that happens is known.
+// The two threads take turns, so the order of all events is known.
 TEST(Epoch, TheLastThreadToLetGoFrees) {
   Epoch epoch;
   Numbers numbers(epoch);
@@ -316,9 +316,10 @@ TEST(Epoch, TheLastThreadToLetGoFrees) {
   EXPECT_EQ(numbers.freed(), List{7});
 }
 
-// A thread that comes after the garbage was made and stays must not free what it does not hold.
+// More threads are pinned at once than there are cells to count them in: nothing is freed before
+// the last one has let go.
 TEST(Epoch, FortyThreadsPinnedAtOnce) {
-  constexpr int kThreads = 40;  // more than pins have cells of their own
+  constexpr int kThreads = 40;  // more than there are cells
   Epoch epoch;
   Numbers numbers(epoch);
   std::counting_semaphore<> pinned(0), let_go(0), gone(0);

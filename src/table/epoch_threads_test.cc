@@ -1,4 +1,5 @@
-// Epoch by many threads: nodes are poisoned when they are reclaimed, and no reader meets one.
+// Epoch on many threads: nodes are poisoned when they are reclaimed, and no reader meets a poisoned
+// one.
 
 #include <gtest/gtest.h>
 
@@ -20,7 +21,7 @@ namespace {
 using conformance::Rng;
 using conformance::scaled;
 
-// Not atomic: the thread sanitizer reports a reader that the poisoning does not wait for.
+// Not atomic, so that the thread sanitizer reports a reader that the poisoning does not wait for.
 struct Node {
   uint64_t key = 0;
   uint64_t check = 0;  // ~key
@@ -32,7 +33,7 @@ class Pool final : public Epoch::Reclaimer {
  public:
   explicit Pool(Epoch& epoch) : epoch_(epoch) { epoch.add_reclaimer(this); }
 
-  Node* take(uint64_t key) {
+  Node* allocate(uint64_t key) {
     Node* node = nullptr;
     {
       const std::lock_guard lock(mutex_);
@@ -80,14 +81,15 @@ bool intact(const Node* node) {
   return node->check == ~node->key;
 }
 
-// One pin: reads some slots, replaces some, and looks at all it has met once more at the end.
+// Under one pin, reads some slots, replaces some, and checks all nodes it has met once more at the
+// end.
 void visit(Epoch& epoch, Pool& pool, std::array<std::atomic<Node*>, 8>& slots, Rng& rng) {
   const Epoch::Guard guard(epoch);
   std::array<Node*, 4> met{};
   for (Node*& node : met) {
     std::atomic<Node*>& slot = slots[rng.below(slots.size())];
     if (rng.chance(40)) {
-      node = slot.exchange(pool.take(rng.next()), std::memory_order_acq_rel);
+      node = slot.exchange(pool.allocate(rng.next()), std::memory_order_acq_rel);
       pool.retire(node, guard);
     } else {
       node = slot.load(std::memory_order_acquire);
@@ -103,14 +105,14 @@ void stress(int threads, int rounds) {
   Epoch epoch;
   Pool pool(epoch);
   std::array<std::atomic<Node*>, 8> slots;
-  for (auto& slot : slots) slot.store(pool.take(1));
+  for (auto& slot : slots) slot.store(pool.allocate(1));
   unit::run_threads(threads, [&](int i) {
     Rng rng(static_cast<uint64_t>(i) + 1);
     for (int round = 0; round < rounds && !testing::Test::HasFailure(); ++round) {
       visit(epoch, pool, slots, rng);
     }
   });
-  // Nobody called anything after the last pin ended.
+  // Nothing was called after the last pin ended.
   EXPECT_EQ(pool.kept(), slots.size());
 }
 
@@ -121,8 +123,8 @@ TEST(EpochThreads, NoReaderMeetsAReclaimedNode) {
   stress(40, scaled(1000));
 }
 
-// Everybody retires and lets go at the same moment, and then there is silence: whoever found
-// another one at work must not have left its garbage behind.
+// All threads retire and let go at the same moment, and then nothing happens: a thread that found
+// another one collecting must not have left its garbage behind.
 TEST(EpochThreads, NothingIsLeftWhenAllLetGoAtOnce) {
   constexpr int kThreads = 4;
   Epoch epoch;
@@ -136,7 +138,7 @@ TEST(EpochThreads, NothingIsLeftWhenAllLetGoAtOnce) {
       together.arrive_and_wait();
       {
         const Epoch::Guard guard(epoch);
-        pool.retire(pool.take(1), guard);
+        pool.retire(pool.allocate(1), guard);
       }
       all_out.arrive_and_wait();
     }
@@ -144,12 +146,12 @@ TEST(EpochThreads, NothingIsLeftWhenAllLetGoAtOnce) {
   EXPECT_EQ(rounds_with_rest.load(), 0) << "of " << rounds;
 }
 
-// Threads that come and go, as those of a server do with each connection.
+// Threads come and go, as a server's do with each connection.
 TEST(EpochThreads, ShortLivedThreads) {
   Epoch epoch;
   Pool pool(epoch);
   std::array<std::atomic<Node*>, 8> slots;
-  for (auto& slot : slots) slot.store(pool.take(1));
+  for (auto& slot : slots) slot.store(pool.allocate(1));
   for (int generation = 0; generation < scaled(100); ++generation) {
     unit::run_threads(3, [&](int i) {
       Rng rng(static_cast<uint64_t>(generation * 3 + i));

@@ -6,7 +6,8 @@ namespace ramdisk {
 
 namespace {
 
-// How often to look at a locked word before sleeping. A page is copied in well under a microsecond.
+// How many times to look at a locked word before sleeping. A page is copied in well under a
+// microsecond.
 constexpr int kSpins = 100;
 
 void pause_cpu() {
@@ -25,8 +26,8 @@ PageTable::PageTable(MemorySource& memory, Epoch& epoch, uint64_t disk_bytes, Tr
       disk_bytes_(disk_bytes) {}
 
 // Acquire pairs with the release of unlock_word(): this thread sees what the last owner did. An
-// unlock wakes all that sleep, so the one that gets the lock need not remember the others: they set
-// kWaiters again before they go on sleeping.
+// unlock wakes every sleeper, so the thread that gets the lock need not remember the others: they
+// set kWaiters again before they go back to sleep.
 bool PageTable::lock_word(Word& word) noexcept {
   uint64_t now = word.load(std::memory_order_relaxed);
   for (int spins = 0;;) {
@@ -55,7 +56,7 @@ void PageTable::wake(Word& word) noexcept {
   word.notify_all();
 }
 
-// False: there is no such directory.
+// Returns false if there is no such directory.
 bool PageTable::Cursor::go_to(uint64_t key) {
   if (!directory_ || directory_->key != key) directory_ = table_.find(key);
   return directory_ != nullptr;
@@ -76,8 +77,8 @@ PageTable::Slot PageTable::Cursor::lock(uint64_t page, bool create) {
     if (!directory_) return {};
     table_.note_use(directory_);
     if (lock_word(directory_->words[page % kDirectoryPages])) return {table_, directory_, page};
-    // Dead: look again when whoever is removing the directory has finished, or thought better of
-    // it.
+    // The word is dead: look again when the thread that is removing the directory has finished or
+    // given up.
     MutexLock wait(table_.structure_);
     directory_ = nullptr;
   }
@@ -101,7 +102,7 @@ PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {
   return {table_, directory_, page};
 }
 
-// Called when there was no directory a moment ago, so it is made before the tree is asked again.
+// Called when there was no directory a moment ago, so one is made before the tree is asked again.
 PageTable::Directory* PageTable::find_or_create(uint64_t key) {
   const SlabAllocator::Run run = directories_.allocate(1);
   if (!run.base) return nullptr;
@@ -121,7 +122,7 @@ PageTable::Directory* PageTable::find_or_create(uint64_t key) {
   return static_cast<Directory*>(present);
 }
 
-// Some of the words may be dead when this fails; then they are empty again when it returns.
+// Makes all words dead. If it fails, those that are dead by then are made empty again.
 bool PageTable::kill_words(Directory* directory) noexcept {
   for (size_t i = 0; i < kDirectoryPages; ++i) {
     uint64_t empty = 0;

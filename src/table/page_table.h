@@ -1,4 +1,4 @@
-// PageTable: for each page of a disk one word, which says where the page is kept. 0 means hole.
+// PageTable: one word for each page of a disk, which says where the page is kept. 0 means hole.
 //
 //   L1: RadixTree            L2: Directory (256 words, 1 MiB of disk)
 //   ┌───────────────┐        ┌──────────────┐
@@ -7,21 +7,22 @@
 //   └───────────────┘ │      └──────────────┘
 //                     └─────▶ …
 //
-// A word is a payload (a multiple of 8, chosen by the allocator) and three flag bits. Readers look
-// at words without a lock; whoever changes one holds its lock bit. Directories appear when a page
-// in them is first written and go when their last page does.
+// A word is a payload (a multiple of 8, chosen by the allocator) and three flag bits. Readers load
+// words without a lock; a thread that changes one holds its lock bit. A directory is made when a
+// page in it is first written, and removed when its last page is.
 //
 // Invariants:
 //   1. A word's payload changes only under the word's lock.
-//   2. A directory is taken out of the tree only while all its words are dead, and a word dies only
-//      when it is empty and unlocked. Whoever locks a word therefore locks the one that is in use.
+//   2. A directory is erased from the tree only while all its words are dead, and a word dies only
+//      when it is empty and unlocked. So a thread that has locked a word has the one that is in
+//      use.
 //   3. A payload that is unlinked is the caller's to retire; readers may use it until they unpin.
 //   4. stored_pages() is never more than the disk has: a page is counted once, under its lock.
 //
-// Thread contract: any thread; pinned where a Guard is asked for, and as long as a payload is used.
-// Locks on words are taken in ascending order by those who hold several; structure_ comes after
-// them. A thread waits only for one that works on the same page, and for the O(log n) steps of
-// adding or removing a directory.
+// Thread contract: any thread, pinned where a Guard is asked for, and for as long as a payload is
+// used. A thread that holds the locks of several words takes them in ascending order; structure_
+// comes after them. A thread waits only for one that works on the same page, and for the O(log n)
+// steps of adding or removing a directory.
 
 #ifndef RAMDISK_TABLE_PAGE_TABLE_H
 #define RAMDISK_TABLE_PAGE_TABLE_H
@@ -53,46 +54,47 @@ class PageTable {
   class Slot;
   class Cursor;
 
-  // For disks of `disk_bytes` (0 to 2^63-1). `trace`, if any, is told about each directory made and
-  // freed.
+  // For disks of `disk_bytes` (0 to 2^63-1). `trace`, if not empty, is called for each directory
+  // made and freed.
   PageTable(MemorySource& memory, Epoch& epoch, uint64_t disk_bytes, Trace trace);
 
   // Calls visit(page, payload) for each page of [first, end) that is not a hole, in ascending
   // order, until it returns false. Takes no lock: a page may change while it is visited. Costs O(1)
-  // for a page in a directory that exists, O(1) for all directories that do not exist between two.
+  // for each page in a directory that exists, and O(1) for each gap between two directories.
   template <typename Visit>
   void scan(uint64_t first, uint64_t end, const Epoch::Guard& guard, Visit visit) const;
 
-  // The same without noting that the pages are in use: for looking on.
+  // As scan(), but does not count as an access; for extents and statistics.
   template <typename Visit>
   void look(uint64_t first, uint64_t end, const Epoch::Guard& guard, Visit visit) const;
 
   // Calls change(slot) for each page of [first, end) that is not a hole, in ascending order, with
-  // the page locked; a Status that is not ok ends it and is returned. Directories that this leaves
-  // empty go.
+  // the page locked; a Status that is not ok ends the walk and is returned. Directories that this
+  // leaves empty are removed.
   template <typename Change>
   Status change(uint64_t first, uint64_t end, const Epoch::Guard& guard, Change change);
 
-  // Removes the directory of `page` if nothing is in it: for a write that made it and then failed.
+  // Removes the directory of `page` if it is empty: for a write that made it and then failed.
   void prune(uint64_t page, const Epoch::Guard& guard);
 
-  // For work on what has been left alone for a while. Time is a number that the caller counts up;
-  // scan(), change() and Cursor::lock() note it in the directories they come to, try_lock() and
-  // peek() do not. next_cold() looks at `most` directories at and after that of `page` for one
-  // that was last used before `time` and has not been returned since. Only one thread calls these.
+  // Finds cold directories: those that have not been used for a while. Time is a number that the
+  // caller counts up. scan(), change() and the locks of a Cursor note it in the directories they
+  // come to; look(), peek() and try_lock() do not. next_cold() examines up to `most` directories,
+  // from that of `page` on, for one that was last used before `time` and has not been returned
+  // since. Only one thread calls these.
   struct ColdDirectory {
     uint64_t next;   // page from which to go on; no_page when there are no more directories
     uint64_t first;  // first page of the directory found, or no_page
-    bool later;      // some directory was passed over that is to be returned some time later
+    bool later;      // a directory was passed over because it is not cold yet
   };
   static constexpr uint64_t no_page = UINT64_MAX;
   void set_time(uint32_t time) { time_.store(time, std::memory_order_relaxed); }
   ColdDirectory next_cold(uint64_t page, uint32_t time, int most, const Epoch::Guard& guard);
 
-  // The directory of `page` is to be returned again.
+  // Makes next_cold() return the directory of `page` once more.
   void mark(uint64_t page, const Epoch::Guard& guard);
 
-  // How many pages are not holes. Costs the same however many these are.
+  // How many pages are not holes. Costs O(1).
   uint64_t stored_pages() const {
     uint64_t sum = 0;
     for (const Stripe& stripe : stored_) sum += stripe.pages.load(std::memory_order_relaxed);
@@ -106,20 +108,20 @@ class PageTable {
 
  private:
   static constexpr uint64_t kLocked = 1;
-  static constexpr uint64_t kWaiters = 2;  // someone sleeps until the lock is released
-  static constexpr uint64_t kDead = 4;     // alone in the word: the directory is being removed
+  static constexpr uint64_t kWaiters = 2;  // a thread sleeps until the lock is released
+  static constexpr uint64_t kDead = 4;     // the only bit set: the directory is being removed
   static constexpr uint64_t kFlags = 7;
   using Word = std::atomic<uint64_t>;
 
   struct Directory : RadixTree::Entry {
     std::atomic<uint32_t> used{0};  // words with a payload; relaxed, a hint for remove_if_empty()
     mutable std::atomic<uint32_t> last_use{0};  // a time; relaxed, a hint for next_cold()
-    uint32_t reported_cold = UINT32_MAX;        // the last_use for which it has been returned
+    uint32_t reported_cold = UINT32_MAX;        // the last_use at which it was last returned
     alignas(64) std::array<Word, kDirectoryPages> words{};
   };
-  // A part of stored_pages(): of every sixteenth directory, so that writers of different ones
-  // seldom meet. All changes for one page are made to one stripe, in their order, so that none is
-  // ever more than its directories hold, nor less than 0.
+  // A part of stored_pages(), for every sixteenth directory, so that writers of different ones
+  // seldom meet. All changes for one page are made to one stripe, in their order, so a stripe never
+  // exceeds what its directories hold and never falls below 0.
   struct alignas(64) Stripe {
     std::atomic<uint64_t> pages{0};
   };
@@ -128,7 +130,7 @@ class PageTable {
 
   static uint64_t payload_of(uint64_t word) { return word & ~kFlags; }
   static bool lock_word(Word& word) noexcept;  // false: dead
-  // Release pairs with the acquire of scan() and lock_word(): what the payload stands for is
+  // Release pairs with the acquire of scan() and lock_word(): what the payload refers to is
   // complete.
   static void unlock_word(Word& word, uint64_t payload) noexcept {
     const uint64_t before = word.exchange(payload, std::memory_order_release);
@@ -156,14 +158,14 @@ class PageTable {
   SlabAllocator directories_;
   SlabAllocator nodes_;
   const Trace trace_;
-  Mutex structure_;  // held by whoever adds or removes a directory
-  RadixTree tree_;   // changed under structure_, read without
+  Mutex structure_;  // held while a directory is added or removed
+  RadixTree tree_;   // changed under structure_, read without it
   std::atomic<uint32_t> time_{0};
   const uint64_t disk_bytes_;
   std::array<Stripe, 16> stored_{};
 };
 
-// One page, locked until it goes or unlock() is called; or empty (false).
+// One page, locked until unlock() is called or the slot is destroyed; or empty (false).
 class PageTable::Slot {
  public:
   Slot() = default;
@@ -177,8 +179,8 @@ class PageTable::Slot {
   uint64_t page() const { return page_; }
   uint64_t payload() const { return payload_; }  // 0: hole
 
-  // Unlocks the page and makes `payload`, a multiple of 8, what readers find from now on. The
-  // caller retires the old one, if it is another, after this.
+  // Unlocks the page and makes `payload`, a multiple of 8, what readers find from now on. After
+  // this the caller retires the old one, if it is another.
   void unlock(uint64_t payload) {
     CHECK(word_ && (payload & kFlags) == 0);
     DCHECK(payload_of(word_->load(std::memory_order_relaxed)) == payload_);
@@ -213,20 +215,20 @@ class PageTable::Slot {
   uint64_t payload_ = 0;
 };
 
-// Locks pages for writing, one after the other; remembers the directory of the last one. Lives no
-// longer than the guard.
+// Locks pages for writing, one after the other, and remembers the directory of the last one. Lives
+// no longer than the guard.
 class PageTable::Cursor {
  public:
   Cursor(PageTable& table, const Epoch::Guard&) : table_(table) {}
 
-  // Locks `page`, whose directory is made if there is none. The slot is empty if there is no memory
+  // Locks `page`, and makes its directory if there is none. The slot is empty if there is no memory
   // for that.
   Slot lock(uint64_t page);
 
   // The payload that `page` has now, without its lock; 0: hole.
   uint64_t peek(uint64_t page);
 
-  // The same, but for a page without a directory the slot is empty.
+  // As lock(), but creates no directory: the slot is empty if there is none.
   Slot lock_existing(uint64_t page);
 
   // Locks `page` if it has this payload and nobody holds its lock; never waits.

@@ -1,4 +1,4 @@
-// PageTable: directories that were left alone for a while, and looks at pages that change nothing.
+// PageTable: directories that have become cold, and accesses to pages that change nothing.
 
 #include <gtest/gtest.h>
 
@@ -23,10 +23,10 @@ std::vector<uint64_t> walk(TableModel& model, uint32_t time, int most, bool* lat
   bool any_later = false;
   uint64_t page = 0;
   for (int steps = 0; page != PageTable::no_page && steps < 1000; ++steps) {
-    const PageTable::ColdDirectory settled = model.table().next_cold(page, time, most, guard);
-    any_later |= settled.later;
-    if (settled.first != PageTable::no_page) found.push_back(settled.first);
-    page = settled.next;
+    const PageTable::ColdDirectory cold = model.table().next_cold(page, time, most, guard);
+    any_later |= cold.later;
+    if (cold.first != PageTable::no_page) found.push_back(cold.first);
+    page = cold.next;
   }
   EXPECT_EQ(page, PageTable::no_page) << "the walk does not end";
   if (later) *later = any_later;

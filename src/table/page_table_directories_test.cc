@@ -1,4 +1,5 @@
-// PageTable's directories: they come with their first page, go with the last, and their memory too.
+// PageTable's directories: they are made with their first page and removed with their last, and
+// their memory is returned.
 
 #include <gtest/gtest.h>
 
@@ -54,7 +55,7 @@ TEST(PageTableDirectories, PageUnderLockKeepsItsDirectory) {
   EXPECT_EQ(found, 511u * 1000 + 48);
 }
 
-// After a write that made a directory and then found no memory for the page.
+// prune() is for a write that made a directory and then found no memory for the page.
 TEST(PageTableDirectories, PruneRemovesOnlyWhatIsEmpty) {
   TableModel table(kLargestDisk);
   ASSERT_TRUE(table.set(1000, 8));
@@ -94,7 +95,7 @@ TEST(PageTableDirectories, TraceSpeaksForPeople) {
   EXPECT_EQ(lines[1], "directory freed: offset 2097152");
 }
 
-// Directories far apart: their memory and that of the nodes above them comes back.
+// The memory of directories far apart, and of the nodes above them, is returned.
 TEST(PageTableDirectories, MemoryOfDirectoriesComesBack) {
   TableModel table(kLargestDisk);
   Rng rng(5);
@@ -107,7 +108,7 @@ TEST(PageTableDirectories, MemoryOfDirectoriesComesBack) {
   table.clear(0, table.pages());
   EXPECT_EQ(table.directories().size(), 0u);
   EXPECT_LE(table.table().held_bytes(), 4 * SlabAllocator::kSlabBytes)
-      << "two arenas, two slabs each";
+      << "two allocators, two slabs each";
   EXPECT_LE(table.memory().mapped_bytes(), 4 * SlabAllocator::kSlabBytes);
 }
 

@@ -1,4 +1,4 @@
-// PageTable by one thread against std::map: words, scans, changes and locks.
+// PageTable on one thread against std::map: words, scans, changes and locks.
 
 #include "table/page_table.h"
 
@@ -58,7 +58,7 @@ TEST(PageTable, EdgesOfTheLargestDisk) {
   }
 }
 
-// Low bits are the table's own: the largest payloads must come back whole.
+// The low bits are for the table itself: the largest payloads must come back whole.
 TEST(PageTable, PayloadsKeepAllTheirBits) {
   TableModel table(1 << 20);
   for (const uint64_t payload : {uint64_t{8}, uint64_t{1} << 47, uint64_t{1} << 63, ~uint64_t{7}}) {

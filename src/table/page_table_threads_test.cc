@@ -1,4 +1,4 @@
-// PageTable by many threads: locks exclude, sleepers wake, and pages that are set while their
+// PageTable on many threads: locks exclude, sleepers wake, and pages that are set while their
 // directory is being removed are not lost.
 
 #include <gtest/gtest.h>
@@ -46,8 +46,8 @@ struct Table {
   PageTable pages;
 };
 
-// Counters without any protection but the pages' locks. Whoever holds one for long makes the
-// others sleep; if one is not woken this test never ends.
+// Only the pages' locks protect the counters. A thread that holds one for long makes the others
+// sleep; if one is not woken this test never ends.
 void count(int threads, uint64_t pages, int rounds) {
   SCOPED_TRACE(std::to_string(threads) + " threads on " + std::to_string(pages) + " pages");
   Table table;
@@ -79,7 +79,8 @@ TEST(PageTableThreads, WritersOfOnePageExcludeEachOther) {
   count(8, 10, scaled(4000));
 }
 
-// One sleeps a long time in the lock, all others wait for it; each is woken in the end.
+// One thread sleeps a long time with the lock, and all others wait for it; each is woken in the
+// end.
 TEST(PageTableThreads, EverySleeperIsWoken) {
   constexpr int kThreads = 12;
   for (int round = 0; round < scaled(40); ++round) {
@@ -120,8 +121,8 @@ TEST(PageTableThreads, TryLockNeverEntersALockedPage) {
   EXPECT_GE(counter, static_cast<uint64_t>(scaled(20000)));
 }
 
-// A worker sets and clears pages of its own, in directories that it shares with the others. There
-// are few pages, so directories are made and removed all the time.
+// A worker sets and clears pages of its own in directories that it shares with others. There are
+// few pages, so directories are made and removed all the time.
 class Worker {
  public:
   Worker(Table& table, int number, int workers)
@@ -148,7 +149,7 @@ class Worker {
     check(guard);
   }
 
-  // Makes holes of the worker's own pages.
+  // Turns the worker's own pages into holes.
   void clear(uint64_t first, uint64_t end, const Epoch::Guard& guard) {
     std::map<uint64_t, uint64_t> seen;
     const Status status = table_.pages.change(first, end, guard, [&](PageTable::Slot& slot) {
@@ -216,8 +217,8 @@ TEST(PageTableThreads, InsertionAndRemovalLoseNothing) {
   come_and_go(8, scaled(4000));
 }
 
-// All threads write and clear the same pages. Every payload is a ticket: whoever unlinks it gets it
-// back, and each comes back once.
+// All threads write and clear the same pages. Every payload is a ticket that the thread which
+// unlinks it hands in, and each is handed in once.
 void tickets(int threads, int steps) {
   SCOPED_TRACE(std::to_string(threads) + " threads");
   Table table;

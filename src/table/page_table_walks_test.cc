@@ -1,5 +1,5 @@
-// PageTable: every walk over a disk ends, also where the number of its directories is all that the
-// digits of the radix tree can tell apart, and the last directory is in use.
+// PageTable: every walk over a disk ends, even where the disk has as many directories as the radix
+// tree's digits can tell apart and the last one is in use.
 
 #include <gtest/gtest.h>
 
@@ -22,8 +22,8 @@ constexpr uint64_t kDirectoryBytes = kDirectoryPages * kPageBytes;
 constexpr uint64_t kFar[] = {PageTable::no_page, PageTable::no_page - 1, uint64_t{1} << 63,
                              uint64_t{1} << 52};
 
-// Disks whose directories are 64^k - 1, 64^k and 64^k + 1, each with a last directory that is full
-// and one that has a single byte; and the largest disks.
+// Disks with 64^k - 1, 64^k and 64^k + 1 directories, each with a last one that is full and one
+// that has a single byte; and the largest disks.
 std::vector<uint64_t> sizes() {
   std::set<uint64_t> list = {kLargestDisk, kLargestDisk - 1, kLargestDisk - kDirectoryBytes};
   for (const uint64_t power : {64, 64 * 64, 64 * 64 * 64}) {
@@ -40,7 +40,8 @@ std::vector<uint64_t> sizes() {
 class PageTableWalks : public testing::TestWithParam<uint64_t> {
  protected:
   PageTableWalks() : model_(GetParam()) {
-    // In the first, a middle and the last directory, so that a walk can also begin again.
+    // Pages in the first, a middle and the last directory, so that a walk that starts over is
+    // noticed.
     for (const uint64_t page : {uint64_t{0}, model_.pages() / 2, model_.pages() - 1}) {
       EXPECT_TRUE(model_.set(page, 8));
     }
@@ -53,7 +54,7 @@ class PageTableWalks : public testing::TestWithParam<uint64_t> {
     return list;
   }
 
-  // Notes the pages of a walk; false as soon as it comes to more than there are.
+  // Records the pages of a walk; returns false once there are more visits than pages.
   bool note(uint64_t page, uint64_t payload) {
     seen_[page] = payload;
     return ++visits_ <= model_.model().size();
@@ -93,18 +94,18 @@ TEST_P(PageTableWalks, ChangeEnds) {
   }
 }
 
-TEST_P(PageTableWalks, NextSettledEnds) {
+TEST_P(PageTableWalks, NextColdEnds) {
   const Epoch::Guard guard(model_.epoch());
   for (const int most : {1, 2, 1000}) {
     std::set<uint64_t> found;
     uint64_t page = 0;
     int steps = 0;
     while (page != PageTable::no_page && ++steps < 10) {
-      const PageTable::ColdDirectory settled = model_.table().next_cold(page, 1, most, guard);
-      if (settled.first != PageTable::no_page) {
-        EXPECT_TRUE(found.insert(settled.first).second);
+      const PageTable::ColdDirectory cold = model_.table().next_cold(page, 1, most, guard);
+      if (cold.first != PageTable::no_page) {
+        EXPECT_TRUE(found.insert(cold.first).second);
       }
-      page = settled.next;
+      page = cold.next;
     }
     EXPECT_EQ(page, PageTable::no_page) << "the walk does not end";
     EXPECT_EQ(found.size(), model_.directories().size());
@@ -116,7 +117,8 @@ TEST_P(PageTableWalks, NothingLiesBeyondTheDisk) {
   const Epoch::Guard guard(model_.epoch());
   PageTable& table = model_.table();
   PageTable::Cursor cursor(table, guard);
-  // Beyond the last directory: the pages that it has beyond the disk are holes like others.
+  // A range may end beyond the last directory; the pages that this one has beyond the disk are
+  // holes like others.
   const uint64_t beyond =
       (model_.pages() + kDirectoryPages - 1) / kDirectoryPages * kDirectoryPages;
   for (const uint64_t page : {kFar[0], kFar[1], kFar[2], kFar[3], beyond, beyond + 1}) {
@@ -132,9 +134,9 @@ TEST_P(PageTableWalks, NothingLiesBeyondTheDisk) {
                             })
                     .ok());
     EXPECT_EQ(visits_, 0u);
-    const PageTable::ColdDirectory settled = table.next_cold(page, 1, 10, guard);
-    EXPECT_EQ(settled.next, PageTable::no_page);
-    EXPECT_EQ(settled.first, PageTable::no_page);
+    const PageTable::ColdDirectory cold = table.next_cold(page, 1, 10, guard);
+    EXPECT_EQ(cold.next, PageTable::no_page);
+    EXPECT_EQ(cold.first, PageTable::no_page);
     EXPECT_EQ(cursor.peek(page), 0u);
     EXPECT_FALSE(cursor.lock_existing(page));
     EXPECT_FALSE(cursor.try_lock(page, 8));

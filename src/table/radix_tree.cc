@@ -31,7 +31,7 @@ RadixTree::Entry* RadixTree::next(uint64_t key) const {
   return key < keys_ ? next_in(root_, top_, key) : nullptr;
 }
 
-// Right of the key's own digit every entry is larger, so the search below starts at 0 there.
+// Right of the key's own digit every entry is larger, so the search there starts at key 0.
 RadixTree::Entry* RadixTree::next_in(const Node& node, unsigned level, uint64_t key) const {
   const size_t own = digit(key, level);
   for (size_t i = own; i < kFanout; ++i) {
@@ -74,8 +74,8 @@ RadixTree::Entry* RadixTree::insert(Entry* entry) {
     }
     if (Entry* other = entry_in(now)) {
       if (other->key == entry->key) return other;
-      // The two share this slot: a node below it takes the other one, then the search goes on.
-      // When memory runs out half-way the tree is only deeper than it need be.
+      // The two entries share this slot: the other one moves to a new node below it, and the search
+      // goes on there. If memory runs out half-way, the tree is only deeper than it need be.
       CHECK(level > 0);
       Node* fresh = make_node();
       if (!fresh) return nullptr;

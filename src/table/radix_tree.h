@@ -1,9 +1,9 @@
-// RadixTree: the L1 level of the page table. Finds an entry by its number, and the next one that
-// there is.
+// RadixTree: the L1 level of the page table. Finds an entry by its key, or the first one from a key
+// on.
 //
 // A node has 64 children, for 6 bits of the key. An entry hangs from the highest slot that it does
 // not share with another one, so entries far apart cost little more than a slot; a node is made
-// only where two keys part. (The idea is lazy expansion, as in Leis et al., "The Adaptive Radix
+// only where two keys differ. (The idea is lazy expansion, as in Leis et al., "The Adaptive Radix
 // Tree", 2013.) A disk of a gigabyte needs two levels, one of 2^63 bytes eight.
 //
 // Invariants:
@@ -11,8 +11,8 @@
 //   2. A slot changes from empty to an entry or node, from an entry to a node, or back to empty,
 //      each by one atomic store: a reader meets only complete nodes.
 //   3. A node that becomes empty is unlinked and retired.
-//   4. A key beyond the tree's limit has no digits here, so it is never looked up by those of its
-//      low bits: it finds nothing.
+//   4. A key beyond the tree's limit finds nothing: it is never looked up by the digits of its low
+//      bits.
 //
 // Thread contract: find and next by any pinned thread without a lock; insert and erase by one
 // thread at a time (the page table's mutex), pinned.
@@ -30,7 +30,7 @@ namespace ramdisk {
 
 class RadixTree {
  public:
-  // What the tree holds derives from this. Aligned, because slots use the pointer's low bit.
+  // The base class of what the tree holds. Aligned, because slots use the pointer's low bit.
   struct alignas(8) Entry {
     uint64_t key = 0;
   };
@@ -39,16 +39,16 @@ class RadixTree {
   static constexpr size_t kNodeBytes = 576;
   RadixTree(SlabAllocator& nodes, uint64_t keys);
 
-  // For every key, also those beyond the limit, with which there is no entry.
+  // Both take every key; beyond the limit there are no entries.
   Entry* find(uint64_t key) const;  // nullptr if there is none
   Entry* next(uint64_t key) const;  // the first with this key or a larger one; nullptr if none
 
   // Adds `entry`, whose key is below the limit, unless there is one with this key already. Returns
-  // the one that is in the tree then, or nullptr when there is no memory; the tree holds what it
-  // held before.
+  // the one that is in the tree then; or nullptr when there is no memory, and the tree holds what
+  // it held before.
   Entry* insert(Entry* entry);
 
-  // Takes out the entry with this key, if any. The caller retires it.
+  // Removes the entry with this key, if any. The caller retires it.
   void erase(uint64_t key, const Epoch::Guard& guard);
 
  private:
@@ -59,7 +59,7 @@ class RadixTree {
   using Slot = std::atomic<uintptr_t>;
   struct Node {
     std::array<Slot, kFanout> slots{};
-    uint32_t used = 0;  // slots that are not empty; of the thread that changes the tree
+    uint32_t used = 0;  // slots that are not empty; for the thread that changes the tree
   };
   static_assert(sizeof(Node) <= kNodeBytes);
 

@@ -1,4 +1,5 @@
-// RadixTree by one thread against std::map, and its nodes against the slabs that they come from.
+// RadixTree on one thread against std::map, and its nodes against the SlabAllocator that they come
+// from.
 
 #include "table/radix_tree.h"
 
@@ -20,7 +21,7 @@ using conformance::FailingMemory;
 using conformance::Rng;
 using conformance::scaled;
 
-// The tree, the model and what both need.
+// The tree, the model, and what both need.
 class Tree {
  public:
   explicit Tree(uint64_t keys) : keys_(keys), tree_(nodes_, keys) {}
@@ -32,7 +33,7 @@ class Tree {
     entry.key = key;
     RadixTree::Entry* const present = tree_.insert(&entry);
     if (!present) return false;
-    // One that is there already stays.
+    // An entry that is already there stays.
     EXPECT_EQ(present, model_.try_emplace(key, &entry).first->second);
     return true;
   }
@@ -43,16 +44,16 @@ class Tree {
     model_.erase(key);
   }
 
-  // The keys at, just below and just above `key`, as far as there are such.
+  // Checks the keys at, just below and just above `key`, where there are such.
   void check_around(uint64_t key) const {
     const uint64_t first = key < 2 ? 0 : key - 2;
     for (uint64_t k = first; k < keys_ && k - first <= 4; ++k) check(k);
   }
 
-  // Keys that no entry can have find nothing, and taking one out changes nothing.
+  // A key that no entry can have finds nothing, and erasing it changes nothing.
   void check_beyond() {
     for (const uint64_t beyond : {keys_, keys_ + 1, keys_ * 64, keys_ + 63, UINT64_MAX}) {
-      if (beyond < keys_) continue;  // it wrapped
+      if (beyond < keys_) continue;  // the sum wrapped
       ASSERT_EQ(tree_.find(beyond), nullptr) << "find " << beyond;
       ASSERT_EQ(tree_.next(beyond), nullptr) << "next " << beyond;
       const Epoch::Guard guard(epoch_);
@@ -68,7 +69,7 @@ class Tree {
     ASSERT_EQ(tree_.next(key), later == model_.end() ? nullptr : later->second) << "next " << key;
   }
 
-  // Walks all there is with next().
+  // Walks the whole tree with next().
   void check_walk() const {
     uint64_t key = 0;
     for (const auto& [expected, entry] : model_) {
@@ -82,7 +83,7 @@ class Tree {
     while (!model_.empty()) erase(model_.begin()->first);
   }
 
-  // Leaves the slabs of nodes with exactly `count` blocks to give, and no memory for more.
+  // Leaves `count` free blocks for nodes, and no memory for more.
   void leave_nodes(size_t count) {
     hostages_.push_back(nodes_.allocate(1).base);  // there is memory for some, at least
     memory_.fail_from(0);
@@ -107,7 +108,7 @@ class Tree {
   Epoch epoch_;
   SlabAllocator nodes_{memory_, epoch_, RadixTree::kNodeBytes};
   RadixTree tree_;
-  std::deque<RadixTree::Entry> entries_;  // those taken out too
+  std::deque<RadixTree::Entry> entries_;  // those erased, too
   std::map<uint64_t, RadixTree::Entry*> model_;
   std::vector<std::byte*> hostages_;
 };
@@ -165,7 +166,7 @@ uint64_t random_key(Rng& rng, uint64_t keys) {
     case 1:
       return rng.below(std::min<uint64_t>(keys, 300));  // crowded
     case 2:
-      return keys - 1 - rng.below(std::min<uint64_t>(keys, 300));  // and at the end
+      return keys - 1 - rng.below(std::min<uint64_t>(keys, 300));  // crowded at the end
     default:
       return rng.pick(edge_keys(keys));
   }
@@ -223,7 +224,7 @@ TEST(RadixTree, NodesGoWhenTheLastEntryBelowThemDoes) {
   EXPECT_EQ(tree.nodes(), 0u);
 }
 
-// Erasing what is not there changes nothing, though its path leads to something.
+// Erasing a key that is absent changes nothing, though its path leads to an entry.
 TEST(RadixTree, EraseOfAnAbsentKey) {
   Tree tree(uint64_t{1} << 42);
   ASSERT_TRUE(tree.insert(5));
@@ -239,8 +240,8 @@ TEST(RadixTree, EraseOfAnAbsentKey) {
   }
 }
 
-// Two keys that part only at the last digit need a node for every digit before it: each of these
-// can be the one that there is no memory for.
+// Two keys that differ only in the last digit need a node for every digit before it: each of these
+// can be the one for which there is no memory.
 TEST(RadixTree, InsertThatFailsAtEachNode) {
   constexpr size_t kNeeded = 7;  // for keys below 2^43
   for (size_t there = 0; there <= kNeeded; ++there) {

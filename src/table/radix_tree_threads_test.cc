@@ -20,7 +20,7 @@ using conformance::scaled;
 
 constexpr uint64_t kKeys = uint64_t{1} << 43;
 
-// Some entries stay for ever; around them others come and go, so that nodes do too.
+// Some entries stay throughout; around them others come and go, and nodes with them.
 class Harness {
  public:
   Harness() {

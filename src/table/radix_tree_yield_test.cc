@@ -1,4 +1,4 @@
-// RadixTree, seen by a reader after each single store of the one who changes it.
+// RadixTree, seen by a reader after each single store of the thread that changes it.
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ constexpr uint64_t kKeys = uint64_t{1} << 43;
 
 class RadixTreeYield : public testing::Test {
  protected:
-  // What is in the tree for the whole of a change is found at each moment of it.
+  // Checks that what is in the tree throughout a change is found at each moment of it.
   void check() {
     ++looks_;
     for (const RadixTree::Entry& entry : entries_) {
@@ -39,7 +39,7 @@ class RadixTreeYield : public testing::Test {
   Epoch epoch_;
   SlabAllocator nodes_{*memory_, epoch_, RadixTree::kNodeBytes};
   RadixTree tree_{nodes_, kKeys};
-  // Neighbours, and others that part from them at each level.
+  // Neighbours, and others that differ from them at each level.
   std::array<RadixTree::Entry, 10> entries_{{{0},
                                              {1},
                                              {63},
@@ -60,7 +60,7 @@ TEST_F(RadixTreeYield, NothingIsMissedInTheMiddleOfAChange) {
   const unit::AtYield at([this](std::string_view place) {
     if (place == "RadixTree::set") check();
   });
-  // Each entry is the first one once, and each the last one.
+  // Each entry is once the first one, and once the last one.
   for (size_t first = 0; first < entries_.size() && !HasFailure(); ++first) {
     for (size_t i = 0; i < entries_.size(); ++i) {
       const Epoch::Guard guard(epoch_);

@@ -1,4 +1,5 @@
-// Collects unlinked blocks and retires them together, for one lock of the slabs instead of many.
+// RetireBatch: collects unlinked blocks and retires them together, so that the mutex of the slabs
+// is locked once for many.
 //
 // Lives no longer than the guard. Not for use by several threads.
 
@@ -20,7 +21,7 @@ class RetireBatch {
   RetireBatch(const RetireBatch&) = delete;
   RetireBatch& operator=(const RetireBatch&) = delete;
 
-  // `block` has been unlinked already.
+  // Adds a block that has been unlinked already.
   void add(std::byte* block) {
     DCHECK(block && count_ < blocks_.size());
     blocks_[count_++] = block;

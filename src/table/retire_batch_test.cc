@@ -1,4 +1,4 @@
-// RetireBatch: all that is added is retired, once, and kept until the readers have let go.
+// RetireBatch: every block added is retired once, and kept until the readers have let go.
 
 #include "table/retire_batch.h"
 
@@ -17,8 +17,8 @@ constexpr size_t kBlock = 4096;
 
 class RetireBatchTest : public testing::TestWithParam<size_t> {
  protected:
-  // Blocks filled each with its index.
-  std::vector<std::byte*> take_filled(size_t count) {
+  // Allocates blocks and fills each with its index.
+  std::vector<std::byte*> allocate_filled(size_t count) {
     std::vector<std::byte*> blocks;
     while (blocks.size() < count) {
       blocks.push_back(slabs_.allocate(1).base);
@@ -34,13 +34,13 @@ class RetireBatchTest : public testing::TestWithParam<size_t> {
 
 TEST_P(RetireBatchTest, AllAreRetiredWhenItEnds) {
   const size_t count = GetParam();
-  const std::vector<std::byte*> blocks = take_filled(count + 3);
+  const std::vector<std::byte*> blocks = allocate_filled(count + 3);
   {
     const Epoch::Guard guard(epoch_);
     RetireBatch batch(slabs_, guard);
     for (size_t i = 0; i < count; ++i) {
       batch.add(blocks[i]);
-      // Retired in pieces, none early and none twice.
+      // They are retired in pieces, none early and none twice.
       ASSERT_LE(slabs_.taken_blocks(), count + 3);
       ASSERT_GE(slabs_.taken_blocks(), count + 3 - (i + 1));
     }
@@ -53,14 +53,14 @@ TEST_P(RetireBatchTest, AllAreRetiredWhenItEnds) {
 
 TEST_P(RetireBatchTest, ReadersKeepThem) {
   const size_t count = GetParam();
-  const std::vector<std::byte*> blocks = take_filled(count);
+  const std::vector<std::byte*> blocks = allocate_filled(count);
   std::optional<Epoch::Guard> reader(std::in_place, epoch_);
   {
     const Epoch::Guard guard(epoch_);
     RetireBatch batch(slabs_, guard);
     for (std::byte* block : blocks) batch.add(block);
   }
-  const std::vector<std::byte*> others = take_filled(count);
+  const std::vector<std::byte*> others = allocate_filled(count);
   for (size_t i = 0; i < count; ++i) {
     EXPECT_TRUE(unit::has_pattern({blocks[i], kBlock}, i));
     EXPECT_EQ(std::count(blocks.begin(), blocks.end(), others[i]), 0);

@@ -1,4 +1,4 @@
-// The header of an SlabAllocator's slab, and its bitmaps. For the slabs alone.
+// The header of a slab, and its bitmaps. For SlabAllocator alone.
 
 #ifndef RAMDISK_TABLE_SLAB_H
 #define RAMDISK_TABLE_SLAB_H
@@ -10,9 +10,9 @@
 
 namespace ramdisk {
 
-// Lives in the first bytes of the slab. Bit i of a bitmap speaks of block i.
+// Lives in the first bytes of the slab. Bit i of a bitmap stands for block i.
 struct SlabAllocator::Slab {
-  Bitmap free{};    // can be taken
+  Bitmap free{};    // can be allocated
   Bitmap dirty{};   // subset of free: holds old data
   Bitmap absent{};  // subset of free, disjoint from dirty: takes no memory, reads as zeroes
   std::array<Bitmap, Epoch::kEpochs> retired{};
@@ -25,9 +25,9 @@ struct SlabAllocator::Slab {
   uint32_t free_count = 0;
   uint32_t dirty_count = 0;
   uint32_t absent_count = 0;
-  uint32_t ready_blocks = 0;  // that have ever been populated: all, except in one that grows
+  uint32_t ready_blocks = 0;  // populated at some time: all, unless the slab grows
   uint32_t lists = 0;         // bit l: the slab is in list l
-  size_t ready_bytes = 0;     // of the slab, from its start
+  size_t ready_bytes = 0;     // populated, from the start of the slab
 };
 
 namespace slab_bits {

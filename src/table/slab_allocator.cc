@@ -61,7 +61,7 @@ std::byte* SlabAllocator::block_of(const void* p) const {
   return address_of(slab_of(p), index_of(p));
 }
 
-// Puts the slab into the lists in which it belongs, and takes it out of the others.
+// Adds the slab to the lists in which it belongs, and removes it from the others.
 void SlabAllocator::relist(Slab* slab) {
   const auto belongs = [&](List list, bool in) REQUIRES(mutex_) {
     if (in == static_cast<bool>(slab->lists >> list & 1)) return;
@@ -96,7 +96,7 @@ void SlabAllocator::remove(Slab* slab, List list) {
 void SlabAllocator::set_free(Slab* slab, size_t word, uint64_t blocks, bool dirty) {
   const uint32_t count = count_bits(blocks);
   if (count == 0) return;
-  CHECK((slab->free[word] & blocks) == 0);  // or two would be given the same block
+  CHECK((slab->free[word] & blocks) == 0);  // or a block would be handed out twice
   slab->free[word] |= blocks;
   slab->free_count += count;
   DCHECK(slab->free_count <= slab->ready_blocks || slab == growing_);
@@ -137,7 +137,7 @@ void SlabAllocator::clear_free(Slab* slab, size_t word, uint64_t blocks) {
   if (slab == spare_) spare_ = nullptr;
 }
 
-// Free blocks of the slab, not dirty, whose memory has gone back to the system.
+// Marks free blocks that are not dirty as absent: their memory has been returned to the system.
 void SlabAllocator::set_absent(Slab* slab, size_t word, uint64_t blocks) {
   const uint32_t count = count_bits(blocks);
   CHECK((slab->free[word] & ~slab->dirty[word] & ~slab->absent[word] & blocks) == blocks);
@@ -148,10 +148,10 @@ void SlabAllocator::set_absent(Slab* slab, size_t word, uint64_t blocks) {
   relist(slab);
 }
 
-// Takes an empty slab out of all lists, for the caller to unmap when the lock is released, and
-// returns the chain of such slabs, which counts as returning until unmap_chain(). One empty slab
-// and the first one are kept: a disk that grows and shrinks by a page must not map and unmap 2 MiB
-// each time.
+// Removes the slab from all lists if it is empty, for the caller to unmap when the mutex is
+// released, and returns the chain of such slabs, which counts as returning until unmap_chain(). One
+// empty slab and the first one are kept: a disk that grows and shrinks by a page must not map and
+// unmap 2 MiB each time.
 SlabAllocator::Slab* SlabAllocator::drop_if_empty(Slab* slab, Slab* dropped) {
   DCHECK(slab->free_count <= slab->ready_blocks);
   if (slab->free_count != slab->ready_blocks) return dropped;
@@ -187,9 +187,10 @@ void SlabAllocator::unmap_chain(Slab* slab) noexcept {
   }
 }
 
-// ---- taking
+// ---- allocating
 
-// Memory that is there goes first, or it would be given back while absent blocks are populated.
+// Blocks that are present go first; otherwise their memory would be returned while absent blocks
+// are populated.
 SlabAllocator::Run SlabAllocator::allocate(size_t most, Claim claim) {
   DCHECK(most >= 1);
   for (;;) {
@@ -218,7 +219,8 @@ SlabAllocator::Run SlabAllocator::allocate(size_t most, Claim claim) {
   }
 }
 
-// Makes absent blocks present: all, or as many as there is memory for. False if not even one.
+// Makes absent blocks present: all, or fewer when memory is short. Returns false if there is none
+// for even one.
 bool SlabAllocator::populate_run(Run& run, Claim claim) {
   for (size_t count = run.count; count > 0; count /= 2) {
     if (!memory_.populate_for(claim, run.base, count * block_bytes_)) continue;
@@ -232,7 +234,8 @@ bool SlabAllocator::populate_run(Run& run, Claim claim) {
   return false;
 }
 
-// More than `most` if they are absent, since making several present at once costs little more.
+// Allocates more than `most` blocks if they are absent, because making several present at once
+// costs little more.
 SlabAllocator::Run SlabAllocator::take_from(Slab* slab, size_t most) {
   DCHECK(slab->free_count > 0);
   const bool dirty = slab->dirty_count > 0;
@@ -260,7 +263,7 @@ SlabAllocator::Run SlabAllocator::take_from(Slab* slab, size_t most) {
   return {address_of(slab, first), count, !dirty};
 }
 
-// ---- giving back
+// ---- freeing
 
 void SlabAllocator::free(Run run) {
   if (run.count > 0) put_back(run, false);

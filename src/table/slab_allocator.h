@@ -1,28 +1,29 @@
-// An SlabAllocator hands out blocks of one size, carved from slabs of 2 MiB, and gives memory back
-// to the system when blocks are freed.
+// A SlabAllocator hands out blocks of one size, carved from slabs of 2 MiB, and returns memory to
+// the system when blocks are freed.
 //
 //   slab, 2 MiB, aligned to its size
 //   ┌────────┬─────────┬─────────┬─────────┬── ─ ─
 //   │ header │ block 0 │ block 1 │ block 2 │
 //   └────────┴─────────┴─────────┴─────────┴── ─ ─
 //
-// The header (one page) holds a bit a block for each thing to know about it. Why slabs: a huge page
-// populated in one call is ten times as fast as a page fault for every 4 KiB, and one bitmap step
-// finds a run of neighbouring blocks. The first slab is an exception: it is populated piece by
-// piece with small pages, so that a small disk takes little memory; and so are others where there
-// is no memory for a whole one.
+// The header (one page) holds bitmaps with one bit for each block. Slabs are used because a huge
+// page populated in one call is ten times as fast as a page fault for every 4 KiB, and because one
+// step through a bitmap finds a run of neighbouring blocks. The first slab is an exception: it is
+// populated step by step with small pages, so that a small disk takes little memory. So are later
+// ones where there is no memory for a whole slab.
 //
 // Invariants:
-//   1. A block is in one of these states: taken; retired (a reader may still see it); free.
-//   2. A free block is clean (reads as zeroes) or dirty (holds old data and takes memory). A Run
-//      says which its blocks are, so nobody sees the bytes of a page that was freed.
-//   3. Dirty free memory is bounded (see Keep): beyond that it is given back to the system, if the
-//      blocks are whole pages and the system can.
-//   4. A slab with no block taken or retired goes back to the system, except one of them, the first
-//      one, and the one that grows.
-//   5. The header's bytes are never given back while the slab is mapped.
+//   1. A block is in one of these states: taken (allocated); retired (a reader may still see it);
+//      free.
+//   2. A free block is zeroed (reads as zeroes) or dirty (holds old data and takes memory).
+//      Run::zeroed says which, so nobody sees the bytes of a page that was freed.
+//   3. Dirty free memory is bounded (see Keep): what is beyond that is returned to the system, if
+//      the blocks are whole pages and the system can.
+//   4. A slab with no block taken or retired is unmapped, except for one spare, the first slab, and
+//      the one that grows.
+//   5. The header's memory is never discarded while the slab is mapped.
 //
-// Thread contract: allocate, free, retire and the figures from any thread. The mutex is never held
+// Thread contract: allocate, free, retire and the counters from any thread. The mutex is never held
 // while the system makes memory present, except for the steps of 64 KiB or less of a slab that
 // grows; reclaim() holds it for a bitmap's length for each slab that has retired blocks.
 
@@ -54,8 +55,7 @@ class SlabAllocator final : public Epoch::Reclaimer {
     bool zeroed = false;  // every byte is zero
   };
 
-  // How much dirty free memory is kept for new blocks: so many bytes, and this part of what is
-  // taken.
+  // How much dirty free memory is kept for new blocks: `bytes`, and 1/`part` of what is taken.
   struct Keep {
     uint64_t bytes;
     uint64_t part;
@@ -66,40 +66,43 @@ class SlabAllocator final : public Epoch::Reclaimer {
   // takes no memory ahead. The latter is for blocks that are whole pages.
   enum class Growth { slab, block };
 
-  // `block_bytes`: kMinBlockBytes to kSlabBytes - kHeaderBytes, a multiple of 64 (blocks have that
-  // alignment; multiples of 4096 have that one). `memory` and `epoch` outlive the slabs.
+  // `block_bytes`: kMinBlockBytes to kSlabBytes - kHeaderBytes, a multiple of 64. Blocks are
+  // aligned to 64 bytes, and to 4096 if their size is a multiple of that. `memory` and `epoch`
+  // outlive the allocator.
   SlabAllocator(MemorySource& memory, Epoch& epoch, size_t block_bytes, Keep keep = kKeep,
                 Growth growth = Growth::slab);
   ~SlabAllocator() override;  // unmaps everything, taken or not
   SlabAllocator(const SlabAllocator&) = delete;
   SlabAllocator& operator=(const SlabAllocator&) = delete;
 
-  // Takes 1 to `most` neighbouring blocks, for a purpose: free blocks that are held, too, are
-  // refused to one that may not use them (Budget).
+  // Allocates 1 to `most` neighbouring blocks for `claim`. A claim that the limit has no room for
+  // is refused even free blocks that are present (see Budget::may_use).
   Run allocate(size_t most, Claim claim = Claim::data) EXCLUDES(mutex_);
 
-  // Returns blocks that no other thread has ever been able to see. run.zeroed says that nothing has
+  // Frees blocks that no other thread has ever been able to see. run.zeroed says that nothing has
   // been written to them; an empty run is allowed.
   void free(Run run) EXCLUDES(mutex_);
 
-  // Returns blocks that are unlinked but may still be in use by threads that are pinned.
+  // Frees blocks that are unlinked, once no pinned thread can still be using them.
   void retire(std::span<std::byte* const> blocks, const Epoch::Guard& guard) EXCLUDES(mutex_);
 
   // Replaces the allowance given to the constructor.
   void set_keep(Keep keep) EXCLUDES(mutex_);
 
-  // Gives all free memory back to the system now, and the spare slab. Costs in proportion to the
-  // slabs that have some.
+  // Returns all free memory, and the spare slab, to the system now. The cost is proportional to the
+  // number of slabs that have free memory.
   void release_free() noexcept EXCLUDES(mutex_);
 
-  // Whether some thread is giving memory back at this moment. It still counts, but not for long.
+  // Whether a thread is returning memory to the system at this moment. That memory still counts in
+  // the budget, but not for long.
   bool returning() const noexcept { return returning_.load(std::memory_order_acquire) != 0; }
 
-  // The block that `p` points into.
+  // The start of the block that `p` points into.
   std::byte* block_of(const void* p) const;
 
   size_t block_bytes() const { return block_bytes_; }
-  // Retired blocks are not taken. Held is memory taken from the system and not given back.
+  // Retired blocks do not count as taken. Held is memory that the system has given and not got
+  // back.
   uint64_t taken_blocks() const { return taken_.load(std::memory_order_relaxed); }
   uint64_t held_bytes() const { return held_.load(std::memory_order_relaxed); }
 
@@ -109,14 +112,14 @@ class SlabAllocator final : public Epoch::Reclaimer {
   static constexpr size_t kMaxBlocks = (kSlabBytes - kHeaderBytes) / kMinBlockBytes;
   static constexpr size_t kWords = (kMaxBlocks + 63) / 64;
   static constexpr size_t kGrowthStep = 64 << 10;
-  static constexpr size_t kPopulateBytes = 64 << 10;  // at once, of blocks that are absent
+  static constexpr size_t kPopulateBytes = 64 << 10;  // least amount of absent blocks to populate
   using Bitmap = std::array<uint64_t, kWords>;
   struct Slab;
   struct Link {
     Slab* previous = nullptr;
     Slab* next = nullptr;
   };
-  // Every slab; those with a free block, with a dirty one, with a free one that is present.
+  // All slabs; those with a free block; with a dirty one; with a free one that is present.
   enum List { kAll, kUsable, kDirty, kIdle, kLists };
 
   static Slab* slab_of(const void* p);
@@ -131,7 +134,8 @@ class SlabAllocator final : public Epoch::Reclaimer {
   bool add_slab(Slab* slab, bool absent) EXCLUDES(mutex_);
   Slab* map_slab(bool huge, size_t ready, Claim claim);
 
-  // How the bits of free blocks change, one word of the bitmaps at a time; lists and sums follow.
+  // Every change to the bits of free blocks, one word of the bitmaps at a time; lists and counts
+  // follow.
   void set_free(Slab* slab, size_t word, uint64_t blocks, bool dirty) REQUIRES(mutex_);
   void set_free_range(Slab* slab, size_t first, size_t end, bool dirty) REQUIRES(mutex_);
   void clear_free(Slab* slab, size_t word, uint64_t blocks) REQUIRES(mutex_);
@@ -161,10 +165,10 @@ class SlabAllocator final : public Epoch::Reclaimer {
   std::array<Slab*, kLists> heads_ GUARDED_BY(mutex_){};
   std::array<Slab*, Epoch::kEpochs> limbo_ GUARDED_BY(mutex_){};  // slabs with retired blocks
   Slab* first_ GUARDED_BY(mutex_) = nullptr;
-  Slab* growing_ GUARDED_BY(mutex_) = nullptr;  // the one that is populated piece by piece
+  Slab* growing_ GUARDED_BY(mutex_) = nullptr;  // the one that is populated step by step
   Slab* spare_ GUARDED_BY(mutex_) = nullptr;    // an empty slab that is kept
   uint64_t dirty_ GUARDED_BY(mutex_) = 0;       // free dirty blocks
-  // Relaxed: changed under mutex_, read as figures.
+  // Relaxed: changed under mutex_, read as counters.
   std::atomic<uint64_t> taken_{0};    // blocks
   std::atomic<uint64_t> held_{0};     // bytes
   std::atomic<uint64_t> retired_{0};  // blocks

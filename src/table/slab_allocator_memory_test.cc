@@ -1,5 +1,5 @@
-// SlabAllocator and the system's memory: what it asks for, which slabs it gives back, and when
-// asking fails.
+// SlabAllocator and the memory of the system: how much it asks for, which slabs it unmaps, and what
+// happens when a call fails.
 
 #include "unit/slab_allocator_memory.h"
 
@@ -20,6 +20,7 @@ using conformance::Rng;
 using unit::fill_pattern;
 using unit::has_pattern;
 
+using unit::allocate_blocks;
 using unit::kBlock;
 using unit::kPerSlab;
 using unit::kSlab;
@@ -28,11 +29,11 @@ using unit::RecordingMemory;
 using unit::retire_all;
 using unit::slab_of;
 using unit::SlabAllocatorMemory;
-using unit::take_blocks;
 
 // ---- growing
 
-// Blocks as in a slab's steps: many a step, one a step, several steps a block.
+// Block sizes for which a step makes many blocks, a step makes one, and a block needs several
+// steps.
 TEST_F(SlabAllocatorMemory, FirstSlabGrowsInSteps) {
   for (const size_t bytes : {size_t{512}, kBlock, size_t{64} << 10, size_t{73} * 4096}) {
     SCOPED_TRACE("blocks of " + std::to_string(bytes));
@@ -57,25 +58,25 @@ TEST_F(SlabAllocatorMemory, FirstSlabGrowsInSteps) {
 
 TEST_F(SlabAllocatorMemory, LaterSlabsArePopulatedAtOnce) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
-  take_blocks(slabs, kPerSlab);
+  allocate_blocks(slabs, kPerSlab);
   ASSERT_EQ(slabs.held_bytes(), kSlab);
   memory_.populates.clear();
-  take_blocks(slabs, 1);
+  allocate_blocks(slabs, 1);
   ASSERT_EQ(memory_.maps.size(), 2u);
   EXPECT_TRUE(memory_.maps[1].huge);
   ASSERT_EQ(memory_.populates.size(), 1u);
   EXPECT_EQ(memory_.populates[0].base, memory_.maps[1].base);
   EXPECT_EQ(memory_.populates[0].bytes, kSlab);
   EXPECT_EQ(slabs.held_bytes(), 2 * kSlab);
-  take_blocks(slabs, kPerSlab - 1);
+  allocate_blocks(slabs, kPerSlab - 1);
   EXPECT_EQ(memory_.maps.size(), 2u) << "the slab is not full";
 }
 
-// ---- slabs back to the system
+// ---- slabs returned to the system
 
 TEST_F(SlabAllocatorMemory, EmptySlabsGoBackButTheFirstAndOne) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
-  std::vector<std::byte*> blocks = take_blocks(slabs, 6 * kPerSlab);
+  std::vector<std::byte*> blocks = allocate_blocks(slabs, 6 * kPerSlab);
   ASSERT_EQ(memory_.mapped_bytes(), 6 * kSlab);
   std::reverse(blocks.begin(), blocks.end());
   retire_all(slabs, epoch_, blocks);
@@ -88,7 +89,7 @@ TEST_F(SlabAllocatorMemory, EmptySlabsGoBackButTheFirstAndOne) {
 
 TEST_F(SlabAllocatorMemory, OneBlockKeepsItsSlab) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
-  std::vector<std::byte*> blocks = take_blocks(slabs, 6 * kPerSlab);
+  std::vector<std::byte*> blocks = allocate_blocks(slabs, 6 * kPerSlab);
   std::vector<std::byte*> kept;
   for (size_t slab = 0; slab < 6; ++slab) {
     kept.push_back(blocks[slab * kPerSlab + slab * 100]);
@@ -105,7 +106,7 @@ TEST_F(SlabAllocatorMemory, OneBlockKeepsItsSlab) {
 // A slab with a retired block in it is not empty.
 TEST_F(SlabAllocatorMemory, ReaderKeepsTheSlabMapped) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
-  const std::vector<std::byte*> blocks = take_blocks(slabs, 4 * kPerSlab);
+  const std::vector<std::byte*> blocks = allocate_blocks(slabs, 4 * kPerSlab);
   for (std::byte* block : blocks) fill_pattern({block, kBlock}, 1);
   {
     const Epoch::Guard reader(epoch_);
@@ -118,11 +119,11 @@ TEST_F(SlabAllocatorMemory, ReaderKeepsTheSlabMapped) {
   EXPECT_EQ(memory_.mapped_bytes(), 2 * kSlab);
 }
 
-// A disk that grows and shrinks by a page at the edge of a slab.
+// As a disk does that grows and shrinks by a page at the edge of a slab.
 TEST_F(SlabAllocatorMemory, SpareIsKeptForTheNextBlock) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
-  take_blocks(slabs, kPerSlab);
-  retire_all(slabs, epoch_, take_blocks(slabs, 1));
+  allocate_blocks(slabs, kPerSlab);
+  retire_all(slabs, epoch_, allocate_blocks(slabs, 1));
   ASSERT_EQ(memory_.mapped_bytes(), 2 * kSlab);
   const uint64_t calls = memory_.calls();
   for (int i = 0; i < 200; ++i) {
@@ -139,10 +140,10 @@ TEST_F(SlabAllocatorMemory, SpareIsKeptForTheNextBlock) {
 
 // ---- failing
 
-// Each call of map() and populate() fails once, and from then on for a while.
-TEST_F(SlabAllocatorMemory, AFailedCallLeavesTheArenaUsable) {
+// Each call of map() and populate() fails once, or from then on for a while.
+TEST_F(SlabAllocatorMemory, AFailedCallLeavesTheAllocatorUsable) {
   constexpr size_t kThree = 3 * kPerSlab;
-  constexpr uint64_t kCalls = 1 + 32 + 2 * 2;  // that make three slabs
+  constexpr uint64_t kCalls = 1 + 32 + 2 * 2;  // as many as make three slabs
   for (uint64_t nth = 0; nth <= kCalls; ++nth) {
     for (const bool once : {true, false}) {
       SCOPED_TRACE("call " + std::to_string(nth) + (once ? "" : " and later"));
@@ -151,7 +152,8 @@ TEST_F(SlabAllocatorMemory, AFailedCallLeavesTheArenaUsable) {
       SlabAllocator slabs(memory, epoch_, kBlock);
       std::vector<std::byte*> blocks;
       while (blocks.size() < kThree && memory.failures() == 0) {
-        for (std::byte* block : take_blocks(slabs, std::min(size_t{15}, kThree - blocks.size()))) {
+        for (std::byte* block :
+             allocate_blocks(slabs, std::min(size_t{15}, kThree - blocks.size()))) {
           blocks.push_back(block);
           fill_pattern({block, kBlock}, blocks.size());
         }
@@ -162,7 +164,7 @@ TEST_F(SlabAllocatorMemory, AFailedCallLeavesTheArenaUsable) {
         ASSERT_EQ(slabs.allocate(1).base, nullptr);
       }
       memory.allow();
-      const std::vector<std::byte*> more = take_blocks(slabs, kPerSlab);
+      const std::vector<std::byte*> more = allocate_blocks(slabs, kPerSlab);
       ASSERT_EQ(more.size(), kPerSlab);
       for (std::byte* block : more) std::fill_n(block, kBlock, std::byte{0xff});
       for (size_t i = 0; i < blocks.size(); ++i) {

@@ -1,5 +1,5 @@
-// A full SlabAllocator refuses at once: however many slabs there are, it looks at none of them.
-// Such a look happens under the mutex, so with many gigabytes every refused write would hold up the
+// A full SlabAllocator refuses at once: however many slabs there are, it searches none of them. It
+// would search under the mutex, so with many gigabytes every refused write would hold up the
 // others.
 
 #include <gtest/gtest.h>
@@ -29,8 +29,8 @@ constexpr bool kSanitized = true;  // a large range then needs much more memory 
 constexpr bool kSanitized = false;
 #endif
 
-// Hands out one range of addresses, piece by piece, and touches none of it. The largest of these
-// sizes that the system allows: 64 GiB to 256 MiB.
+// Hands out one range of addresses, piece by piece, and touches none of it. The range is the
+// largest of these sizes that the system allows: 64 GiB to 256 MiB.
 class OneRange final : public MemorySource {
  public:
   OneRange() {
@@ -40,7 +40,8 @@ class OneRange final : public MemorySource {
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       if (base_ != MAP_FAILED) break;
     }
-    // Or each header would take 2 MiB. A kernel without huge pages refuses, and needs no advice.
+    // Otherwise each header would take 2 MiB. A kernel without huge pages refuses, and needs no
+    // advice.
     if (works()) madvise(base_, bytes_, MADV_NOHUGEPAGE);
     next_ = reinterpret_cast<uintptr_t>(base_);
   }
@@ -83,7 +84,7 @@ void PrintTo(const Kind& kind, std::ostream* out) {
   *out << kind.name;
 }
 
-// Ends the process: with 0 if an slabs that is full refuses without a look at its slabs.
+// Ends the process: with 0 if an allocator that is full refuses without touching its slabs.
 [[noreturn]] void fill_and_refuse(const Kind& kind) {
   using Clock = std::chrono::steady_clock;
   constexpr int kTimes = 10'000;
@@ -105,7 +106,7 @@ void PrintTo(const Kind& kind, std::ostream* out) {
   }
   const std::chrono::duration<double, std::nano> taken = Clock::now() - begin;
   for (int i = 0; i < kTimes; ++i) slabs.release_free();
-  std::printf("%s: %zu full slabs, %.0f ns a refused take\n", kind.name, full,
+  std::printf("%s: %zu full slabs, %.0f ns a refused call\n", kind.name, full,
               taken.count() / kTimes);
   std::fflush(stdout);
   _exit(0);

@@ -1,5 +1,5 @@
-// SlabAllocator against a model: which blocks are taken or retired, and the bytes that each must
-// hold.
+// SlabAllocator against a model of which blocks are taken or retired, and of the bytes that each
+// must hold.
 
 #include "table/slab_allocator.h"
 
@@ -48,9 +48,9 @@ class Model {
     for (int i = 0; i < steps && !testing::Test::HasFatalFailure(); ++i) {
       const uint64_t choice = rng_.below(100);
       if (choice < 40 && addresses_.size() < most_taken_) {
-        take(rng_.pick(kCounts));
+        allocate(rng_.pick(kCounts));
       } else if (choice < 60) {
-        rng_.chance(30) ? take_in_vain(rng_.pick(kCounts)) : free(rng_.pick(kCounts));
+        rng_.chance(30) ? allocate_in_vain(rng_.pick(kCounts)) : free(rng_.pick(kCounts));
       } else if (choice < 90) {
         retire(rng_.pick(kCounts));
       } else {
@@ -60,7 +60,7 @@ class Model {
     }
   }
 
-  void take(size_t most) {
+  void allocate(size_t most) {
     const SlabAllocator::Run run = slabs_.allocate(most);
     ASSERT_NE(run.base, nullptr);
     ASSERT_GE(run.count, 1u);
@@ -77,14 +77,14 @@ class Model {
     }
   }
 
-  // What nobody has written to goes back as it came.
-  void take_in_vain(size_t most) {
+  // Blocks that nobody has written to are freed as they came.
+  void allocate_in_vain(size_t most) {
     const SlabAllocator::Run run = slabs_.allocate(most);
     ASSERT_GE(run.count, 1u);
     slabs_.free(run);
   }
 
-  // Up to `most` neighbours, from a random block on.
+  // Frees up to `most` neighbours, from a random block on.
   void free(size_t most) {
     if (addresses_.empty()) return;
     std::byte* const base = rng_.pick(addresses_);
@@ -109,7 +109,7 @@ class Model {
     for (std::byte* block : blocks) ASSERT_EQ(slabs_.block_of(block), block);
   }
 
-  // The pin of a reader that stays for long: nothing that is retired meanwhile may change.
+  // Starts or ends the pin of a slow reader: nothing that is retired meanwhile may change.
   void toggle_pin() {
     if (!pin_) {
       pin_.emplace(epoch_);
@@ -177,7 +177,7 @@ TEST_P(SlabAllocatorModel, RandomSteps) {
   {
     Model model(memory, GetParam(), GetParam());
     ASSERT_EQ(model.slabs().block_bytes(), GetParam());
-    ASSERT_EQ(model.slabs().held_bytes(), 0u) << "an slabs that is not used takes nothing";
+    ASSERT_EQ(model.slabs().held_bytes(), 0u) << "an unused allocator holds nothing";
     model.run(scaled(400));
     if (HasFatalFailure()) return;
     model.return_everything();
@@ -202,14 +202,14 @@ TEST_P(SlabAllocatorModel, RandomStepsWhereNothingCanBeDiscarded) {
   EXPECT_EQ(memory.misuse(), "");
 }
 
-// Whatever the slabs still has out when it goes.
+// The destructor unmaps everything, whatever is still allocated.
 TEST_P(SlabAllocatorModel, DestructorUnmapsTakenAndFree) {
   FailingMemory memory;
   {
     Model model(memory, GetParam(), GetParam() + 2);
     model.run(40);
     while (model.slabs().taken_blocks() * GetParam() < 2 * SlabAllocator::kSlabBytes)
-      model.take(64);
+      model.allocate(64);
     EXPECT_GE(memory.mapped_bytes(), 2 * SlabAllocator::kSlabBytes);
   }
   EXPECT_EQ(memory.mapped_bytes(), 0u);
@@ -219,7 +219,7 @@ TEST_P(SlabAllocatorModel, DestructorUnmapsTakenAndFree) {
 INSTANTIATE_TEST_SUITE_P(BlockSizes, SlabAllocatorModel, testing::ValuesIn(kBlockSizes),
                          [](const auto& test) { return std::to_string(test.param); });
 
-// Takes all that a slab has, in one run and block by block, at every edge of a bitmap word.
+// Allocates all that a slab has, in one run and block by block, at every edge of a bitmap word.
 TEST(SlabAllocator, RunsCrossTheWordsOfTheBitmap) {
   constexpr size_t kBlocks = kLargestBlock / 4096;  // of a slab
   FailingMemory memory;
@@ -245,8 +245,8 @@ TEST(SlabAllocator, RunsCrossTheWordsOfTheBitmap) {
   }
 }
 
-// A run never joins blocks that are clean and blocks that are not.
-TEST(SlabAllocator, RunIsCleanAsAWholeOrDirtyAsAWhole) {
+// A run never joins blocks that are zeroed and blocks that are not.
+TEST(SlabAllocator, RunIsZeroedAsAWholeOrDirtyAsAWhole) {
   FailingMemory memory;
   Epoch epoch;
   SlabAllocator slabs(memory, epoch, 4096);
@@ -258,12 +258,12 @@ TEST(SlabAllocator, RunIsCleanAsAWholeOrDirtyAsAWhole) {
   EXPECT_EQ(dirty.base, first.base + 4 * 4096);
   EXPECT_EQ(dirty.count, 3u);
   EXPECT_FALSE(dirty.zeroed);
-  const SlabAllocator::Run clean = slabs.allocate(64);
-  EXPECT_TRUE(clean.zeroed);
-  EXPECT_TRUE(conformance::all_zero({clean.base, clean.count * 4096}));
+  const SlabAllocator::Run zeroed = slabs.allocate(64);
+  EXPECT_TRUE(zeroed.zeroed);
+  EXPECT_TRUE(conformance::all_zero({zeroed.base, zeroed.count * 4096}));
 }
 
-TEST(SlabAllocator, GivingBackNothingDoesNothing) {
+TEST(SlabAllocator, FreeingNothingDoesNothing) {
   FailingMemory memory;
   Epoch epoch;
   SlabAllocator slabs(memory, epoch, 4096);
@@ -274,7 +274,7 @@ TEST(SlabAllocator, GivingBackNothingDoesNothing) {
   EXPECT_EQ(memory.calls(), 0u);
 }
 
-// Blocks of one slab that are retired in different epochs come back each in its time.
+// Blocks of one slab that are retired in different epochs are freed each in its own time.
 TEST(SlabAllocator, OneSlabInSeveralEpochs) {
   FailingMemory memory;
   Epoch epoch;
@@ -292,7 +292,7 @@ TEST(SlabAllocator, OneSlabInSeveralEpochs) {
     for (size_t kept = i < 3 ? 0 : i - 2; kept <= i; ++kept) {
       ASSERT_TRUE(has_pattern({run.base + kept * 4096, 4096}, kept));
     }
-    // Whatever is handed out now is not one that a reader may see.
+    // No block that a reader may still see is handed out now.
     const SlabAllocator::Run other = slabs.allocate(1);
     for (size_t kept = i < 3 ? 0 : i - 2; kept <= i; ++kept) {
       ASSERT_NE(other.base, run.base + kept * 4096);

@@ -1,5 +1,5 @@
-// SlabAllocator by many threads: no block has two owners, and readers see a block until they let
-// go.
+// SlabAllocator on many threads: no block has two owners, and readers see a block unchanged until
+// they let go.
 
 #include <gtest/gtest.h>
 
@@ -23,9 +23,9 @@ using unit::fill_pattern;
 using unit::has_pattern;
 
 constexpr size_t kBlock = 4096;
-constexpr size_t kTagged = 256;  // bytes of a block that a test fills and looks at
+constexpr size_t kTagged = 256;  // bytes of a block that a test fills and checks
 
-// A worker owns what it takes: nobody else may write there until it lets go.
+// A worker owns the blocks it allocates: no other thread may write there until it lets go.
 class Owner {
  public:
   Owner(SlabAllocator& slabs, Epoch& epoch, uint64_t stream)
@@ -34,7 +34,7 @@ class Owner {
   void step() {
     const uint64_t choice = rng_.below(100);
     if (choice < 50 && blocks_.size() < 600) {
-      take(1 + rng_.below(100));
+      allocate(1 + rng_.below(100));
     } else if (choice < 75) {
       retire(1 + rng_.below(100));
     } else {
@@ -57,7 +57,7 @@ class Owner {
     uint64_t tag;
   };
 
-  void take(size_t most) {
+  void allocate(size_t most) {
     const SlabAllocator::Run run = slabs_.allocate(most);
     ASSERT_NE(run.base, nullptr);
     for (size_t i = 0; i < run.count; ++i) {
@@ -97,7 +97,7 @@ void own(MemorySource& memory, int threads, int steps) {
     while (!owner.empty()) owner.retire(1000);
   });
   EXPECT_EQ(slabs.taken_blocks(), 0u);
-  // The first, the spare, and what threads that grew at the same moment had no use for.
+  // The first slab, the spare, and those that threads which grew at the same moment did not need.
   EXPECT_LE(slabs.held_bytes(), (2 + static_cast<uint64_t>(threads)) * SlabAllocator::kSlabBytes);
 }
 
@@ -108,7 +108,7 @@ TEST(SlabAllocatorThreads, NoBlockHasTwoOwners) {
   own(*memory, 16, scaled(800));
 }
 
-// The same where one call in eight fails: take() may then give nothing.
+// As above, with one call in eight failing: allocate() may then return nothing.
 TEST(SlabAllocatorThreads, FailingMemoryLosesNoBlock) {
   conformance::FailingMemory memory;
   memory.fail_one_in(8);
@@ -136,7 +136,7 @@ TEST(SlabAllocatorThreads, FailingMemoryLosesNoBlock) {
   EXPECT_EQ(memory.misuse(), "");
 }
 
-// Blocks that all threads see: the first word of each says with what the rest is filled.
+// Blocks that all threads see: the first eight bytes of each say with what it is filled.
 class Shared {
  public:
   explicit Shared(MemorySource& memory) : slabs_(memory, epoch_, kBlock) {

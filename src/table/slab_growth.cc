@@ -1,5 +1,5 @@
-// How an SlabAllocator gets memory from the system: whole slabs, slabs of absent blocks, one that
-// grows.
+// How a SlabAllocator gets memory from the system: as whole slabs, as slabs of absent blocks, or as
+// a slab that grows.
 
 #include <algorithm>
 #include <new>
@@ -28,7 +28,7 @@ SlabAllocator::Slab* SlabAllocator::map_slab(bool huge, size_t ready, Claim clai
   return slab;
 }
 
-// Makes at least one more block of growing_ present, which is begun if there is none.
+// Makes at least one more block of growing_ present; starts a new slab if there is none.
 bool SlabAllocator::grow_in_steps(Claim claim) {
   const size_t ready = growing_ ? growing_->ready_bytes : 0;
   const size_t next_block = growing_ ? growing_->ready_blocks + 1 : 1;
@@ -58,11 +58,11 @@ bool SlabAllocator::grow_in_steps(Claim claim) {
   return true;
 }
 
-// Several threads may be here at once, each with a slab of its own; what one of them does not need
-// serves the next request. Where there is no memory for a whole slab there may be some for blocks:
-// of whole pages, which become present one by one, or else in a slab that grows. Parts of such a
-// slab do not go back: it had better not grow while memory is short and blocks are about to come
-// free.
+// Several threads may be here at once, each with a slab of its own; blocks that one of them does
+// not need serve the next request. Where there is no memory for a whole slab there may be some for
+// single blocks: blocks of whole pages become present one by one, others in a slab that grows.
+// Parts of such a slab cannot be returned to the system, so it does not grow while memory is short
+// and retired blocks are about to be freed.
 bool SlabAllocator::grow(Claim claim) {
   if (!can_discard_ && retired_.load(std::memory_order_relaxed) > 0 && memory_.under_pressure())
     return false;
@@ -81,7 +81,7 @@ bool SlabAllocator::grow(Claim claim) {
   return grow_in_steps(claim);
 }
 
-// A slab of which all blocks are free, and present or `absent`.
+// Adds a slab whose blocks are all free, and either present or `absent`.
 bool SlabAllocator::add_slab(Slab* slab, bool absent) {
   slab->ready_bytes = kSlabBytes;
   slab->ready_blocks = static_cast<uint32_t>(blocks_);

@@ -1,4 +1,4 @@
-// How an SlabAllocator gives the memory of free blocks back to the system.
+// How a SlabAllocator returns the memory of free blocks to the system.
 
 #include <utility>
 
@@ -10,14 +10,14 @@ namespace ramdisk {
 
 using slab_bits::test;
 
-// What invariant 3 allows, in bytes.
+// How many bytes invariant 3 allows.
 uint64_t SlabAllocator::dirty_limit() const {
   return keep_.bytes + taken_ * block_bytes_ / keep_.part;
 }
 
-// Gives dirty blocks back to the system, slab by slab, until half of the allowance is free again;
-// or `all` that are free and present. The blocks are out of the bitmaps meanwhile, so the slab
-// cannot become empty and vanish.
+// Returns dirty blocks to the system, slab by slab, until half of the allowance is free again; or
+// `all` blocks that are free and present. Meanwhile the blocks are not in the bitmaps, so the slab
+// cannot become empty and be unmapped.
 void SlabAllocator::purge(bool all) noexcept {
   for (;;) {
     Slab* slab = nullptr;
@@ -33,15 +33,15 @@ void SlabAllocator::purge(bool all) noexcept {
       }
       returning_.fetch_add(1, std::memory_order_relaxed);
     }
-    const bool clean = discard_blocks(slab, blocks);
+    const bool zeroed = discard_blocks(slab, blocks);
     Slab* dropped = nullptr;
     {
       MutexLock lock(mutex_);
       for (size_t w = 0; w < words_; ++w) {
-        set_free(slab, w, blocks[w], !clean);
-        if (clean) set_absent(slab, w, blocks[w]);
+        set_free(slab, w, blocks[w], !zeroed);
+        if (zeroed) set_absent(slab, w, blocks[w]);
       }
-      if (!clean) discard_works_ = false;
+      if (!zeroed) discard_works_ = false;
       dropped = drop_if_empty(slab, nullptr);
     }
     returning_.fetch_sub(1, std::memory_order_release);
@@ -68,7 +68,7 @@ void SlabAllocator::release_free() noexcept {
   purge(true);
 }
 
-// False if any part could not be discarded; then all of it counts as dirty.
+// Returns false if any part could not be discarded; then all of the blocks count as dirty.
 bool SlabAllocator::discard_blocks(Slab* slab, const Bitmap& blocks) noexcept {
   memory_.expect_holes(slab, kSlabBytes);
   for (size_t i = 0; i < blocks_;) {

@@ -1,4 +1,5 @@
-// SlabAllocator and the memory of free blocks: how much it keeps, and how it gives the rest back.
+// SlabAllocator and the memory of free blocks: how much it keeps, and how it returns what is beyond
+// that.
 
 #include <gtest/gtest.h>
 
@@ -16,6 +17,7 @@ namespace ramdisk {
 namespace {
 
 using conformance::Rng;
+using unit::allocate_blocks;
 using unit::fill_pattern;
 using unit::has_pattern;
 using unit::kBlock;
@@ -25,13 +27,13 @@ using unit::RecordingMemory;
 using unit::retire_all;
 using unit::slab_of;
 using unit::SlabAllocatorMemory;
-using unit::take_blocks;
 
-constexpr size_t kDirtyFloor = 4 << 20;  // of free memory that may be kept in any case
+constexpr size_t kDirtyFloor = 4 << 20;  // free memory that may always be kept
 
 // ---- dirty memory
 
-// What may be held: blocks in use, headers, two slabs that are not full, and the dirty allowance.
+// How much may be held: blocks in use, headers, two slabs that are not full, and the dirty
+// allowance.
 size_t most_held(size_t blocks_in_use, size_t slabs) {
   const size_t used = blocks_in_use * kBlock;
   return used + used / 32 + kDirtyFloor + slabs * SlabAllocator::kHeaderBytes + 2 * kSlab;
@@ -39,9 +41,10 @@ size_t most_held(size_t blocks_in_use, size_t slabs) {
 
 class Purge : public SlabAllocatorMemory {
  protected:
-  // Takes 64 MiB and retires all blocks but those of `keep`, in random order and pieces.
+  // Allocates 64 MiB and retires all blocks except those that `keep` picks, in random order and
+  // pieces.
   void thin_out(SlabAllocator& slabs, const std::function<bool(size_t)>& keep) {
-    std::vector<std::byte*> blocks = take_blocks(slabs, 32 * kPerSlab);
+    std::vector<std::byte*> blocks = allocate_blocks(slabs, 32 * kPerSlab);
     Rng rng(1);
     for (size_t i = blocks.size(); i > 1; --i) std::swap(blocks[i - 1], blocks[rng.below(i)]);
     std::vector<std::byte*> freed;
@@ -79,7 +82,7 @@ TEST_F(Purge, DirtyMemoryIsBounded) {
   }
 }
 
-// Or the system would fill the holes again by itself.
+// Otherwise the system would fill the holes again by itself.
 TEST_F(Purge, SystemIsWarnedOfHoles) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
   thin_out(slabs, [](size_t i) { return i % 8 == 0; });
@@ -94,7 +97,7 @@ TEST_F(Purge, SystemIsWarnedOfHoles) {
   }
 }
 
-// The figure is not only an account: the system has the memory back.
+// The counter is not the only evidence: the system has the memory back.
 TEST_F(Purge, ResidentMemoryFollows) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
   thin_out(slabs, [](size_t i) { return i % 8 == 0; });
@@ -121,7 +124,7 @@ TEST_F(Purge, DiscardedBlocksComeBackCleanAndCountAsHeld) {
   check_kept();
 }
 
-// Whoever takes a block touches it: it must be present then, or have been refused.
+// A caller touches the block it gets, so the block must be present or have been refused.
 TEST_F(Purge, BlocksThatTheSystemRefusesAreNotHandedOut) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
   thin_out(slabs, [](size_t i) { return i % 8 == 0; });
@@ -139,13 +142,13 @@ TEST_F(Purge, BlocksThatTheSystemRefusesAreNotHandedOut) {
   check_kept();
   memory_.allow();
   const uint64_t missing = 32 * kPerSlab - slabs.taken_blocks();
-  EXPECT_EQ(take_blocks(slabs, missing).size(), missing);
+  EXPECT_EQ(allocate_blocks(slabs, missing).size(), missing);
   EXPECT_EQ(memory_.mapped_bytes(), 32 * kSlab) << "blocks were lost";
   EXPECT_EQ(slabs.held_bytes(), 32 * kSlab);
 }
 
-// Half of a range may have become present, with whatever a discard that fails leaves there.
-TEST_F(Purge, WhatIsLeftOfARefusedBlockIsNotClean) {
+// Half of a range may have become present, with whatever a failed discard leaves there.
+TEST_F(Purge, WhatIsLeftOfARefusedBlockIsNotZeroed) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
   thin_out(slabs, [](size_t i) { return i % 8 == 0; });
   memory_.fail_from(0);
@@ -159,7 +162,7 @@ TEST_F(Purge, WhatIsLeftOfARefusedBlockIsNotClean) {
   }
 }
 
-// Slabs whose blocks were discarded in part go back like the others, with the sums right.
+// Slabs of which some blocks were discarded are unmapped like others, and the counts stay right.
 TEST_F(Purge, ThinnedSlabsGoBackWhole) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
   thin_out(slabs, [](size_t i) { return i % 8 == 0; });
@@ -178,10 +181,10 @@ TEST_F(Purge, FewDirtyBlocksAreLeftAlone) {
   EXPECT_EQ(memory_.discards.size(), 0u);
 }
 
-// Blocks that are not whole pages cannot be given back alone.
+// The memory of blocks that are not whole pages cannot be returned alone.
 TEST_F(Purge, SmallBlocksAreNotDiscarded) {
   SlabAllocator slabs(memory_, epoch_, 512);
-  std::vector<std::byte*> blocks = take_blocks(slabs, (16 * kSlab) / 512);
+  std::vector<std::byte*> blocks = allocate_blocks(slabs, (16 * kSlab) / 512);
   std::vector<std::byte*> freed;
   for (size_t i = 0; i < blocks.size(); ++i) {
     if (i % 8 != 0) freed.push_back(blocks[i]);
@@ -190,7 +193,8 @@ TEST_F(Purge, SmallBlocksAreNotDiscarded) {
   EXPECT_EQ(memory_.discards.size(), 0u);
 }
 
-// Memory that is locked, say: what could not be discarded holds rubbish and must count as dirty.
+// Locked memory, for example, cannot be discarded: what is left there is garbage and must count as
+// dirty.
 TEST_F(Purge, RefusedDiscardIsNotTriedAgain) {
   memory_.refuse_discard(true);
   SlabAllocator slabs(memory_, epoch_, kBlock);
@@ -207,12 +211,12 @@ TEST_F(Purge, RefusedDiscardIsNotTriedAgain) {
   check_kept();
 }
 
-// ---- giving back all at once
+// ---- returning all at once
 
-// What is free goes, used before or not; what is taken stays as it is.
+// All free memory is returned, used before or not; what is taken stays as it is.
 TEST_F(SlabAllocatorMemory, ReleaseFreeLeavesWhatIsTaken) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
-  const std::vector<std::byte*> blocks = take_blocks(slabs, 3 * kPerSlab + 10);
+  const std::vector<std::byte*> blocks = allocate_blocks(slabs, 3 * kPerSlab + 10);
   ASSERT_EQ(blocks.size(), 3 * kPerSlab + 10);
   for (size_t i = 0; i < blocks.size(); ++i) fill_pattern({blocks[i], kBlock}, i + 1);
   std::vector<std::byte*> some;
@@ -225,7 +229,7 @@ TEST_F(SlabAllocatorMemory, ReleaseFreeLeavesWhatIsTaken) {
   for (size_t i = 1; i < blocks.size(); i += 2) {
     ASSERT_TRUE(has_pattern({blocks[i], kBlock}, i + 1)) << i;
   }
-  // What comes again is clean, as it says.
+  // Blocks that are allocated again are zeroed, as the run says.
   for (size_t n = 0; n < some.size();) {
     const SlabAllocator::Run run = slabs.allocate(64);
     ASSERT_NE(run.base, nullptr);

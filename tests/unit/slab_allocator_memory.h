@@ -1,5 +1,5 @@
-// What tests about an SlabAllocator and the system's memory share: many blocks at once, and a
-// source of memory that records.
+// What tests of a SlabAllocator and the system's memory share: many blocks at once, and a source of
+// memory that keeps a record.
 
 #ifndef RAMDISK_UNIT_SLAB_ALLOCATOR_MEMORY_H
 #define RAMDISK_UNIT_SLAB_ALLOCATOR_MEMORY_H
@@ -18,7 +18,7 @@ inline constexpr size_t kSlab = SlabAllocator::kSlabBytes;
 inline constexpr size_t kPerSlab = (kSlab - SlabAllocator::kHeaderBytes) / kBlock;
 inline constexpr size_t kStep = 64 << 10;  // in which the first slab grows
 
-inline std::vector<std::byte*> take_blocks(SlabAllocator& slabs, size_t count) {
+inline std::vector<std::byte*> allocate_blocks(SlabAllocator& slabs, size_t count) {
   std::vector<std::byte*> blocks;
   while (blocks.size() < count) {
     const SlabAllocator::Run run = slabs.allocate(count - blocks.size());
