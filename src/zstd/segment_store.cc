@@ -26,7 +26,6 @@ void SegmentStore::list(Segment* segment, uint32_t bucket) {
   if (head) head->previous = segment;
   head = segment;
   segment->state = bucket == kAside ? State::aside : State::listed;
-  if (bucket >= kFirstVictim) ++victims_;
 }
 
 void SegmentStore::list_by_gaps(Segment* segment) {
@@ -37,7 +36,6 @@ void SegmentStore::list_by_gaps(Segment* segment) {
 
 void SegmentStore::unlist(Segment* segment) {
   DCHECK(segment->state == State::listed || segment->state == State::aside);
-  if (segment->bucket >= kFirstVictim) --victims_;
   if (segment->next) segment->next->previous = segment->previous;
   if (segment->previous) {
     segment->previous->next = segment->next;
@@ -217,10 +215,8 @@ uint64_t SegmentStore::allowed_dead(Effort effort) const {
   return 0;
 }
 
-// A cleaner sets cleaning_ before it takes its victim off the list: whoever finds no victim because
-// of that finds a cleaner, and clean() says busy.
 bool SegmentStore::worth_cleaning(Effort effort) const {
-  return dead_ > allowed_dead(effort) && (victims_ > 0 || cleaning_);
+  return dead_ > allowed_dead(effort);
 }
 
 // What the cleaner can be sure to fill. A whole segment holds the live bytes of any other.

@@ -173,8 +173,8 @@ class SegmentStore {
   template <typename Move>
   Cleaning clean(Effort effort, const Epoch::Guard& guard, Move move);
 
-  // Whether clean() may find something, or another thread is cleaning. Takes no lock, so it may be
-  // asked after each write.
+  // Whether there are more gaps than `effort` allows, so that clean() may find something. Takes no
+  // lock, so it may be asked after each write.
   bool worth_cleaning(Effort effort) const;
 
   // Gives memory that is kept for new objects back to the system, except the reserve.
@@ -255,7 +255,6 @@ class SegmentStore {
   std::atomic<uint64_t> used_{0};       // bytes of objects in all segments, dropped or not
   std::atomic<uint64_t> dead_{0};       // of those, bytes that are not live
   std::atomic<uint64_t> expansion_{0};  // what groups would take more as single pages
-  std::atomic<uint64_t> victims_{0};    // listed segments that are worth cleaning
   uint64_t pages_ GUARDED_BY(mutex_) = 0;
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
   uint32_t victim_live_ GUARDED_BY(mutex_) = 0;      // when its cleaning began

@@ -193,32 +193,6 @@ TEST(SegmentStore, GroupsAreDroppedInShares) {
   EXPECT_EQ(store.pages(), 200 - seen);
 }
 
-// Gaps that cannot be cleaned, because the segment is open or was just put aside, are no reason to
-// try: a writer asks after each page.
-TEST(SegmentStore, WorthCleaningWhenThereIsAVictim) {
-  FailingMemory memory;
-  Epoch epoch;
-  SegmentStore store(memory, epoch);
-  const std::vector<std::byte> data(kPageBytes);
-  const Epoch::Guard guard(epoch);
-  std::vector<const StoredObject*> objects{store.add(0, data, guard), store.add(1, data, guard)};
-  const uintptr_t segment = segment_of(objects[0]);
-  store.drop(objects[0], guard);
-  EXPECT_FALSE(store.worth_cleaning(kAll)) << "the segment is open";
-  while (segment_of(objects.back()) == segment) {
-    objects.push_back(store.add(objects.size(), data, guard));
-  }
-  EXPECT_TRUE(store.worth_cleaning(kAll));
-  const auto leave = [&](const StoredObject*) {
-    EXPECT_TRUE(store.worth_cleaning(kAll)) << "another thread would be told that one is at work";
-    return Moved::left;
-  };
-  EXPECT_EQ(store.clean(kAll, guard, leave), Cleaning::done);
-  EXPECT_FALSE(store.worth_cleaning(kAll)) << "the segment was put aside";
-  store.drop(objects[1], guard);
-  EXPECT_TRUE(store.worth_cleaning(kAll));
-}
-
 TEST(SegmentStore, AMovedGroupIsTheSame) {
   FailingMemory memory;
   Epoch epoch;

@@ -249,9 +249,11 @@ Status ZstdDisk::store_page(Slot& slot, Data page, Claim claim, const Epoch::Gua
 
 Status ZstdDisk::zero(uint64_t count, uint64_t offset) {
   Patience patience;
+  const bool was_short = state_.memory.under_pressure();
   Status status = relief_.with_memory(patience, [&] { return zero_pages(count, offset); });
   cleaner_.keep_clean(INT_MAX);
-  if (state_.memory.under_pressure()) relief_.note_trimmed();
+  // A trim may end the shortage by itself: all of it goes back all the same.
+  if (was_short || state_.memory.under_pressure()) relief_.note_trimmed();
   state_.background.note_change();
   return status;
 }

@@ -236,10 +236,13 @@ std::string LimitHistory::trim_and_write_again() {
     refused += !change({place.at + i, kPageBytes}, page);
   }
   const bool fine = weather % 2 == 0 && weather == limited_.weather();
-  // Pages that grew meanwhile may have taken what is kept for changes.
-  const uint64_t grown = Budget::kept_for_changes(limited_.limit());
   if (!fine || threads_ > 1) return "";
-  if (refused * kPageBytes <= grown || refused <= place.count / kPageBytes / 100 + 1) return "";
+  // Pages that grew meanwhile may have taken what is kept for changes, in pages of the usual size.
+  const uint64_t stored = disk_.usage().stored_bytes / kPageBytes + 1;
+  const uint64_t grown = Budget::kept_for_changes(limited_.limit());
+  if (refused * (limited_.used() / stored) <= grown ||
+      refused <= place.count / kPageBytes / 100 + 1)
+    return "";
   return std::to_string(refused) + " of " + std::to_string(place.count / kPageBytes) +
          " pages that were trimmed could not be written again";
 }
