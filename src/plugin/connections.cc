@@ -11,8 +11,7 @@ namespace ramdisk {
 
 namespace {
 
-char
-    disk_handle;  // its address is the handle of every connection to the disk, which needs no state
+char disk_handle;  // its address is the handle of all connections to the disk
 
 // Without a statistics export, every name stands for the disk. With one, a mistyped name must be
 // refused.

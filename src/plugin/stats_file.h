@@ -41,8 +41,8 @@ class StatsFile {
 
   struct Timing {
     std::chrono::milliseconds shortest{1000};  // between two documents
-    std::chrono::milliseconds longest{60000};  // between two looks at a disk without requests; a
-                                               // longer wait ends only with a request
+    // Between two looks at a disk without requests. A longer wait ends only with a request.
+    std::chrono::milliseconds longest{60000};
   };
 
   // `path` is absolute.

@@ -69,8 +69,8 @@ namespace ramdisk {
 // the object.
 class StoredObject {
  public:
-  static constexpr unsigned kGroupPages =
-      4;  // pages in a group; the number of the first is a multiple of this
+  // Pages in a group. The number of the first one is a multiple of this.
+  static constexpr unsigned kGroupPages = 4;
   static constexpr size_t kMaxBytes = kPageBytes;
   static constexpr size_t kMaxGroupBytes = kGroupPages * kPageBytes;
 
@@ -204,8 +204,7 @@ class SegmentStore {
   static constexpr uint32_t kAside = kBuckets;  // one more bucket, for segments that are aside
   static constexpr size_t kLeastGap = 2048;     // bytes of gaps in a segment that is worth cleaning
   static constexpr size_t kFirstVictim = kLeastGap * kBuckets / kSegmentBytes;  // bucket
-  static constexpr uint64_t kReserveFrom =
-      8 * kSegmentBytes;  // used_, below which there is no reserve
+  static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // least used_ with a reserve
 
   // See the drawing above. open: objects may be added. listed: full, and in a bucket. cleaning: in
   // use by the cleaner. aside: cleaned, except for objects that could not be moved; it is not tried
@@ -269,8 +268,8 @@ class SegmentStore {
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
   uint32_t victim_live_ GUARDED_BY(mutex_) = 0;  // live bytes of the victim when its cleaning began
   bool stuck_ GUARDED_BY(mutex_) = false;        // nothing of the last victim could be moved
-  std::atomic<bool> cleaning_{false};  // a thread is cleaning; a second one could find the segment
-                                       // that the first is filling
+  // A thread is cleaning; a second one could find the segment that the first is filling.
+  std::atomic<bool> cleaning_{false};
 };
 
 template <typename Move>

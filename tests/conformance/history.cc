@@ -56,8 +56,7 @@ class Judge {
     reading_.erase(&read);
     for (uint64_t i = 0; i < read.count; ++i) {
       Byte& byte = bytes_[read.offset + i];
-      uint64_t seen =
-          UINT64_MAX;  // when the write that was seen began; the earliest, if several are possible
+      uint64_t seen = UINT64_MAX;  // when the write that was seen began, at the earliest
       for (const Request* write : byte.writes) {
         if (over(*write, known[i]) || value(*write, read.offset + i) != read.seen[i]) continue;
         seen = std::min(seen, write->begin);
