@@ -9,9 +9,6 @@
 
 #include "memory/memory_lock.h"
 #include "memory/memory_source.h"
-#ifdef RAMDISK_HAVE_ZSTD
-#include "zstd/codec.h"
-#endif
 
 namespace ramdisk {
 namespace {
@@ -128,8 +125,8 @@ TEST(CheckOptions, MlockWhereTheSystemCan) {
 #ifdef RAMDISK_HAVE_ZSTD
 
 TEST(ParseAllocator, LevelsAsFarAsTheLibraryHasThem) {
-  const LevelRange range = zstd_levels();
-  for (const int level : {range.least, range.least + 1, -1, 0, 1, 3, range.most - 1, range.most}) {
+  const ZstdSupport range = zstd_support().value();
+  for (const int level : {range.least_level, range.least_level + 1, -1, 0, 1, 3, range.most_level - 1, range.most_level}) {
     Result<AllocatorOptions> result = parse_allocator("zstd,level=" + std::to_string(level));
     ASSERT_TRUE(result.ok()) << result.status().message();
     EXPECT_EQ(result.value().level, level);
@@ -139,10 +136,10 @@ TEST(ParseAllocator, LevelsAsFarAsTheLibraryHasThem) {
 }
 
 TEST(ParseAllocator, BadLevelsNameTheRange) {
-  const LevelRange range = zstd_levels();
-  const std::string least = std::to_string(range.least), most = std::to_string(range.most);
+  const ZstdSupport range = zstd_support().value();
+  const std::string least = std::to_string(range.least_level), most = std::to_string(range.most_level);
   for (const std::string& level :
-       {std::to_string(range.least - 1), std::to_string(range.most + 1), std::string(""),
+       {std::to_string(range.least_level - 1), std::to_string(range.most_level + 1), std::string(""),
         std::string("x"), std::string("3x"), std::string("3 "), std::string(" 3"),
         std::string("0x3"), std::string("3.0"), std::string("99999999999999999999")}) {
     EXPECT_EQ(fault_in("zstd,level=" + level, {"allocator=zstd", "level=" + level, least, most}),

@@ -4,10 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "support/failing_memory.h"
-#include "table/slab_allocator.h"
 
 namespace ramdisk {
 namespace {
@@ -78,28 +75,6 @@ TEST_F(BudgetedMemoryTest, WhatCannotBeDiscardedCounts) {
   EXPECT_EQ(used(), kMiB);
   memory_->unmap(base, kMiB);
   EXPECT_EQ(used(), 0u);
-}
-
-// A SlabAllocator and the budget agree on how much is held, whatever the allocator does, and nearly
-// all of a budget is of use though slabs are large.
-TEST_F(BudgetedMemoryTest, ASlabAllocatorUsesItUp) {
-  Epoch epoch;
-  SlabAllocator slabs(*memory_, epoch, 4096);
-  std::vector<std::byte*> pages;
-  for (SlabAllocator::Run run = slabs.allocate(1); run.base; run = slabs.allocate(1)) {
-    std::memset(run.base, 1, 4096);
-    pages.push_back(run.base);
-    ASSERT_EQ(used(), slabs.held_bytes());
-  }
-  EXPECT_GT(pages.size() * 4096, 8 * kMiB - 128 * 1024);
-  for (std::byte* page : pages) {
-    const Epoch::Guard guard(epoch);
-    slabs.retire({&page, 1}, guard);
-  }
-  epoch.collect();
-  slabs.release_free();
-  EXPECT_EQ(used(), slabs.held_bytes());
-  EXPECT_LE(used(), 3 * kMiB);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace ramdisk {
 
 namespace {
 
-// N% of all memory, in bytes.
+// Returns N% of all memory, in bytes.
 Result<uint64_t> parse_percentage(const std::string& value) {
   unsigned percent = 0;
   const char* const end = value.data() + value.size() - 1;
@@ -72,7 +72,8 @@ Status Config::set_stats_format(const std::string& value) {
   return {};
 }
 
-// Made absolute now: nbdkit leaves this directory when it goes to the background.
+// The path is made absolute now, because nbdkit changes its directory when it goes to the
+// background.
 Status Config::set_stats_file(const char* value) {
   if (!*value) return Status::error(EINVAL, "stats-file=: the path of the file is missing");
   char* const path = nbdkit_absolute_path(value);
@@ -82,7 +83,7 @@ Status Config::set_stats_file(const char* value) {
   return {};
 }
 
-// SIZE, N% of what the machine or its control group has, or none.
+// Accepts SIZE, N% of the memory of the machine or its control group, or none.
 Status Config::set_max_memory(const std::string& value) {
   std::optional<uint64_t> bytes;
   if (value.ends_with('%')) {

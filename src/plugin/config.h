@@ -1,6 +1,6 @@
-// What the command line says: the parameters of the plugin.
+// Config: the parameters of the plugin, from the command line.
 //
-// Thread contract: start-up only, one thread.
+// Thread contract: used by one thread, during start-up.
 
 #ifndef RAMDISK_PLUGIN_CONFIG_H
 #define RAMDISK_PLUGIN_CONFIG_H
@@ -19,19 +19,20 @@ enum class StatsFormat { json, prometheus };
 
 class Config {
  public:
-  // The answer to a parameter whose message nbdkit has already printed.
+  // The error for a parameter about which nbdkit has already printed a message.
   static Status already_reported() { return Status::error(EINVAL, ""); }
 
-  // One KEY=VALUE of the command line, in its order; of a key given twice the last one counts.
+  // Takes one KEY=VALUE of the command line. Call in the order of the command line: if a key is
+  // given twice, the last value counts.
   Status set(const char* key, const char* value);
 
-  // All parameters have been given: are they complete and do they go together?
+  // Call after the last parameter. Checks that the parameters are complete and compatible.
   Status complete();
 
   uint64_t disk_bytes() const { return static_cast<uint64_t>(*disk_bytes_); }
   const AllocatorOptions& options() const { return options_; }
   std::optional<uint64_t> max_memory() const { return max_memory_; }  // bytes; none: no limit
-  bool keep_reserve() const { return keep_reserve_; }  // of what the system can spare
+  bool keep_reserve() const { return keep_reserve_; }  // whether to leave the system a reserve
   bool dump() const { return dump_; }
   const std::optional<std::string>& stats_export() const { return stats_export_; }
   const std::optional<std::string>& stats_file() const { return stats_file_; }  // absolute
@@ -51,7 +52,8 @@ class Config {
   std::optional<std::string> stats_file_;
   std::optional<StatsFormat> stats_format_;
   AllocatorOptions options_;
-  std::optional<bool> mlock_;  // as a parameter of its own; holds for the chosen allocator
+  std::optional<bool>
+      mlock_;  // mlock= as a separate parameter; applies to whichever allocator is chosen
 };
 
 }  // namespace ramdisk

@@ -1,5 +1,5 @@
-// What a client is told about the export that it opens: the disk or, if the user wants that, its
-// statistics.
+// What a client is told about the export that it opens: the disk or, if the user has asked for
+// them, its statistics.
 
 #include <cinttypes>
 #include <cstdio>
@@ -11,9 +11,10 @@ namespace ramdisk {
 
 namespace {
 
-char disk_handle;  // its address stands for a connection to the disk, which needs nothing
+char disk_handle;  // its address is the handle of all connections to the disk
 
-// Without statistics every name is the disk. With them a name that is mistyped must not be.
+// Without a statistics export, every name stands for the disk. With one, a mistyped name must be
+// refused.
 enum class Export { disk, statistics, none };
 Export export_called(const char* name) {
   const auto& wanted = plugin->config.stats_export();
@@ -76,7 +77,8 @@ int list_exports(int, int, nbdkit_exports* exports) noexcept {
   });
 }
 
-// The message about a wrong name does not repeat it: it is the client's, and may be anything.
+// The message about a wrong name does not repeat the name, because the client chose it and it may
+// contain anything.
 void* open_export(int) noexcept {
   void* handle = &disk_handle;
   const int failed = guarded([&] {
@@ -117,7 +119,8 @@ int can_extents(void* handle) noexcept {
   return document_of(handle) == nullptr;
 }
 
-// All connections see the same data at once, but each has statistics of its own.
+// All connections to the disk see the same data at once, but each connection to the statistics has
+// a document of its own.
 int can_multi_conn(void* handle) noexcept {
   return document_of(handle) == nullptr;
 }

@@ -16,7 +16,7 @@ namespace {
 
 using Version = std::array<unsigned, 2>;  // 1.32.5 is {1, 32}
 
-// Those that would harm the disk, up to the version of nbdkit in which that changed.
+// The filters that would damage the disk, each with the version of nbdkit that fixed this.
 struct Harmful {
   std::string_view filter;
   Version until;
@@ -24,14 +24,14 @@ struct Harmful {
 constexpr Version kNever{~0u, ~0u};
 constexpr Harmful kHarmful[] = {
     {"cache", kNever},       // keeps one cache for all exports
-    {"cow", {1, 44}},        // one overlay
-    {"gzip", kNever},        // what the first export unpacks to
+    {"cow", {1, 44}},        // keeps one overlay for all exports
+    {"gzip", kNever},        // keeps what the first export unpacks to
     {"luks", kNever},        // ends the server (1.32) when an export has no header
     {"readahead", {1, 32}},  // keeps one buffer of what was read ahead
-    {"tar", kNever},         // the place of a file in the first export
+    {"tar", kNever},         // keeps the place of a file in the first export
 };
 
-// A version that cannot be read counts as an old one.
+// A version that cannot be parsed counts as an old one.
 Version parse(const std::string& text) {
   Version version{0, 0};
   const char* const end = text.data() + text.size();
@@ -43,8 +43,8 @@ Version parse(const std::string& text) {
 
 #ifdef RAMDISK_LISTS_OBJECTS
 
-// How the structure begins that a filter hands to nbdkit: nbdkit promises the first two members,
-// and no version since 1.24 has anything else before the name.
+// The beginning of the structure that a filter passes to nbdkit. nbdkit promises the first two
+// members, and no version since 1.24 has anything else before the name.
 struct FilterHead {
   int api_version;
   const char* version;
@@ -58,7 +58,8 @@ int note_object(dl_phdr_info* info, size_t, void* list) {
   return 0;
 }
 
-// Empty name: no filter. What is loaded already is only looked up.
+// Returns an empty name if `object` is not a filter. The object is already loaded, so dlopen() only
+// looks it up.
 LoadedFilter filter_in(const std::string& object) {
   LoadedFilter filter;
   void* const handle = dlopen(object.c_str(), RTLD_LAZY | RTLD_NOLOAD);
@@ -79,7 +80,7 @@ LoadedFilter filter_in(const std::string& object) {
 std::vector<LoadedFilter> loaded_filters() {
   std::vector<LoadedFilter> filters;
 #ifdef RAMDISK_LISTS_OBJECTS
-  // The list is locked while it is walked, so names first.
+  // The list of objects is locked while it is walked, so collect the names first.
   std::vector<std::string> objects;
   dl_iterate_phdr(note_object, &objects);
   for (const std::string& object : objects) {

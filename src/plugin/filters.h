@@ -1,10 +1,11 @@
-// Which of nbdkit's filters lie on top of the plugin, and which of them cannot bear two exports.
+// Finds which of nbdkit's filters are loaded on top of the plugin, and which of them do not support
+// two exports.
 //
-// A filter that keeps one overlay, cache or place of a file for the whole server takes the bytes of
-// one export for those of the other. For a disk with a second export that is loss of data, and so
-// is a server that ends because the second one is not as the filter expects.
+// A filter that keeps one overlay, one cache or the place of one file for the whole server confuses
+// the bytes of one export with those of the other. With a second export that loses the data of the
+// disk; so does a server that exits because the second export is not what the filter expects.
 //
-// Thread contract: start-up only, one thread.
+// Thread contract: used by one thread, during start-up.
 
 #ifndef RAMDISK_PLUGIN_FILTERS_H
 #define RAMDISK_PLUGIN_FILTERS_H
@@ -18,13 +19,13 @@ namespace ramdisk {
 
 struct LoadedFilter {
   std::string name;     // as in --filter=NAME
-  std::string version;  // of the nbdkit that it belongs to, which is the one that runs
+  std::string version;  // of the nbdkit that it belongs to, which is the running one
 };
 
-// Those of this process; none where the system does not tell.
+// Returns the filters loaded into this process; none if the system offers no way to list them.
 std::vector<LoadedFilter> loaded_filters();
 
-// ENOTSUP, with a message for the user, if one of these must not see a second export.
+// Returns ENOTSUP, with a message for the user, if one of `filters` must not see a second export.
 Status allow_second_export(const std::vector<LoadedFilter>& filters);
 
 }  // namespace ramdisk

@@ -1,4 +1,4 @@
-// Which filters the statistics export is refused under, and in which versions of nbdkit.
+// Filters: with which of them, in which versions of nbdkit, the statistics export is refused.
 
 #include "plugin/filters.h"
 
@@ -26,7 +26,7 @@ TEST(Filters, TheOldOnesThatShare) {
   }
 }
 
-// What cannot be read may be anything.
+// A version that cannot be parsed may be any version, so it is treated as an old one.
 TEST(Filters, AnUnknownVersionIsAnOldOne) {
   for (const char* version : {"", "unknown", "1", "1.", "x.99.1", "-1.-1"}) {
     EXPECT_FALSE(allowed("cow", version)) << version;
@@ -41,7 +41,7 @@ TEST(Filters, TheMessageNamesBothWays) {
   }
 }
 
-// This program has none.
+// This program has no filters loaded.
 TEST(Filters, NoneAreLoadedHere) {
   EXPECT_TRUE(loaded_filters().empty());
 }

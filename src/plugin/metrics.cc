@@ -8,8 +8,8 @@ namespace ramdisk {
 
 namespace {
 
-// Quoted, for either format: backslashes, quotes and control characters are escaped. (Prometheus
-// knows only some of these escapes, but no text of ours has the others in it.)
+// Quotes text for either format: backslashes, quotes and control characters are escaped.
+// (Prometheus knows only some of these escapes, but none of our texts needs the others.)
 std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {

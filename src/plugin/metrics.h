@@ -1,6 +1,6 @@
-// Metrics: named figures, and the two formats in which they are given out.
+// Metrics: named figures, and the two formats in which they are published.
 //
-// Thread contract: none; a document is made by one thread.
+// Thread contract: any thread; the functions share no state.
 
 #ifndef RAMDISK_PLUGIN_METRICS_H
 #define RAMDISK_PLUGIN_METRICS_H
@@ -12,19 +12,23 @@
 
 namespace ramdisk {
 
-// One figure. With labels it is one of several of its name, which they tell apart.
+// One figure. Labels distinguish the figures of one metric.
 struct Sample {
   using Labels = std::vector<std::pair<std::string, std::string>>;
 
   Labels labels;
-  std::string value;  // a number, written out, unless the metric is a text
+  std::string value;  // a number in decimal, or the text of a text metric
 };
 
 std::string number(uint64_t value);
 std::string number(double value);
 
 struct Metric {
-  enum class Type { gauge, counter, text };  // text: for JSON, a label of an info metric else
+  enum class Type {
+    gauge,
+    counter,
+    text
+  };  // text: a string in JSON, a label of an info metric in Prometheus
 
   std::string name;  // ends with its unit
   Type type;
@@ -32,13 +36,13 @@ struct Metric {
   std::vector<Sample> samples;
 };
 
-// A JSON object with a member for each metric: its value or, if it has labels, a list of objects
-// with a member for each label, and "value".
+// Returns a JSON object with a member for each metric: its value or, if it has labels, a list of
+// objects with a member for each label, and "value".
 std::string to_json(const std::vector<Metric>& metrics);
 
-// The text format of Prometheus, version 0.0.4 (https://prometheus.io/docs/instrumenting/
-// exposition_formats/): names get the prefix nbdkit_memory_, and texts become labels of
-// nbdkit_memory_info.
+// Returns the text format of Prometheus, version 0.0.4
+// (https://prometheus.io/docs/instrumenting/exposition_formats/). Names get the prefix
+// nbdkit_memory_, and texts become labels of nbdkit_memory_info.
 std::string to_prometheus(const std::vector<Metric>& metrics);
 
 }  // namespace ramdisk

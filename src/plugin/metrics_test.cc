@@ -1,4 +1,4 @@
-// Metrics: what the two formats look like, to the letter.
+// Metrics: the exact text of the two formats.
 
 #include "plugin/metrics.h"
 

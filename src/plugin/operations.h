@@ -1,6 +1,7 @@
-// Operations: counts what clients ask for, how much, how long it takes and what fails.
+// Operations: counts the requests of clients, their bytes, their time and their failures.
 //
-// Thread contract: any thread; figures are read without stopping anyone, each true at some moment.
+// Thread contract: any thread. Figures are read without stopping other threads; each was true at
+// some moment, but not all at the same one.
 
 #ifndef RAMDISK_PLUGIN_OPERATIONS_H
 #define RAMDISK_PLUGIN_OPERATIONS_H
@@ -19,8 +20,8 @@ const char* operation_name(Operation operation);
 
 class Operations {
  public:
-  // Latencies are counted in buckets: bucket i holds those of at most 2^i microseconds that are in
-  // none before it, the last one the others.
+  // Latencies are counted in buckets: bucket i counts those of at most 2^i microseconds that no
+  // earlier bucket counts; the last bucket counts the others.
   static constexpr size_t kBuckets = 22;
 
   struct Figures {
@@ -35,8 +36,10 @@ class Operations {
   void add(Operation operation, bool ok, uint64_t bytes, Clock::duration taken) noexcept;
   Figures figures(Operation operation) const noexcept;
 
-  // Of all kinds. Sequentially consistent, and add() counts the request last and so: who finds it
-  // here finds all figures of it, and who set a flag before not finding it here has it seen after.
+  // Returns the number of requests of all kinds. add() counts the request last, and both are
+  // sequentially consistent. So a thread that finds a request counted here also finds its other
+  // figures; and if a thread sets a flag and then does not find a request counted here, the thread
+  // of that request sees the flag after add().
   uint64_t requests() const noexcept;
 
  private:

@@ -1,4 +1,4 @@
-// Operations: each request is counted once, in the bucket that its time belongs to.
+// Operations: each request is counted once, in the bucket for its time.
 
 #include "plugin/operations.h"
 

@@ -1,9 +1,8 @@
-// The C boundary: nbdkit's callbacks on one side, one Allocator on the other. Here is the life of
-// the plugin, and the table of its callbacks.
+// The C boundary: nbdkit's callbacks on one side, one Allocator on the other. This file has the
+// life cycle of the plugin and the table of its callbacks.
 //
-// Every callback is noexcept: what is thrown below (only for lack of memory) becomes an error here,
-// with one message and one errno. Nothing else in the project knows nbdkit but the files of this
-// folder.
+// Every callback is noexcept: an exception from below (thrown only for lack of memory) becomes an
+// error here, with one message and one errno. Only the files of this folder know nbdkit.
 
 #include <cinttypes>
 #include <cstdio>
@@ -17,7 +16,7 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-// Debug flag of nbdkit: -D memory.dir=1. The name is nbdkit's rule.
+// Set by nbdkit's debug flag -D memory.dir=1; nbdkit prescribes the name.
 extern "C" [[gnu::visibility("default")]] int memory_debug_dir;
 int memory_debug_dir = 0;
 
@@ -58,13 +57,14 @@ int config_complete() noexcept {
   return guarded([] { return plugin ? plugin->config.complete() : Status::no_memory(); });
 }
 
-// Into nbdkit's log, which has no word for what is not an error.
+// Writes to nbdkit's log as an error, because the log has no lower level that is shown without -v.
 void report_mark(const Budget::Mark& mark) {
   nbdkit_error("%u %% of the memory for this disk is in use: %" PRIu64 " of %" PRIu64 " bytes",
                mark.percent, mark.used, mark.limit);
 }
 
-// Once for each call. What breaks a promise of the manual is in the log without -v.
+// Called once for each system call that is refused. A refusal that breaks a promise of the manual
+// is logged even without -v.
 void report_refusal(const MemoryRefusal& refusal) noexcept {
   const char* format = "the system refuses %s (%s): %s";
   const char* reason = std::strerror(refusal.errnum);
@@ -75,9 +75,9 @@ void report_refusal(const MemoryRefusal& refusal) noexcept {
   }
 }
 
-// malloc takes and locks its memory at once, the others as they grow.
+// allocator=malloc allocates and locks its memory at once, the others do so as they grow.
 Status make_memory(const Config& config) {
-  constexpr size_t kSlab = size_t{2} << 20;  // in pieces of that
+  constexpr size_t kSlab = size_t{2} << 20;  // the others lock one slab at a time
   const bool lock = config.options().mlock;
   const bool grows = config.options().type != AllocatorType::malloc;
   if (lock && grows) {
@@ -100,7 +100,7 @@ Status make_memory(const Config& config) {
   return {};
 }
 
-// The file is tried now, while a mistake can still be told on the command line.
+// Tries the file now, while a mistake can still be reported to the user who starts nbdkit.
 Status make_statistics(Plugin& p) {
   if (p.config.stats_export()) {
     if (Status status = allow_second_export(loaded_filters()); !status.ok()) return status;
@@ -114,8 +114,8 @@ Status make_statistics(Plugin& p) {
   return p.stats_file->check();
 }
 
-// Without a thread, as in a process that has locked all its memory (nbdkit --swap), the file is
-// written now and at the end.
+// A process that has locked all its memory (nbdkit --swap) gets no thread; the file is then written
+// only now and at the end.
 Status start_statistics(Plugin& p) {
   if (!p.stats_file) return {};
   if (Status status = p.stats_file->start(!process_memory_is_locked()); !status.ok()) return status;
@@ -170,7 +170,8 @@ void dump_plugin() noexcept {
 
 // ---- what any client is told
 
-// There is nothing to flush: once a request has been answered its data is where it stays.
+// There is nothing to flush: the data of a request is in its final place before the request is
+// answered.
 int can_fua(void*) noexcept {
   return NBDKIT_FUA_NATIVE;
 }
@@ -185,7 +186,8 @@ int can_fast_zero(void*) noexcept {
   return 1;
 }
 
-// What nbdkit knows since 1.28 and since 1.30. Before, the threads of the disk end in unload().
+// Sets the callbacks that nbdkit has since 1.28 and since 1.30. In older versions the disk's
+// threads end in unload().
 template <typename Table>
 void set_newer_callbacks(Table& table) {
   if constexpr (requires { table.cleanup; }) table.cleanup = cleanup;
@@ -202,7 +204,8 @@ nbdkit_plugin make_plugin() {
   p.unload = unload;
   p.config = config;
   p.config_complete = config_complete;
-  // A parameter at the start of a line, with its "=", is what nbdkit's shell completion offers.
+  // nbdkit's shell completion offers the parameters that stand at the start of a line, with their
+  // "=".
   p.config_help =
       "size=<SIZE>    (required) Size of the disk; \"size=\" may be left out\n"
       "allocator=sparse|malloc|zstd[,level=N][,cache=SIZE][,recompress=true|false]\n"
@@ -248,7 +251,7 @@ nbdkit_plugin registration = make_plugin();
 }  // namespace
 }  // namespace ramdisk
 
-// nbdkit before 1.26 does not itself say that plugin_init is seen outside.
+// nbdkit before 1.26 does not make plugin_init visible by itself.
 #pragma GCC visibility push(default)
 NBDKIT_REGISTER_PLUGIN(ramdisk::registration)
 #pragma GCC visibility pop

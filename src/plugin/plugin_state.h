@@ -1,7 +1,8 @@
-// What the callbacks of the plugin share: the one disk that it serves, and how errors reach nbdkit.
+// State and functions that the plugin's callbacks share: the one disk that it serves, and how
+// errors reach nbdkit.
 //
-// Thread contract: as nbdkit calls: load to after_fork, and cleanup to unload, by one thread;
-// requests in between by any number.
+// Thread contract: as nbdkit calls: one thread calls load to after_fork, and cleanup to unload; in
+// between, any number of threads make requests.
 
 #ifndef RAMDISK_PLUGIN_PLUGIN_STATE_H
 #define RAMDISK_PLUGIN_PLUGIN_STATE_H
@@ -20,8 +21,8 @@
 
 namespace ramdisk {
 
-// From load to unload. The file goes first: what it says is about the allocator, which uses the
-// memory.
+// Exists from load to unload. The statistics file is destroyed first, because its document
+// describes the allocator, which in turn uses the memory.
 struct Plugin {
   Config config;
   std::unique_ptr<BudgetedMemory> memory;
@@ -32,10 +33,12 @@ struct Plugin {
 };
 extern Plugin* plugin;
 
-// The one message and the one errno of a failure. Returns what the callback returns: 0 or -1.
+// Reports a failure to nbdkit, with one message and one errno. Returns what the callback has to
+// return: 0 or -1.
 int report(const Status& status) noexcept;
 
-// Runs `body`, which returns a Status.
+// Runs `body`, which returns a Status, and reports the failure if it fails or throws. Returns 0 or
+// -1.
 template <typename Body>
 int guarded(Body body) noexcept {
   try {
@@ -48,11 +51,11 @@ int guarded(Body body) noexcept {
   }
 }
 
-// One phrase for people: how the disk is kept, and how full it is.
+// Returns one phrase for people: how the disk is stored, and how full it is.
 std::string describe_disk();
-void log_disk() noexcept;  // the same, to nbdkit -v
+void log_disk() noexcept;  // writes describe_disk() to the log of nbdkit -v
 
-// The statistics of this moment; of the end of the disk, when it has ended.
+// Returns the current statistics; `ended` says that the disk has ended, so that they are its last.
 std::string make_document(bool ended);
 
 // ---- callbacks about clients and their requests (connections.cc, requests.cc)
@@ -67,7 +70,7 @@ int can_multi_conn(void* handle) noexcept;
 int block_size(void* handle, uint32_t* minimum, uint32_t* preferred, uint32_t* maximum) noexcept;
 const char* export_description(void* handle) noexcept;
 
-// The document that this connection was opened for; nullptr: it was opened for the disk.
+// Returns the statistics document of this connection, or nullptr if it is a connection to the disk.
 const std::string* document_of(void* handle) noexcept;
 
 int pread(void* handle, void* buffer, uint32_t count, uint64_t offset, uint32_t flags) noexcept;

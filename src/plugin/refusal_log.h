@@ -1,6 +1,6 @@
-// RefusalLog: a full disk refuses many requests a second; the log gets a line a second at most.
+// RefusalLog: limits the log to one line a second while a full disk refuses many requests.
 //
-// Thread contract: any thread, no locks.
+// Thread contract: any thread; takes no lock.
 
 #ifndef RAMDISK_PLUGIN_REFUSAL_LOG_H
 #define RAMDISK_PLUGIN_REFUSAL_LOG_H
@@ -16,13 +16,13 @@ class RefusalLog {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // A request has been refused. If it is time for a line: how many were left out since the last
-  // one.
+  // Call when a request has been refused. If it is time for a line, returns how many refusals were
+  // left out since the last line.
   std::optional<uint64_t> note(Clock::time_point now = Clock::now()) noexcept {
     constexpr Clock::duration kPause = std::chrono::seconds(1);
     const Clock::rep at = now.time_since_epoch().count();
     Clock::rep next = next_.load(std::memory_order_relaxed);
-    // Of several threads that find that it is time, the one that sets the next time has its line.
+    // If several threads find that it is time, the one that sets the next time writes the line.
     if (at >= next && next_.compare_exchange_strong(next, (now + kPause).time_since_epoch().count(),
                                                     std::memory_order_relaxed)) {
       return take_left_out();
@@ -31,7 +31,7 @@ class RefusalLog {
     return {};
   }
 
-  // How many have been left out and not been told; they count as told.
+  // Returns how many refusals have been left out since the last line, and resets the count.
   uint64_t take_left_out() noexcept { return left_out_.exchange(0, std::memory_order_relaxed); }
 
  private:

@@ -1,4 +1,4 @@
-// RefusalLog: a line a second, and every refusal is in one of them.
+// RefusalLog: there is at most one line a second, and every refusal is counted in one of them.
 
 #include "plugin/refusal_log.h"
 

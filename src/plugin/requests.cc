@@ -1,4 +1,5 @@
-// Requests: from nbdkit's callbacks to the allocator, and back with one errno and one message.
+// Passes requests from nbdkit's callbacks to the allocator, and returns failures with one errno and
+// one message.
 
 #include <cstring>
 #include <optional>
@@ -10,8 +11,8 @@ namespace ramdisk {
 
 namespace {
 
-// As the client and the log should see it: why there was no memory is known here. A client that
-// goes on all the same does not fill the log.
+// Explains a lack of memory to the client and the log, because the budget knows its cause. The
+// messages are limited, so that a client that keeps trying does not fill the log.
 Status explained(const Status& status) {
   if (status.errnum() != ENOMEM) return status;
   Status why = plugin->memory->budget().why();
@@ -22,7 +23,7 @@ Status explained(const Status& status) {
                                          " others refused since the last such line)");
 }
 
-// As guarded(), and counted if anybody wants the figures.
+// As guarded(), but also counts the request if the user wants statistics.
 template <typename Body>
 int counted(Operation operation, uint64_t bytes, Body body) noexcept {
   if (!plugin->config.wants_statistics()) return guarded(body);
@@ -33,7 +34,7 @@ int counted(Operation operation, uint64_t bytes, Body body) noexcept {
   return result;
 }
 
-// Trimmed ranges read as zeroes, so trim and zero are the same, whatever the flags.
+// Trimmed ranges read as zeroes, so trim and zero are the same operation, whatever the flags.
 int zero_as(Operation operation, uint32_t count, uint64_t offset) noexcept {
   return counted(operation, count,
                  [&] { return explained(plugin->allocator->zero(count, offset)); });

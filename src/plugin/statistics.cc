@@ -27,7 +27,7 @@ Metric pages(const DiskFigures& disk) {
   const auto add = [&](const char* kind, const char* generation, uint64_t count) {
     metric.samples.push_back({{{"kind", kind}, {"generation", generation}}, number(count)});
   };
-  // All that are not counted as anything else, so that the kinds sum to the size of the disk.
+  // Counts the pages of no other kind, so that the kinds add up to the size of the disk.
   add("zero", "", pages_of(disk.disk_bytes) - s.stored_pages());
   add("same_filled", "", s.same_filled_pages);
   add("plain", "", s.plain_pages);

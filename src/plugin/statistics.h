@@ -1,4 +1,4 @@
-// The statistics of the disk as a document, made of what is known at that moment.
+// Turns the state of the disk at one moment into the metrics of its statistics document.
 //
 // Thread contract: any thread.
 
@@ -22,7 +22,7 @@ struct DiskFigures {
   std::optional<uint64_t> limit_bytes{};
   uint64_t used_bytes = 0;
   Statistics statistics;
-  bool ended = false;  // the disk, with its server
+  bool ended = false;  // whether the disk has ended, with its server
 };
 
 std::vector<Metric> make_metrics(const DiskFigures& disk, const Operations& operations);

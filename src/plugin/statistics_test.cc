@@ -1,4 +1,4 @@
-// The statistics document: what it says of the pages adds up, also while the disk is in use.
+// The statistics document: its numbers of pages add up, even while the disk is in use.
 
 #include "plugin/statistics.h"
 
@@ -23,7 +23,7 @@ using conformance::scaled;
 
 constexpr uint64_t kPage = 4096;
 
-// A disk that serves, and its document.
+// A disk that serves requests, and its document.
 class Disk {
  public:
   Disk(AllocatorType type, uint64_t bytes) : bytes_(bytes) {
@@ -41,7 +41,7 @@ class Disk {
   Allocator& operator*() const { return *allocator_; }
   Allocator* operator->() const { return allocator_.get(); }
 
-  // Empty, or what is wrong with the document of this moment.
+  // Returns what is wrong with the current document; empty if nothing is.
   std::string check() const {
     DiskFigures figures;
     figures.disk_bytes = bytes_;
@@ -88,7 +88,7 @@ class StatisticsDocument : public testing::TestWithParam<AllocatorType> {
  protected:
   static constexpr uint64_t kBytes = 3 * 1024 * kPage - 100;
 
-  // Writes and trims `trims` times in a hundred.
+  // Makes requests of which `trims` in a hundred are trims and the others writes.
   void use(Allocator& disk, uint64_t trims, uint64_t stream) const {
     Rng rng(stream);
     std::vector<Bytes> data;
@@ -105,7 +105,7 @@ class StatisticsDocument : public testing::TestWithParam<AllocatorType> {
     }
   }
 
-  // Takes documents while eight threads do that.
+  // Makes documents while eight threads run use().
   void check_while_in_use(const Disk& disk, uint64_t trims) {
     SCOPED_TRACE(std::to_string(trims) + " % trims");
     std::atomic<int> running{8};
@@ -130,7 +130,8 @@ class StatisticsDocument : public testing::TestWithParam<AllocatorType> {
   }
 };
 
-// On a disk that is nearly full all the time, too: what a request takes ahead is not stored yet.
+// This includes a disk that is nearly full all the time, because pages that a request has reserved
+// but not written must not count as stored.
 TEST_P(StatisticsDocument, AddsUpWhileWritersAndTrimmersRun) {
   const Disk disk(GetParam(), kBytes);
   EXPECT_EQ(disk.check(), "");
@@ -139,7 +140,8 @@ TEST_P(StatisticsDocument, AddsUpWhileWritersAndTrimmersRun) {
   EXPECT_EQ(disk.check(), "");
 }
 
-// Where the last directory is the last that the table's tree can tell apart, and around that.
+// Tries sizes at which the last directory is the last one that a level of the table's tree can
+// address, and the sizes around them.
 TEST_P(StatisticsDocument, EndsForEverySize) {
   if (GetParam() == AllocatorType::malloc) GTEST_SKIP() << "it takes the memory of the whole disk";
   constexpr uint64_t kMiB = 1 << 20;

@@ -16,8 +16,8 @@ namespace ramdisk {
 
 namespace {
 
-// A file beside `path`, with a name of its own that no glob for such files finds; goes again unless
-// it takes the path's name.
+// A new file beside `path`, with a unique hidden name that a glob for such files does not match. It
+// is deleted again unless it is renamed to `path`.
 class NewFile {
  public:
   explicit NewFile(const std::string& path) {
@@ -35,7 +35,7 @@ class NewFile {
 
   bool made() const { return fd_ >= 0; }
 
-  // For others to read; mkostemp makes it private.
+  // Makes the file readable for other users, because mkostemp makes it private.
   bool fill(const std::string& content) {
     if (fchmod(fd_, 0644) != 0) return false;
     for (size_t done = 0; done < content.size();) {
@@ -47,7 +47,8 @@ class NewFile {
     return true;
   }
 
-  // It is not synced first: after a crash of the machine the disk is gone, and so are its figures.
+  // The file is not synced first: after a crash of the machine the disk is gone, so its statistics
+  // are of no use.
   bool rename_to(const std::string& path) {
     kept_ = rename(name_.c_str(), path.c_str()) == 0;
     return kept_;
@@ -69,7 +70,7 @@ Status failure(const std::string& path) {
 StatsFile::StatsFile(std::string path, Source source, Timing timing)
     : path_(std::move(path)), source_(std::move(source)), timing_(timing) {}
 
-// A device or a link would be replaced by a file.
+// Refuses a device or a link, because it would be replaced by a file.
 Status StatsFile::check() const {
   struct stat present {};
   if (lstat(path_.c_str(), &present) == 0 && !S_ISREG(present.st_mode)) {
@@ -88,7 +89,7 @@ Status StatsFile::start(bool with_thread) {
   last_ = source_.document(false);
   if (Status status = write(last_); !status.ok()) return status;
   started_ = true;
-  rest_ = timing_.shortest;
+  delay_ = timing_.shortest;
   next_ = later_ = Clock::now() + timing_.shortest;
   has_thread_ = with_thread && workers_.start(1, [this](size_t) { return work(); }) > 0;
   return {};
@@ -104,19 +105,20 @@ void StatsFile::stop() noexcept {
   }
 }
 
-// Once for a failure, however often it comes.
+// Reports a failure once, however often it is repeated.
 void StatsFile::tell(const Status& status) noexcept {
   const bool before = std::exchange(failing_, !status.ok());
   if (failing_ && !before) source_.failed(status);
 }
 
-// A request after resting_ is set clears it; one that was counted before is seen by the comparison.
+// A request that is counted after sleeping_ is set clears it; a request that was counted before
+// changes the number that is compared.
 StatsFile::Delay StatsFile::work() noexcept {
   const auto now = Clock::now();
-  const auto until = resting_.load(std::memory_order_seq_cst) ? later_ : next_;
+  const auto until = sleeping_.load(std::memory_order_seq_cst) ? later_ : next_;
   if (until == Clock::time_point::max()) return Workers::kUntilWoken;
   if (now < until) return std::chrono::ceil<Delay>(until - now);
-  resting_.store(false, std::memory_order_relaxed);
+  sleeping_.store(false, std::memory_order_relaxed);
   const uint64_t requests = source_.requests();
   bool changed = false;
   try {
@@ -124,20 +126,21 @@ StatsFile::Delay StatsFile::work() noexcept {
   } catch (const std::bad_alloc&) {
     tell(Status::no_memory());
   }
-  // To look costs in proportion to what is stored: no more than a twentieth of a CPU.
+  // The cost of a look grows with the amount of stored data, so looks are limited to a twentieth of
+  // a CPU.
   const auto end = Clock::now();
   next_ = end + std::max<Clock::duration>(timing_.shortest, 19 * (end - now));
-  rest_ = changed ? timing_.shortest : 2 * rest_;
-  later_ = std::max(next_, end + rest_);
-  if (rest_ > timing_.longest) later_ = Clock::time_point::max();
+  delay_ = changed ? timing_.shortest : 2 * delay_;
+  later_ = std::max(next_, end + delay_);
+  if (delay_ > timing_.longest) later_ = Clock::time_point::max();
   if (!changed) {
-    resting_.store(true, std::memory_order_seq_cst);
-    if (source_.requests() != requests) resting_.store(false, std::memory_order_relaxed);
+    sleeping_.store(true, std::memory_order_seq_cst);
+    if (source_.requests() != requests) sleeping_.store(false, std::memory_order_relaxed);
   }
   return Delay::zero();
 }
 
-// Whether there was something new, and it has been written.
+// Returns whether there was something new and it has been written.
 bool StatsFile::look() {
   std::string document = source_.document(false);
   if (document == last_) return false;

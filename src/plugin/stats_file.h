@@ -1,17 +1,17 @@
-// StatsFile: keeps a file whose content is a document about the disk, as it is now.
+// StatsFile: keeps a file up to date whose content is a document about the disk.
 //
-// Each document is a new file that takes the old one's name, so that who reads it sees one whole
-// document. A thread makes them, at most one a second and only if something has changed. It looks
-// again a few times after the last change, because work in the background goes on after the
+// Each document is a new file that is renamed to the old one's name, so that a reader always sees
+// one whole document. A thread writes them, at most one a second and only if something has changed.
+// It looks again a few times after the last change, because background work continues after the
 // requests that caused it, and then sleeps until the next request.
 //
 // Invariants:
-//   1. What lies under the path is a whole document, or what was there before start().
-//   2. Nothing else is left in the directory.
-//   3. A failure is told once, however long it lasts; each success after it ends it.
+//   1. The file at the path is a whole document, or what was there before start().
+//   2. No other file is left in the directory.
+//   3. A failure is reported once, however long it lasts; the next success ends it.
 //
-// Thread contract: check(), start() and stop() by one thread, in this order; note_request() by any
-// thread between start() and stop().
+// Thread contract: one thread calls check(), start() and stop(), in this order; any thread may call
+// note_request() between start() and stop().
 
 #ifndef RAMDISK_PLUGIN_STATS_FILE_H
 #define RAMDISK_PLUGIN_STATS_FILE_H
@@ -31,18 +31,18 @@ class StatsFile {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // What is written; called by the thread, or by start() and stop().
+  // Where the documents come from. Called by the thread, or by start() and stop().
   struct Source {
     std::function<std::string(bool ended)> document;
-    // How many requests there were: a number that grows with each, with sequential consistency.
+    // Returns the number of requests so far, a sequentially consistent counter.
     std::function<uint64_t()> requests;
-    std::function<void(const Status&)> failed;  // is told of failures after start()
+    std::function<void(const Status&)> failed;  // called for failures after start()
   };
 
   struct Timing {
-    std::chrono::milliseconds shortest{1000};  // from one document to the next
-    std::chrono::milliseconds longest{
-        60000};  // from one look at a disk without requests to another
+    std::chrono::milliseconds shortest{1000};  // between two documents
+    // Between two looks at a disk without requests. A longer wait ends only with a request.
+    std::chrono::milliseconds longest{60000};
   };
 
   // `path` is absolute.
@@ -52,17 +52,18 @@ class StatsFile {
   StatsFile(const StatsFile&) = delete;
   StatsFile& operator=(const StatsFile&) = delete;
 
-  // Whether a document could be written; leaves nothing behind.
+  // Checks whether a document could be written, and leaves no file behind.
   Status check() const;
 
-  // Writes the first document and starts the thread, if `with_thread` and there can be one. A
-  // failure leaves nothing started.
+  // Writes the first document, and starts the thread if `with_thread` is set and the system allows
+  // it. If this fails, nothing has been started.
   Status start(bool with_thread);
   bool has_thread() const { return has_thread_; }
 
-  // A request has ended and is counted. Costs a look at a flag, but for the first one after a rest.
+  // Call after a request has been counted. Costs a load of a flag, except for the first request
+  // after a sleep, which wakes the thread.
   void note_request() noexcept {
-    if (resting_.load(std::memory_order_seq_cst) && resting_.exchange(false)) workers_.wake();
+    if (sleeping_.load(std::memory_order_seq_cst) && sleeping_.exchange(false)) workers_.wake();
   }
 
   // Ends the thread and writes the last document, if start() succeeded. May be called again.
@@ -82,18 +83,18 @@ class StatsFile {
   bool started_ = false;
   bool has_thread_ = false;
 
-  // Whether the next request ends the thread's rest. Set by the thread, cleared by whoever wakes
-  // it.
-  std::atomic<bool> resting_{false};
+  // Whether the next request has to wake the thread. Set by the thread, cleared by the request that
+  // wakes it.
+  std::atomic<bool> sleeping_{false};
 
-  // Of the thread; of start() and stop() before and after its life.
+  // Used by the thread; before and after its lifetime by start() and stop().
   std::string last_;           // the document that was written last
-  bool failing_ = false;       // and has been told
-  Delay rest_{0};              // between the last two looks, when there were no requests
-  Clock::time_point next_{};   // the next look when there are requests
-  Clock::time_point later_{};  // and when there are none; max(): never
+  bool failing_ = false;       // a failure has been reported and has not ended
+  Delay delay_{0};             // the wait between looks while there are no requests
+  Clock::time_point next_{};   // time of the next look if there are requests
+  Clock::time_point later_{};  // time of the next look if there are none; max() means never
 
-  Workers workers_;  // ended first
+  Workers workers_;  // declared last, so that the thread ends first
 };
 
 }  // namespace ramdisk

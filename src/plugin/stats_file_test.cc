@@ -1,4 +1,4 @@
-// StatsFile: when the file is written, what is in it then, and what else is left behind: nothing.
+// StatsFile: when the file is written, what it contains, and that nothing else is left behind.
 
 #include "plugin/stats_file.h"
 
@@ -50,7 +50,7 @@ class StatsFileTest : public testing::Test {
         timing);
   }
 
-  // As a request does it.
+  // Changes the content, as a request does.
   void request(StatsFile& file, int content) {
     content_ = content;
     ++requests_;
@@ -77,7 +77,7 @@ class StatsFileTest : public testing::Test {
     return failures_.size();
   }
 
-  // Nothing but the file itself, if that.
+  // Expects no other file in the directory.
   void expect_alone() const {
     for (const auto& entry : fs::directory_iterator(directory_)) {
       EXPECT_EQ(entry.path(), path_) << "this was left behind";
@@ -94,7 +94,7 @@ class StatsFileTest : public testing::Test {
     return true;
   }
 
-  // Until the thread rests: it has looked again a few times and found nothing.
+  // Waits until the thread sleeps, having looked again a few times and found nothing.
   void wait_for_rest() {
     EXPECT_TRUE(comes_true([&] {
       const int before = documents_;
@@ -128,7 +128,7 @@ TEST_F(StatsFileTest, FirstAndLastDocument) {
   expect_alone();
 }
 
-// Those who collect such files are other users.
+// Such files are collected by programs that run as other users.
 TEST_F(StatsFileTest, EverybodyMayReadIt) {
   const auto file = make();
   ASSERT_TRUE(file->start(true).ok());
@@ -147,14 +147,15 @@ TEST_F(StatsFileTest, ChangesAreWrittenSoonAndOnlyThey) {
   }
   wait_for_rest();
   const ino_t before = inode();
-  // A request that changes nothing, and none at all.
+  // A request that changes nothing must not cause a write, and neither must the absence of
+  // requests.
   request(*file, 9);
   wait_for_rest();
   EXPECT_EQ(inode(), before) << "the same document was written again";
   expect_alone();
 }
 
-// Work in the background goes on after the last request, and nobody tells of it.
+// Background work continues after the last request, without any notice of it.
 TEST_F(StatsFileTest, ChangesAfterTheLastRequest) {
   const auto file = make({milliseconds(5), milliseconds(20000)});
   ASSERT_TRUE(file->start(true).ok());
@@ -246,12 +247,13 @@ TEST_F(StatsFileTest, AFileThatIsThereIsReplaced) {
   expect_alone();
 }
 
-// A failure is told once; when it is over the file is right again.
+// A failure is reported once; when it is over, the file is brought up to date.
 TEST_F(StatsFileTest, FailuresWhileServing) {
   const auto file = make();
   ASSERT_TRUE(file->start(true).ok());
   for (size_t round = 1; round <= 2; ++round) {
-    // In the place of the directory there is none for a while; root may write everywhere else.
+    // The directory is moved away for a while, because root could write to it whatever its
+    // permissions.
     const fs::path aside = directory_.string() + ".aside";
     fs::rename(directory_, aside);
     for (int i = 0; i < 5; ++i) {

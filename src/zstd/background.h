@@ -1,10 +1,11 @@
 // Background: the threads of a compressing disk, and when they are woken.
 //
-// All workers share the urgent work; the first one also does what can wait (see Maintenance). When
-// it has nothing left to do it is quiet: it then rests until a request notes a change.
+// All workers share the urgent work; the first one also does the work that can wait (see
+// Maintenance). When nothing is left for it, it becomes quiet and sleeps until a request notes a
+// change.
 //
-// Thread contract: start() and stop() by one thread, try_quiet() by the first worker; the others
-// from any thread, also while there are no workers.
+// Thread contract: one thread calls start() and stop(), the first worker calls try_quiet(); any
+// thread may call the others, even while there are no workers.
 
 #ifndef RAMDISK_ZSTD_BACKGROUND_H
 #define RAMDISK_ZSTD_BACKGROUND_H
@@ -20,19 +21,19 @@ namespace ramdisk {
 
 class Background {
  public:
-  // Starts a worker for each CPU, as far as the system allows. False: there is none.
+  // Starts a worker for each CPU, or as many as the system allows. Returns false if it allows none.
   bool start(Workers::Work work) {
     running_.store(workers_.start(cpus(), std::move(work)) > 0);
     return running();
   }
 
-  // Waits for the work under way. The owner calls this before it destroys anything that the work
-  // uses.
+  // Waits for the work in progress, then ends the workers. The owner calls this before it destroys
+  // anything that they use.
   void stop() noexcept { workers_.stop(); }
 
   bool running() const { return running_.load(std::memory_order_relaxed); }
 
-  // There is urgent work.
+  // Wakes the workers. Call after adding urgent work.
   void wake() noexcept { workers_.wake(); }
 
   // Wakes the first worker if it is quiet. Call after the change, or it may see nothing and sleep
@@ -41,9 +42,9 @@ class Background {
     if (quiet_.load(std::memory_order_relaxed) && quiet_.exchange(false)) workers_.wake();
   }
 
-  // The first worker sees no reason to stay awake. Returns whether it was quiet before and no
-  // change has been noted since: only then may it rest until it is woken. Otherwise it looks again
-  // first, since a change may have come between its look and this call.
+  // The first worker calls this when it sees no reason to stay awake. It may sleep until it is
+  // woken only if this returns true: it was already quiet, and no change has been noted since.
+  // Otherwise it must look again, because a change may have come between its look and this call.
   bool try_quiet() noexcept { return quiet_.exchange(true); }
 
  private:

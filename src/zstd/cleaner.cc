@@ -16,19 +16,20 @@ Cleaner::Cleaning Cleaner::clean(Effort effort) {
 
 Cleaner::Moved Cleaner::move_object(const StoredObject& object, PageTable::Cursor& cursor,
                                     const Epoch::Guard& guard) {
-  const PageEntry word(cursor.peek(object.page()));
-  if (!word.in_segment() || word.stored() != &object) return Moved::left;
-  PageTable::Slot slot = cursor.try_lock(object.page(), word.bits());
+  const PageEntry entry(cursor.peek(object.page()));
+  if (!entry.in_segment() || entry.stored() != &object) return Moved::left;
+  PageTable::Slot slot = cursor.try_lock(object.page(), entry.bits());
   if (!slot) return Moved::left;
   const StoredObject* copy = state_.pages.segments().add_copy(object, guard);
   if (!copy) return Moved::no_memory;
-  state_.replace(slot, state_.pages.word_for_copy(copy, word), guard);
+  state_.replace(slot, state_.pages.entry_for_copy(copy, entry), guard);
   return Moved::yes;
 }
 
 // ---- groups
 
-// A group that has lost pages is divided if the others then take less; otherwise it moves whole.
+// A group that has lost pages is divided if the remaining pages take less memory one by one;
+// otherwise it moves as a whole.
 Cleaner::Moved Cleaner::move_group(const StoredObject& group, PageTable::Cursor& cursor,
                                    const Epoch::Guard& guard) {
   const Members members = members_of(group, cursor);
@@ -46,16 +47,16 @@ Cleaner::Moved Cleaner::move_group(const StoredObject& group, PageTable::Cursor&
 Cleaner::Members Cleaner::members_of(const StoredObject& group, PageTable::Cursor& cursor) {
   Members members;
   for (unsigned i = 0; i < kGroup; ++i) {
-    const PageEntry word(cursor.peek(group.page() + i));
-    if (!word.in_segment() || word.stored() != &group) continue;
-    members.words[i] = word;
+    const PageEntry entry(cursor.peek(group.page() + i));
+    if (!entry.in_segment() || entry.stored() != &group) continue;
+    members.entries[i] = entry;
     ++members.count;
   }
   return members;
 }
 
-// What each page was expected to take may be wrong, and the cleaner must not need more memory than
-// it frees: so all of them are compressed before the first one is stored.
+// The sizes expected of the pages may be wrong, and the cleaner must not need more memory than it
+// frees. So all of them are compressed before the first is stored.
 Cleaner::Divided Cleaner::divide(const StoredObject& group, const Members& members,
                                  PageTable::Cursor& cursor, const Epoch::Guard& guard) {
   Singles singles(state_.pages);
@@ -64,11 +65,11 @@ Cleaner::Divided Cleaner::divide(const StoredObject& group, const Members& membe
     return {Division::kept, (singles.bytes() + members.count - 1) / members.count};
   }
   for (unsigned i = 0; i < kGroup; ++i) {
-    if (members.words[i] == PageEntry()) continue;
+    if (members.entries[i] == PageEntry()) continue;
     const uint64_t number = group.page() + i;
     const PageEntry fresh = singles.store(number, i, guard);
     if (fresh == PageEntry()) return {Division::no_memory, 0};
-    if (PageTable::Slot slot = cursor.try_lock(number, members.words[i].bits())) {
+    if (PageTable::Slot slot = cursor.try_lock(number, members.entries[i].bits())) {
       state_.replace(slot, fresh, guard);
     } else {
       state_.pages.drop(fresh, guard);
@@ -80,20 +81,20 @@ Cleaner::Divided Cleaner::divide(const StoredObject& group, const Members& membe
 Cleaner::Moved Cleaner::copy_group(const StoredObject& group, const Members& members,
                                    size_t single_bytes, PageTable::Cursor& cursor,
                                    const Epoch::Guard& guard) {
-  GroupSlots slots = try_lock_group(group.page(), members.words, cursor);
+  GroupSlots slots = try_lock_group(group.page(), members.entries, cursor);
   if (count_locked(slots) != members.count) return Moved::left;
   const StoredObject* copy =
       state_.pages.segments().add_copy(group, members.count, single_bytes, guard);
   if (!copy) return Moved::no_memory;
   for (unsigned i = 0; i < kGroup; ++i) {
     if (slots[i]) {
-      state_.replace(slots[i], state_.pages.word_for_copy(copy, members.words[i]), guard);
+      state_.replace(slots[i], state_.pages.entry_for_copy(copy, members.entries[i]), guard);
     }
   }
   return Moved::yes;
 }
 
-// ---- the pages of a group that is divided
+// ---- the pages of a group being divided
 
 Cleaner::Singles::~Singles() {
   for (const PageStore::Packed& page : packed_) {
@@ -104,8 +105,8 @@ Cleaner::Singles::~Singles() {
 bool Cleaner::Singles::compress(const Members& members, const Epoch::Guard& guard) {
   PageStore::Reader reader(pages_, guard);
   for (unsigned i = 0; i < kGroup; ++i) {
-    if (members.words[i] == PageEntry()) continue;
-    if (!reader.load(members.words[i], contents_[i]).ok()) return false;
+    if (members.entries[i] == PageEntry()) continue;
+    if (!reader.load(members.entries[i], contents_[i]).ok()) return false;
     packed_[i] = pages_.compress(contents_[i], buffers_[i]);
     bytes_ += PageStore::footprint(packed_[i]);
   }

@@ -1,10 +1,10 @@
-// Cleaner: gaps in segments become memory. What lives in a segment moves elsewhere, and the segment
-// goes back to the system.
+// Cleaner: turns gaps in segments into free memory. It moves the live contents of a segment
+// elsewhere and returns the segment to the system.
 //
-// It needs little memory, and none that Claim::reclaim cannot get, so it works when nothing else
-// does. A page that another thread has locked stays where it is.
+// It needs little memory, all of it within Claim::reclaim, so it works even when every other
+// allocation fails. A page that another thread has locked stays where it is.
 //
-// Thread contract: any thread; the store lets one of them clean at a time.
+// Thread contract: any thread; the segment store lets only one thread clean at a time.
 
 #ifndef RAMDISK_ZSTD_CLEANER_H
 #define RAMDISK_ZSTD_CLEANER_H
@@ -24,11 +24,11 @@ class Cleaner {
 
   explicit Cleaner(DiskState& state) : state_(state) {}
 
-  // Cleans one segment, if there are more gaps than `effort` allows.
+  // Cleans one segment if there are more gaps than `effort` allows.
   Cleaning clean(Effort effort);
 
-  // Cleans until there are no more gaps than usual; at most this number of segments. Each is
-  // cleaned under a pin of its own, so that they go back one by one.
+  // Cleans at most `segments` segments, until the gaps are down to Effort::usual. Each is cleaned
+  // under its own pin, so that the segments are freed one by one.
   void keep_clean(int segments) {
     while (segments-- > 0 && clean(Effort::usual) == Cleaning::done) {
     }
@@ -44,23 +44,23 @@ class Cleaner {
 
   // The pages that still refer to a group.
   struct Members {
-    GroupWords words{};
+    GroupEntries entries{};
     unsigned count = 0;
   };
   static Members members_of(const StoredObject& group, PageTable::Cursor& cursor);
 
   // The members, compressed one by one. Each is a user of its dictionary until it is stored or this
-  // goes.
+  // object is destroyed.
   class Singles {
    public:
     explicit Singles(PageStore& pages) : pages_(pages) {}
     ~Singles();
     Singles(const Singles&) = delete;
     Singles& operator=(const Singles&) = delete;
-    // False: a page is damaged.
+    // Returns false if a page is damaged.
     bool compress(const Members& members, const Epoch::Guard& guard);
-    size_t bytes() const { return bytes_; }  // that they will take
-    // A hole if there is no memory. Once for each member.
+    size_t bytes() const { return bytes_; }  // bytes the members will take once stored
+    // Returns a hole if there is no memory. Call once for each member.
     PageEntry store(uint64_t number, unsigned index, const Epoch::Guard& guard);
 
    private:
@@ -71,8 +71,8 @@ class Cleaner {
     size_t bytes_ = 0;
   };
 
-  // What became of a group that was to be divided. kept: its pages would take no less by
-  // themselves, namely `single_bytes` each, or one of them is damaged.
+  // The outcome of an attempt to divide a group. kept: its pages would take no less one by one
+  // (`single_bytes` each), or one of them is damaged.
   enum class Division { done, kept, no_memory };
   struct Divided {
     Division division;

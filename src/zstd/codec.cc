@@ -21,7 +21,7 @@ const char* zstd_version() {
 
 namespace {
 
-constexpr size_t kDictionaryBytes = 110 << 10;  // what zstd's own tool takes; more gains little
+constexpr size_t kDictionaryBytes = 110 << 10;  // the default of zstd's own tool; more gains little
 
 std::vector<size_t> lengths_of(std::span<const std::byte> samples) {
   DCHECK(samples.size() % kPageBytes == 0);
@@ -40,8 +40,8 @@ std::unique_ptr<Dictionary> Dictionary::train(std::span<const std::byte> samples
 
 std::unique_ptr<Dictionary> Dictionary::collect(std::span<const std::byte> samples, int level) {
   constexpr size_t kPiece = 1024;
-  constexpr size_t kTables = 2048;    // what they take at most
-  constexpr size_t kForTables = 128;  // samples that are looked at for them
+  constexpr size_t kTables = 2048;    // the most that they take
+  constexpr size_t kForTables = 128;  // samples that they are made from
   const std::vector<size_t> lengths = lengths_of(samples);
   const size_t pieces = std::min((kDictionaryBytes - kTables) / kPiece, samples.size() / kPiece);
   std::vector<std::byte> collected;
@@ -70,7 +70,7 @@ std::unique_ptr<Dictionary> Dictionary::largest(int level) {
   return from(std::move(content), kDictionaryBytes, level);
 }
 
-// `bytes`: how much of the content there is, or zdict's error.
+// `bytes` is what zdict returned: the length of the content, or an error.
 std::unique_ptr<Dictionary> Dictionary::from(std::vector<std::byte> content, size_t bytes,
                                              int level) {
   if (ZDICT_isError(bytes)) return nullptr;
@@ -99,7 +99,7 @@ std::unique_ptr<Compressor> Compressor::make(int level, size_t bytes) {
   std::unique_ptr<Compressor> made(new Compressor);
   made->context_ = ZSTD_createCCtx();
   if (!made->context_) return nullptr;
-  // The frame need not carry what the page table knows.
+  // The frame need not record what the page table already knows.
   ZSTD_CCtx_setParameter(made->context_, ZSTD_c_compressionLevel, level);
   ZSTD_CCtx_setParameter(made->context_, ZSTD_c_contentSizeFlag, 0);
   ZSTD_CCtx_setParameter(made->context_, ZSTD_c_checksumFlag, 0);
@@ -116,8 +116,8 @@ Compressor::~Compressor() {
 size_t Compressor::compress(std::span<std::byte> out, std::span<const std::byte> data,
                             const Dictionary* dictionary) {
   if (dictionary || refers_) {
-    // After a result that did not fit zstd is still within that page, and takes no other
-    // dictionary.
+    // If the last result did not fit, zstd is still in the middle of that frame and would refuse
+    // another dictionary.
     ZSTD_CCtx_reset(context_, ZSTD_reset_session_only);
     const size_t error =
         ZSTD_CCtx_refCDict(context_, dictionary ? dictionary->compression_ : nullptr);
@@ -137,7 +137,8 @@ size_t Compressor::memory_bytes() const {
   return ZSTD_sizeof_CCtx(context_);
 }
 
-// zstd digests a dictionary that has been loaded, and sizes its tables for it, on the first use.
+// zstd processes a loaded dictionary, and sizes its tables for it, only on the first use, so the
+// compressor has to be used before it is measured.
 size_t Compressor::most_memory_bytes(int level, size_t bytes) {
   const std::unique_ptr<Compressor> compressor = make(level, bytes);
   const std::unique_ptr<Dictionary> dictionary = Dictionary::largest(level);

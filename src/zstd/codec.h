@@ -1,10 +1,12 @@
-// zstd, page by page: compressors, decompressors and the dictionaries that they share.
+// Compresses single pages with zstd: compressors, decompressors, and the dictionaries that they
+// share.
 //
-// A dictionary is a piece of typical data, made by zstd's own trainer (zdict.h), that compressor
-// and decompressor both know: a page of 4 KiB is too short to find many repetitions in itself.
+// A dictionary is a sample of typical data, made by zstd's own trainer (zdict.h), that both the
+// compressor and the decompressor know. It helps because a page of 4 KiB is too short to contain
+// many repetitions of its own.
 //
-// Thread contract: a Compressor or Decompressor is one thread's at a time (see Pool); a Dictionary
-// does not change and may be used by any number of them.
+// Thread contract: one thread at a time uses a Compressor or Decompressor (see Pool). A Dictionary
+// is immutable, so any number of threads may share it.
 
 #ifndef RAMDISK_ZSTD_CODEC_H
 #define RAMDISK_ZSTD_CODEC_H
@@ -30,15 +32,15 @@ const char* zstd_version();
 
 class Dictionary {
  public:
-  // Trains on `samples`, pages one behind the other, for compression at `level`. nullptr if there
-  // is no memory or the samples have nothing in common.
+  // Trains a dictionary for compression at `level` on `samples`, which are contiguous pages.
+  // Returns nullptr if there is no memory or the samples have nothing in common.
   static std::unique_ptr<Dictionary> train(std::span<const std::byte> samples, int level);
 
-  // The same in a hundredth of the time, for about half of the gain: pieces of the samples as they
-  // are, with tables of what is frequent.
+  // As train(), in a hundredth of the time and for about half of the gain: the content is
+  // unprocessed pieces of the samples, with zstd's tables of the most frequent symbols.
   static std::unique_ptr<Dictionary> collect(std::span<const std::byte> samples, int level);
 
-  // One that is as large as they get and of no use, to see how much memory one takes.
+  // Makes a useless dictionary of the maximum size, to measure how much memory one takes.
   static std::unique_ptr<Dictionary> largest(int level);
   ~Dictionary();
 
@@ -57,39 +59,40 @@ class Dictionary {
 
 class Compressor {
  public:
-  // `level` is within zstd_levels(). nullptr when there is no memory. zstd takes a context's tables
-  // on its first use, so it is used here, on `bytes` bytes, the most it will be given later.
+  // `level` must be within zstd_levels(). Returns nullptr if there is no memory. zstd allocates the
+  // tables of a context on its first use, so this compresses `bytes` bytes at once: the most that
+  // the compressor will be given later.
   static std::unique_ptr<Compressor> make(int level, size_t bytes);
   ~Compressor();
 
-  // Compresses `data` into `out`, with `dictionary` unless that is nullptr, which was trained for
-  // this level. The length of the result, or 0 if it does not fit.
+  // Compresses `data` into `out`, with `dictionary` unless that is nullptr; it must have been
+  // trained for this level. Returns the length of the result, or 0 if it does not fit.
   size_t compress(std::span<std::byte> out, std::span<const std::byte> data,
                   const Dictionary* dictionary);
 
-  // Takes the tables of `dictionary` for this compressor's own level; compress() with nullptr then
-  // uses them. False when there is no memory.
+  // Loads `dictionary` for this compressor's own level; compress() with nullptr then uses it.
+  // Returns false if there is no memory.
   bool adopt(const Dictionary& dictionary);
 
   size_t memory_bytes() const;
 
-  // What one made with these takes when it has adopted the largest dictionary and has been used. 0
-  // when there is no memory to find out.
+  // Returns what a compressor made with these arguments takes once it has adopted the largest
+  // dictionary and has been used; 0 if there is no memory to find out.
   static size_t most_memory_bytes(int level, size_t bytes);
 
  private:
   Compressor() = default;
   ZSTD_CCtx_s* context_ = nullptr;
-  bool refers_ = false;  // to a dictionary, which may be gone by now
+  bool refers_ = false;  // to a dictionary, which may no longer exist
 };
 
 class Decompressor {
  public:
-  static std::unique_ptr<Decompressor> make();  // nullptr when there is no memory
+  static std::unique_ptr<Decompressor> make();  // nullptr if there is no memory
   ~Decompressor();
 
-  // Decompresses `data`, made by compress() with the same dictionary, into exactly `out`. False if
-  // it is damaged.
+  // Decompresses `data`, made by compress() with the same dictionary, and fills `out` exactly.
+  // Returns false if `data` is damaged.
   bool decompress(std::span<std::byte> out, std::span<const std::byte> data,
                   const Dictionary* dictionary);
 

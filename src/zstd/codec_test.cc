@@ -1,4 +1,4 @@
-// Compressor and Decompressor: what goes in comes out, and what is damaged does not get out.
+// Compressor and Decompressor: pages survive the round trip, and damaged data is harmless.
 
 #include "zstd/codec.h"
 
@@ -40,14 +40,15 @@ struct Codec {
   std::unique_ptr<Decompressor> decompressor = Decompressor::make();
 };
 
-// Empty if the page does not compress to fewer bytes than it has.
+// Returns an empty result if compression does not make the page smaller.
 Bytes compressed(Codec& codec, const Bytes& page) {
   Bytes out(kPageBytes - 1);
   out.resize(codec.compress(out, page));
   return out;
 }
 
-// Whether `data` gives a page; whatever happens, nothing is written beyond the page.
+// Whether `data` decompresses to a page. Checks that nothing is written beyond the page in any
+// case.
 bool decompresses(Codec& codec, const Bytes& data, Bytes* result = nullptr) {
   Bytes page(kPageBytes + 64, kGuard);
   const bool ok = codec.decompress(std::span(page).first(kPageBytes), data);
@@ -107,8 +108,8 @@ TEST(Codec, IncompressibleGivesZeroAndLeavesTheContextUsable) {
   }
 }
 
-// A page that does not compress leaves zstd within that page; the next one may have another
-// dictionary.
+// A page that does not compress leaves zstd in the middle of a frame; the next page may need
+// another dictionary.
 TEST(Codec, AnotherDictionaryAfterAPageThatDoesNotCompress) {
   Rng rng(9);
   const auto dictionary_of = [&](Data kind) {
@@ -197,7 +198,7 @@ TEST_F(Damage, RandomBytes) {
   }
 }
 
-// There is no checksum, so damage may give another page; it must never do more than that.
+// There is no checksum, so damage may yield a different page, but must have no other effect.
 TEST_F(Damage, AnyBitFlipped) {
   int noticed = 0;
   for (size_t bit = 0; bit < data_.size() * 8; ++bit) {
@@ -208,7 +209,7 @@ TEST_F(Damage, AnyBitFlipped) {
   EXPECT_GT(noticed, 0);
 }
 
-// Of less or more than one page.
+// Frames of data that is shorter or longer than one page.
 TEST_F(Damage, WrongLength) {
   Rng rng(7);
   for (const size_t length :

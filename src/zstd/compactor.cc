@@ -13,7 +13,7 @@ Compactor::Outcome Compactor::compact_one(Claim claim) {
   if (!number) return Outcome::nothing;
   const Epoch::Guard guard(state_.epoch);
   PageTable::Cursor cursor(state_.table, guard);
-  const auto [claimed, word] = claim_page(*number, cursor);
+  const auto [claimed, entry] = claim_page(*number, cursor);
   switch (claimed) {
     case Claimed::gone:
       state_.write_cache.release();
@@ -28,11 +28,11 @@ Compactor::Outcome Compactor::compact_one(Claim claim) {
       break;
   }
   put_back_.store(0, std::memory_order_relaxed);
-  return compact(*number, word, claim, cursor, guard);
+  return compact(*number, entry, claim, cursor, guard);
 }
 
-// Marks a page from the queue as being compressed. put_back: it was written since it was cached, or
-// is being written now. gone: it was trimmed, or is in the queue twice.
+// Marks a page from the write cache as being compressed. put_back: it was written since it was
+// cached, or is being written now. gone: it was trimmed, or is in the write cache twice.
 Compactor::ClaimResult Compactor::claim_page(uint64_t number, PageTable::Cursor& cursor) {
   const PageEntry now(cursor.peek(number));
   if (now.kind() != PageKind::plain || !now.cached() || now.claimed()) return {Claimed::gone, {}};
@@ -46,8 +46,8 @@ Compactor::ClaimResult Compactor::claim_page(uint64_t number, PageTable::Cursor&
   return {Claimed::yes, now.as_claimed()};
 }
 
-// Compresses without the page's lock, so writes to it go on; if one came, the result is thrown
-// away.
+// Compresses without holding the page's lock, so that writes to the page need not wait; if one came
+// meanwhile, the result is discarded.
 Compactor::Outcome Compactor::compact(uint64_t number, PageEntry claimed, Claim claim,
                                       PageTable::Cursor& cursor, const Epoch::Guard& guard) {
   PageStore::Buffer copy;
@@ -74,8 +74,9 @@ Compactor::Outcome Compactor::compact(uint64_t number, PageEntry claimed, Claim 
   return Outcome::done;
 }
 
-// Takes the mark back from a page that stays as it is: for good if it does not compress, until
-// later if the result could not be kept. A page that was written meanwhile waits on in any case.
+// Removes the mark from a page that stays uncompressed: permanently if it does not compress, for
+// now if the result could not be kept. A page that was written meanwhile stays in the write cache
+// in either case.
 void Compactor::end_claim(uint64_t number, PageEntry claimed, Keep keep,
                           PageTable::Cursor& cursor) {
   PageTable::Slot slot = cursor.lock_existing(number);
@@ -98,7 +99,7 @@ bool Compactor::drain() {
   if (state_.write_cache.hurry()) state_.background.wake();
   int done = 0;
   while (done < kPages && compact_one(Claim::rewrite) == Outcome::done) ++done;
-  // Other threads may be at work on the last ones.
+  // Other threads may still be compressing the last pages.
   if (done == 0 && !state_.write_cache.empty()) Patience::nap();
   return done > 0 || !state_.write_cache.empty();
 }

@@ -19,9 +19,10 @@ Dictionaries::~Dictionaries() {
   }
 }
 
-// Counts itself first and looks again: sweep() looks at the users only after another generation has
-// become current, so either it sees this one or this one sees the other. (All accesses are
-// sequentially consistent.)
+// Counts the caller as a user first, then checks that the generation is still current. sweep()
+// reads the users only after another generation has become current, so either sweep() sees this
+// user, or this thread sees that the generation has changed. (All accesses are sequentially
+// consistent.)
 unsigned Dictionaries::ref() noexcept {
   for (;;) {
     const unsigned generation = current_.load(std::memory_order_seq_cst);
@@ -78,7 +79,7 @@ bool Dictionaries::install(std::unique_ptr<Dictionary> dictionary) {
   return true;
 }
 
-// Takes the dictionary out of its slot, and no longer counts it.
+// Takes the dictionary out of its slot and stops counting its memory.
 const Dictionary* Dictionaries::release(Slot& slot) noexcept {
   const Dictionary* dictionary = slot.dictionary.exchange(nullptr, std::memory_order_relaxed);
   CHECK(dictionary);

@@ -1,15 +1,18 @@
-// Dictionaries: the generations of dictionaries that the pages of one disk are compressed with.
+// Dictionaries: the generations of dictionaries with which the pages of one disk are compressed.
 //
-// A page names its generation by a small number (0: compressed without one). New pages take the
-// current generation; an older one is freed when no page is left that was compressed with it.
+// A page names its generation by a small number; 0 means that it was compressed without a
+// dictionary. New pages use the current generation; an older one is freed when no page compressed
+// with it is left.
 //
 // Invariants:
-//   1. users of a generation counts those who may still compress with it or have pages that say so.
-//   2. A generation that is not current and has no users gets none any more; it is retired through
-//      the epoch, because a pinned reader may still hold the word of a page that had it.
+//   1. The users of a generation are the threads that may still compress with it and the pages
+//      compressed with it.
+//   2. A generation that is not current and has no users never gets a user again. It is retired
+//      through the epoch, because a pinned reader may still hold the entry of a page that used it.
 //
-// Thread contract: get() for a generation that the caller is a user of, or found in a page while
-// pinned; install() and sweep() by one thread at a time; the others from any thread.
+// Thread contract: get() is for a generation of which the caller is a user, or which it found in a
+// page entry while pinned. One thread at a time calls install() and sweep(); any thread may call
+// the others.
 
 #ifndef RAMDISK_ZSTD_DICTIONARIES_H
 #define RAMDISK_ZSTD_DICTIONARIES_H
@@ -28,9 +31,10 @@ namespace ramdisk {
 
 class Dictionaries final : public Epoch::Reclaimer {
  public:
-  static constexpr unsigned kGenerations = 8;  // numbers, 0 included
+  static constexpr unsigned kGenerations = 8;  // including 0, no dictionary
 
-  // `memory` is asked for what they take, except for one of them: that is paid for by the owner.
+  // The dictionaries are charged to `memory`, except for one, whose memory the owner has already
+  // charged.
   Dictionaries(MemorySource& memory, Epoch& epoch);
   ~Dictionaries() override;
 
@@ -39,26 +43,28 @@ class Dictionaries final : public Epoch::Reclaimer {
     return slots_[generation].dictionary.load(std::memory_order_acquire);
   }
 
-  // The current generation, with the caller as one more user.
+  // Returns the current generation and counts the caller as one more user of it.
   unsigned ref() noexcept;
-  void ref(unsigned generation) noexcept;  // of a generation that has a user
+  void ref(unsigned generation) noexcept;  // of a generation that already has a user
   void unref(unsigned generation) noexcept;
 
   unsigned current() const { return current_.load(std::memory_order_relaxed); }
 
-  // Makes `dictionary` (nullptr: none) the current one. False, and nothing happens, when all
-  // numbers are in use, or there is no memory for one more.
+  // Makes `dictionary` the current one; nullptr means none. Returns false and changes nothing if
+  // all generations are in use or there is no memory for another one.
   bool install(std::unique_ptr<Dictionary> dictionary);
 
-  // Whether there is a number for one more.
+  // Whether a generation is free for another dictionary.
   bool has_free_generation() const { return free_generation() < kGenerations; }
 
-  // Frees generations that nobody uses.
+  // Retires the generations that have no users and are not current.
   void sweep(const Epoch::Guard& guard);
 
   size_t count() const;
   size_t memory_bytes() const { return memory_.load(std::memory_order_relaxed); }
-  size_t paid_bytes() const { return paid_.load(std::memory_order_relaxed); }  // those asked for
+  size_t paid_bytes() const {
+    return paid_.load(std::memory_order_relaxed);
+  }  // charged to memory_source_
 
   void reclaim(size_t index) noexcept override;
 
@@ -68,8 +74,8 @@ class Dictionaries final : public Epoch::Reclaimer {
     std::atomic<const Dictionary*> dictionary{nullptr};
     std::atomic<uint64_t> users{0};
     std::atomic<State> state{State::free};
-    size_t list = 0;  // of the epoch, while retired
-    size_t paid = 0;  // bytes that memory_source_ has counted
+    size_t list = 0;  // the epoch's retire list, while retired
+    size_t paid = 0;  // bytes charged to memory_source_
   };
 
   void count_user(unsigned generation) noexcept;
@@ -82,7 +88,7 @@ class Dictionaries final : public Epoch::Reclaimer {
   std::atomic<unsigned> current_{0};
   std::atomic<size_t> memory_{0};
   std::atomic<size_t> paid_{0};
-  std::atomic<bool> owner_pays_{true};  // for the next one
+  std::atomic<bool> owner_pays_{true};  // whether the next dictionary is the owner's
 };
 
 }  // namespace ramdisk

@@ -1,4 +1,5 @@
-// Dictionaries: generations come, are used and go, and none goes while somebody may need it.
+// Dictionaries: generations are installed, used and freed, and none is freed while a user or reader
+// may need it.
 
 #include "zstd/dictionaries.h"
 
@@ -102,8 +103,8 @@ TEST_F(DictionariesTest, AllNumbersInUse) {
   EXPECT_NE(dictionaries_.ref(), 0u);
 }
 
-// While one is about to join, the generation that it has seen is replaced, found without users, and
-// freed.
+// A thread has read the current generation but has not yet confirmed its reference when the
+// generation is replaced, found without users, and freed.
 TEST_F(DictionariesTest, ReplacedWhileOneJoins) {
   NEEDS_YIELD_POINTS();
   for (const char* where :
@@ -125,7 +126,7 @@ TEST_F(DictionariesTest, ReplacedWhileOneJoins) {
   }
 }
 
-// Nor does a sweep free what somebody joins at that moment.
+// A sweep does not free a generation that gains a user while it is being replaced.
 TEST_F(DictionariesTest, JoinedWhileItIsReplaced) {
   NEEDS_YIELD_POINTS();
   install();
@@ -144,85 +145,125 @@ TEST_F(DictionariesTest, JoinedWhileItIsReplaced) {
   EXPECT_EQ(dictionaries_.get(*joined), nullptr);
 }
 
-// Compresses with whatever is current, publishes, reads what others published, and drops it.
-TEST(DictionariesThreads, PagesStayReadable) {
-  Epoch epoch;
-  const auto memory = make_system_memory();
-  Dictionaries dictionaries(*memory, epoch);
-  struct Packed {
-    unsigned generation;
-    Bytes data;
-    uint64_t stream;
-  };
-  std::array<std::atomic<const Packed*>, 32> shared{};
-  class Garbage final : public Epoch::Reclaimer {
-   public:
-    explicit Garbage(Epoch& epoch) { epoch.add_reclaimer(this); }
-    void add(size_t list, const Packed* packed) {
-      const std::lock_guard lock(mutex_);
-      lists_[list].emplace_back(packed);
-    }
-    void reclaim(size_t index) noexcept override {
-      const std::lock_guard lock(mutex_);
-      lists_[index].clear();
-    }
+// ---- threads
 
-   private:
-    std::mutex mutex_;
-    std::array<std::vector<std::unique_ptr<const Packed>>, Epoch::kEpochs> lists_;
-  } garbage(epoch);
-  const auto drop = [&](const Packed* old, const Epoch::Guard& guard) {
+// A page that a thread has compressed and published. Other threads read it and replace it.
+struct Published {
+  unsigned generation;
+  Bytes data;
+  uint64_t stream;  // of the generator, to make the page again for comparison
+};
+
+// Published pages that have been replaced, until no thread can be reading them.
+class Garbage final : public Epoch::Reclaimer {
+ public:
+  explicit Garbage(Epoch& epoch) { epoch.add_reclaimer(this); }
+  void add(size_t list, const Published* page) {
+    const std::lock_guard lock(mutex_);
+    lists_[list].emplace_back(page);
+  }
+  void reclaim(size_t index) noexcept override {
+    const std::lock_guard lock(mutex_);
+    lists_[index].clear();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::array<std::vector<std::unique_ptr<const Published>>, Epoch::kEpochs> lists_;
+};
+
+// Some places at which threads publish pages, and the dictionaries that these use.
+class SharedPages {
+ public:
+  Dictionaries& dictionaries() { return dictionaries_; }
+
+  // Installs and frees dictionaries for as long as another thread publishes.
+  void install_while(const std::atomic<int>& busy) {
+    for (uint64_t n = 0; busy > 0; ++n) {
+      auto dictionary = make_dictionary(n % 3);
+      const Epoch::Guard guard(epoch_);
+      dictionaries_.install(n % 7 == 6 ? nullptr : std::move(dictionary));
+      dictionaries_.sweep(guard);
+    }
+  }
+
+  // Compresses a page with the current dictionary, and publishes it in place of another one.
+  void publish(Rng& rng, Compressor& compressor) {
+    auto& place = places_.at(rng.below(places_.size()));
+    const uint64_t stream = rng.below(100);
+    const Bytes page = make_page(stream);
+    const unsigned generation = dictionaries_.ref();
+    Bytes data(kPageBytes);
+    data.resize(compressor.compress(data, page, dictionaries_.get(generation)));
+    ASSERT_FALSE(data.empty());
+    const Epoch::Guard guard(epoch_);
+    drop(place.exchange(new Published{generation, std::move(data), stream}), guard);
+  }
+
+  // Reads a page that any of the threads has published.
+  void check(Rng& rng, Decompressor& decompressor) {
+    auto& place = places_.at(rng.below(places_.size()));
+    const Epoch::Guard guard(epoch_);
+    const Published* published = place.load();
+    if (!published) return;
+    Bytes page(kPageBytes);
+    ASSERT_TRUE(
+        decompressor.decompress(page, published->data, dictionaries_.get(published->generation)));
+    ASSERT_EQ(page, make_page(published->stream));
+  }
+
+  // Drops all pages and dictionaries.
+  void clear() {
+    {
+      const Epoch::Guard guard(epoch_);
+      for (auto& place : places_) drop(place.exchange(nullptr), guard);
+      dictionaries_.install(nullptr);
+      dictionaries_.sweep(guard);
+    }
+    epoch_.collect();
+  }
+
+ private:
+  static Bytes make_page(uint64_t stream) {
+    Rng rng(stream);
+    return conformance::make_data(kPageBytes, Data::text, rng);
+  }
+  void drop(const Published* old, const Epoch::Guard& guard) {
     if (!old) return;
-    dictionaries.unref(old->generation);
-    garbage.add(epoch.retire_list(guard), old);
-  };
+    dictionaries_.unref(old->generation);
+    garbage_.add(epoch_.retire_list(guard), old);
+  }
+
+  Epoch epoch_;
+  const std::unique_ptr<MemorySource> memory_ = make_system_memory();
+  Dictionaries dictionaries_{*memory_, epoch_};
+  std::array<std::atomic<const Published*>, 32> places_{};
+  Garbage garbage_{epoch_};
+};
+
+// Four threads publish and read pages while a fifth replaces the dictionaries.
+TEST(DictionariesThreads, PagesStayReadable) {
+  SharedPages pages;
   std::atomic<int> busy{4};
   unit::run_threads(5, [&](int i) {
     if (i == 4) {
-      for (uint64_t n = 0; busy > 0; ++n) {
-        auto dictionary = make_dictionary(n % 3);
-        const Epoch::Guard guard(epoch);
-        dictionaries.install(n % 7 == 6 ? nullptr : std::move(dictionary));
-        dictionaries.sweep(guard);
-      }
+      pages.install_while(busy);
       return;
     }
     Rng rng(static_cast<uint64_t>(i) + 50);
     const auto compressor = Compressor::make(1, kPageBytes);
     const auto decompressor = Decompressor::make();
     for (int step = 0; step < scaled(20000) && !testing::Test::HasFailure(); ++step) {
-      auto& place = shared.at(rng.below(shared.size()));
       if (rng.chance(50)) {
-        const uint64_t stream = rng.below(100);
-        Rng data_rng(stream);
-        const Bytes page = conformance::make_data(kPageBytes, Data::text, data_rng);
-        const unsigned generation = dictionaries.ref();
-        Bytes data(kPageBytes);
-        data.resize(compressor->compress(data, page, dictionaries.get(generation)));
-        ASSERT_FALSE(data.empty());
-        const Epoch::Guard guard(epoch);
-        drop(place.exchange(new Packed{generation, std::move(data), stream}), guard);
+        pages.publish(rng, *compressor);
       } else {
-        const Epoch::Guard guard(epoch);
-        const Packed* packed = place.load();
-        if (!packed) continue;
-        Bytes page(kPageBytes);
-        ASSERT_TRUE(
-            decompressor->decompress(page, packed->data, dictionaries.get(packed->generation)));
-        Rng data_rng(packed->stream);
-        ASSERT_EQ(page, conformance::make_data(kPageBytes, Data::text, data_rng));
+        pages.check(rng, *decompressor);
       }
     }
     --busy;
   });
-  {
-    const Epoch::Guard guard(epoch);
-    for (auto& place : shared) drop(place.exchange(nullptr), guard);
-    dictionaries.install(nullptr);
-    dictionaries.sweep(guard);
-  }
-  epoch.collect();
-  EXPECT_EQ(dictionaries.memory_bytes(), 0u);
+  pages.clear();
+  EXPECT_EQ(pages.dictionaries().memory_bytes(), 0u);
 }
 
 }  // namespace

@@ -17,11 +17,11 @@ bool DiskState::count_fixed(uint64_t bytes) {
   return true;
 }
 
-// The old word is dropped when nobody can find it any more: a reader that comes at this moment
-// gets the new page.
-void DiskState::replace(Slot& slot, PageEntry word, const Epoch::Guard& guard) {
+// The old entry is dropped only after the new one is published, so that a reader that arrives
+// meanwhile finds the new page.
+void DiskState::replace(Slot& slot, PageEntry entry, const Epoch::Guard& guard) {
   const PageEntry old(slot.payload());
-  slot.unlock(word.bits());
+  slot.unlock(entry.bits());
   pages.drop(old, guard);
 }
 
@@ -39,14 +39,14 @@ bool DiskState::cache(Slot& slot, PageStore::Data page, const Epoch::Guard& guar
   return true;
 }
 
-// The first dictionary is due when the samples are complete for the first time; a quiet worker
-// does not see that by itself.
+// The first dictionary is due when the samples are complete for the first time. A quiet worker does
+// not notice that by itself, so it is woken.
 void DiskState::note_compressed(uint64_t number) {
   if (samples.add(number) == TrainingSamples::kMost) background.wake();
 }
 
-// A page that has storage may change for longer than a new one may be added, and one that becomes
-// smaller always may.
+// As memory fills up, new pages are refused before existing ones are refused growth. A page may
+// always become smaller.
 Status DiskState::admit(const Slot& slot, size_t bytes) {
   constexpr auto kFull = "no space left";
   const PageEntry old(slot.payload());

@@ -1,22 +1,22 @@
-// DiskState: what the parts of a compressing disk share, and the few steps that several of them
-// take with a locked page.
+// DiskState: the state that the parts of a compressing disk share, and the few steps on a locked
+// page that several of them need.
 //
 //                           what it does                                       who calls it
-//   ZstdDisk      requests                                                     clients
-//   Compactor     what waits in the write cache becomes compressed             anyone
-//   Cleaner       gaps in segments become memory                               anyone
-//   MemoryRelief  what is tried before a request is refused, and after a trim  anyone
-//   Recompressor  cold pages become smaller                                    first worker
-//   Trainer       samples become dictionaries, old ones come to their end      first worker
-//   Maintenance   when the last two have their turn, and what else can wait    first worker
+//   ZstdDisk      serves requests                                              clients
+//   Compactor     compresses the pages in the write cache                      any thread
+//   Cleaner       turns gaps in segments into free memory                      any thread
+//   MemoryRelief  makes room before a request is refused, and after a trim     any thread
+//   Recompressor  makes cold pages smaller                                     first worker
+//   Trainer       trains dictionaries, and retires old ones                    first worker
+//   Maintenance   runs the last two, and does other work that can wait         first worker
 //
 // Invariants:
-//   1. Members are declared in the order of their lives: the epoch outlives what retires into it,
-//      and memory outlives everything.
-//   2. A state that one part alone needs is a member of that part, not of this class.
+//   1. Members are declared in the order of their lifetimes: the epoch outlives everything that
+//      retires into it, and the memory source outlives everything.
+//   2. State that only one part needs is a member of that part, not of this class.
 //
-// Thread contract: each member has its own. The functions may be called from any thread; those that
-// take a Guard use what only a pinned thread may use.
+// Thread contract: each member has its own. Any thread may call the functions; one that takes a
+// Guard must be called while pinned.
 
 #ifndef RAMDISK_ZSTD_DISK_STATE_H
 #define RAMDISK_ZSTD_DISK_STATE_H
@@ -47,39 +47,40 @@ class DiskState {
   DiskState(const DiskState&) = delete;
   DiskState& operator=(const DiskState&) = delete;
 
-  // Counts what compression takes beside data, once, before the first request. False: there is no
-  // room for it.
+  // Charges the memory that compression needs in addition to the data. Call once, before the first
+  // request. Returns false if there is no room for it.
   bool count_fixed(uint64_t bytes);
 
-  // Publishes `word` in place of what the slot holds, unlocks it, and drops what it held.
-  void replace(Slot& slot, PageEntry word, const Epoch::Guard& guard);
+  // Publishes `entry` in place of the slot's old entry, unlocks the slot, and drops the old entry.
+  void replace(Slot& slot, PageEntry entry, const Epoch::Guard& guard);
 
-  // Publishes a copy of `page` that waits to be compressed, and unlocks the slot. False, and the
-  // slot stays locked, if the write cache or the memory has no room for it.
+  // Publishes an uncompressed copy of `page`, puts it into the write cache, and unlocks the slot.
+  // If the write cache or the memory has no room for it, returns false and leaves the slot locked.
   bool cache(Slot& slot, PageStore::Data page, const Epoch::Guard& guard);
 
-  // An admitted page waits from now on.
+  // Puts an admitted page into the write cache, and wakes the workers if they should look at it.
   void enqueue(uint64_t number) {
     if (write_cache.push(number)) background.wake();
   }
 
-  // A page has been compressed, so it may serve as a sample.
+  // Call after a page has been compressed: it may then serve as a training sample.
   void note_compressed(uint64_t number);
 
-  // Whether the slot's page may take `bytes`. ENOSPC if not: other memory would have to become free
-  // first.
+  // Checks whether the slot's page may take `bytes` of memory. Returns ENOSPC if other memory has
+  // to be freed first.
   Status admit(const Slot& slot, size_t bytes);
 
-  // The memory that the disk would take if there were no gaps, no groups and no free memory.
+  // Returns the memory that the disk would take if there were no gaps, no groups and no free
+  // memory.
   uint64_t needed_bytes() const;
 
-  // Gives memory that is kept for new pages back to the system. Returns whether that was any.
+  // Returns memory that is kept for new pages to the system. The result says whether there was any.
   bool release_free_memory();
 
   const AllocatorOptions options;
   const BackgroundTiming pace;
   MemorySource& memory;
-  mutable Epoch epoch;  // pinned by whoever looks at the disk
+  mutable Epoch epoch;  // mutable: const functions pin it too
   PageStore pages;
   PageTable table;
   WriteCache write_cache;

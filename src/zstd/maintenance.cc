@@ -8,7 +8,7 @@ bool Maintenance::do_first() {
   return tick_if_due() || trainer_.train_if_due(time_, upkeep_ != Upkeep::changing);
 }
 
-// Quiet is said first and the reasons against it are looked at after that: see
+// The worker declares itself quiet first and looks for reasons against it afterwards: see
 // Background::try_quiet().
 Workers::Delay Maintenance::do_last() {
   if (recompressor_.under_way()) return recompress();
@@ -20,8 +20,8 @@ Workers::Delay Maintenance::do_last() {
       upkeep_ = Upkeep::tidied;
     }
   }
-  const auto rest = last_tick_ + state_.pace.tick - Clock::now();
-  return std::max(Workers::Delay(1), std::chrono::duration_cast<Workers::Delay>(rest));
+  const auto delay = last_tick_ + state_.pace.tick - Clock::now();
+  return std::max(Workers::Delay(1), std::chrono::duration_cast<Workers::Delay>(delay));
 }
 
 // ---- ticks
@@ -34,8 +34,9 @@ bool Maintenance::tick_if_due() {
   return true;
 }
 
-// A page is cold when nothing in its directory has been read or written for cold_ticks: the time
-// that the page table notes is ahead of this one by as much.
+// A page is cold when nothing in its directory has been read or written for cold_ticks. The page
+// table records the time at which a directory will be cold, so its clock runs cold_ticks ahead of
+// time_.
 void Maintenance::tick() {
   state_.table.set_time(state_.pace.cold_ticks + ++time_);
   state_.write_cache.tick();
@@ -67,7 +68,7 @@ void Maintenance::note_totals(const Totals& totals) {
 Workers::Delay Maintenance::recompress() {
   const Recompressor::Step step = recompressor_.step(time_);
   if (step.found) note_untidy();
-  return step.rest;
+  return step.delay;
 }
 
 Workers::Delay Maintenance::renew() {
@@ -75,8 +76,8 @@ Workers::Delay Maintenance::renew() {
   return Workers::Delay(trainer_.renew_some() == Trainer::Renewal::more ? 0 : 1);
 }
 
-// When nothing changes, no gaps and no free memory are kept for what may come. What another thread
-// is giving back at this moment is seen at the next tick.
+// While nothing changes, there is no point in keeping gaps or free memory in reserve. Memory that
+// another thread is returning at this moment is noticed at the next tick.
 Workers::Delay Maintenance::tidy_up() {
   if (cleaner_.clean(Cleaner::Effort::all) == Cleaner::Cleaning::done) {
     return Workers::Delay::zero();

@@ -1,8 +1,8 @@
-// Maintenance: what the first worker alone does, and when each part of it has its turn.
+// Maintenance: the work of the first worker alone, and the order in which it is done.
 //
-// Time passes in ticks, while there is anything that time can change. The order of urgency is: a
-// tick; training; then all that every worker does (see WorkerLoop); recompression; renewal of old
-// dictionaries; tidying up. What the disk is like, by the ticks:
+// Time passes in ticks for as long as time can change anything. The order of urgency is: a tick;
+// training; the work that all workers share (see WorkerLoop); recompression; renewal of pages with
+// old dictionaries; tidying up. The ticks decide the state of the disk:
 //
 //                 a tick: pages or memory have changed
 //        ┌──────────────────┬───────────────────┬──────────────────┐
@@ -13,9 +13,9 @@
 //                           └──────────────────┴───────────────────┘
 //                             something was recompressed or renewed
 //
-// A tidy disk has no gaps and no free memory. If nothing waits and the walk of recompression is
-// finished, too, the worker becomes quiet: it says so, waits in `tidied` for one more tick and
-// walk, for what came just then, and rests until it is woken.
+// A tidy disk has no gaps and no free memory. If, in addition, the write cache is empty and the
+// recompression walk is finished, the worker becomes quiet: it declares that, stays in `tidied` for
+// one more tick and walk in case something came at that moment, and then sleeps until it is woken.
 //
 // Thread contract: the first worker alone.
 
@@ -45,11 +45,11 @@ class Maintenance {
         recompressor_(state, cleaner),
         trainer_(state) {}
 
-  // What comes before all other work. Returns whether there was any.
+  // Does the work that comes before all other work. Returns whether there was any.
   bool do_first();
 
-  // What comes when there is no other work: a step of it, after which there may be more at once.
-  // Returns how long to rest.
+  // Does one step of the work that comes when there is no other. Returns how long to wait before
+  // the next step, which may be zero.
   Workers::Delay do_last();
 
  private:
@@ -58,7 +58,7 @@ class Maintenance {
   // See the drawing above.
   enum class Upkeep { changing, idle, tidied, tidy };
 
-  // What a tick compares with the one before.
+  // Compared from one tick to the next, to see whether the disk has changed.
   struct Totals {
     uint64_t compressed_pages = 0;
     uint64_t stored_pages = 0;

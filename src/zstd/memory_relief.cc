@@ -3,15 +3,15 @@
 namespace ramdisk {
 
 // Makes some room for a request that was refused, with more effort in later rounds. Returns whether
-// it is worth another try: some room was made, some is on its way, or not everything has been
-// tried.
+// the request is worth another try: some room was made, some is on its way, or not everything has
+// been tried.
 bool MemoryRelief::make_room(int round) {
   state_.epoch.collect();
   const bool drained = compactor_.drain();
   const Cleaner::Cleaning cleaning = cleaner_.clean(Cleaner::Effort::all);
   state_.epoch.collect();
-  // A cleaned segment is room for compressed pages at once. For anything else its memory has to go
-  // back first, which costs more, so it is left to the second round.
+  // Compressed pages can use a cleaned segment at once. For anything else its memory has to go back
+  // to the system first, which costs more, so that is left to the second round.
   const bool released = round > 0 && state_.release_free_memory();
   if (drained || released || cleaning == Cleaner::Cleaning::done) return true;
   const bool coming = !state_.epoch.all_reclaimed() || state_.pages.returning_memory() ||
@@ -39,7 +39,7 @@ MemoryRelief::Returned MemoryRelief::return_trimmed() {
   trimmed_.store(false, std::memory_order_relaxed);
   state_.epoch.collect();
   state_.release_free_memory();
-  // Readers may still see some of it: it is tried again at the next tick.
+  // Readers may still see some of the memory, so this is tried again at the next tick.
   if (!state_.epoch.all_reclaimed()) trimmed_.store(true, std::memory_order_relaxed);
   return Returned::nothing;
 }

@@ -1,5 +1,6 @@
-// MemoryRelief: a compressing disk whose memory runs short. Before it refuses a request it empties
-// the write cache and turns gaps into memory; after a trim it gives memory back at once.
+// MemoryRelief: what a compressing disk does when memory runs short. Before a request is refused,
+// it empties the write cache and turns gaps into free memory; after a trim it returns memory to the
+// system at once.
 //
 // Thread contract: any thread.
 
@@ -20,9 +21,9 @@ class MemoryRelief {
   MemoryRelief(DiskState& state, Compactor& compactor, Cleaner& cleaner)
       : state_(state), compactor_(compactor), cleaner_(cleaner) {}
 
-  // Runs `request`, and runs it again as long as it fails for lack of memory, some has been made or
-  // is on its way, and the patience lasts. The caller is not pinned, or nothing could come free. A
-  // request that admit() refuses needs memory that only the write cache can give.
+  // Runs `request`, and runs it again while it fails for lack of memory, memory has been freed or
+  // is on its way, and the patience lasts. The caller must not be pinned, or nothing could be
+  // reclaimed. For a request that admit() refuses, only emptying the write cache can help.
   template <typename Request>
   Status with_memory(Patience& patience, Request request) {
     Status status = request();
@@ -35,12 +36,12 @@ class MemoryRelief {
     return status.errnum() == ENOSPC ? Status::no_memory() : status;
   }
 
-  // Pages have been trimmed while memory was short: what is free now goes back at once; gaps are
-  // left to the background, if there is one.
+  // Call after pages have been trimmed while memory was short. Returns the memory that is free now
+  // to the system; gaps are left to the background threads, if there are any.
   void note_trimmed();
 
-  // Gives back a piece of what was trimmed. nothing: there is no more at present. busy: another
-  // thread is cleaning, and comes here again.
+  // Returns some of the trimmed memory to the system. nothing: there is no more at present. busy:
+  // another thread is cleaning, and will call this again.
   enum class Returned { some, nothing, busy };
   Returned return_trimmed();
 
@@ -53,7 +54,7 @@ class MemoryRelief {
   DiskState& state_;
   Compactor& compactor_;
   Cleaner& cleaner_;
-  std::atomic<bool> trimmed_{false};  // while memory was short, and gaps may be left of it
+  std::atomic<bool> trimmed_{false};  // while memory was short, so that there may be gaps to clean
 };
 
 }  // namespace ramdisk

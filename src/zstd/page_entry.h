@@ -1,18 +1,18 @@
-// PageEntry: what a word of the zstd disk's page table says about its page.
+// PageEntry: an entry of the zstd disk's page table, which says how its page is stored.
 //
 //   bits 63-60  kind                      54  cached
 //        59-57  generation of dictionary  53  claimed
 //        56-55  index in the group        52  touched
 //        47-3   address, or 34-3 pattern  2-0 the page table's own
 //
-// A MemorySource gives no addresses of more than kAddressBits, and they are multiples of 8.
+// A MemorySource returns addresses of at most kAddressBits bits, and they are multiples of 8.
 //
-// How a page changes. A write makes it cached while the write cache has room, and otherwise object,
-// plain or filled at once; a zero makes it a hole. Both may come in any state. The rest is the work
-// of the background:
+// How a page changes. A write makes it cached while the write cache has room, and otherwise
+// compressed, plain or same_filled at once; a zero makes it a hole. Both may come in any state. The
+// background threads do the rest:
 //
 //               compactor              it compresses               cold
-//     cached ──────────────▶ claimed ─────────────────▶ object ───────────▶ group
+//     cached ──────────────▶ claimed ───────────────▶ compressed ─────────▶ group
 //     │    ▲                 │     │                      ▲    (with its     │
 //     │    │                 │     │ it does not          │    neighbours)  │
 //     │    │ compactor       │     ▼                      │                 │
@@ -24,11 +24,11 @@
 //             compactor has
 //               finished
 //
-// cached and claimed are plain pages with these marks; the downward arrows are writes in place,
-// which mark the page as touched. Only the thread that claimed a page takes that mark away again,
-// and it throws its result away if the page was touched meanwhile. (Comparing words would not do: a
-// page of memory may be freed, and taken again for the same page of the disk, but not while the
-// thread that compresses it is pinned.)
+// cached and claimed are plain pages with these marks. The downward arrows are writes in place,
+// which mark the page as touched. Only the thread that claimed a page removes that mark, and it
+// discards its result if the page was touched meanwhile. (Without the mark, comparing entries would
+// not show a write in place. It does show a replaced page: its memory cannot be reused for the same
+// page of the disk while the thread that compresses it is pinned.)
 
 #ifndef RAMDISK_ZSTD_PAGE_ENTRY_H
 #define RAMDISK_ZSTD_PAGE_ENTRY_H
@@ -45,7 +45,7 @@ namespace ramdisk {
 
 enum class PageKind : unsigned {
   hole,         // reads as zeroes
-  same_filled,  // one word of four bytes over and over: in the page table itself
+  same_filled,  // four bytes repeated over the whole page; kept in the entry itself
   plain,        // a page of memory, as it is
   compressed,   // compressed by itself
   group,        // compressed together with its neighbours
@@ -67,7 +67,7 @@ class PageEntry {
     return PageEntry(with_kind(object->group() ? PageKind::group : PageKind::compressed) |
                      uint64_t{generation} << kGenerationShift | fitting(object));
   }
-  // Page `index` of the group; 0 also for what is no group.
+  // Returns the entry of page `index` of the group. `index` is 0 for a page that is not in a group.
   PageEntry member(unsigned index) const {
     CHECK(index < (kind() == PageKind::group ? StoredObject::kGroupPages : 1) &&
           this->index() == 0);
@@ -80,7 +80,7 @@ class PageEntry {
   PageKind kind() const { return static_cast<PageKind>(bits_ >> kKindShift); }
   bool in_segment() const { return kind() == PageKind::compressed || kind() == PageKind::group; }
 
-  // filled
+  // same_filled
   uint32_t pattern() const {
     DCHECK(kind() == PageKind::same_filled);
     return static_cast<uint32_t>(bits_ >> 3);
@@ -98,12 +98,12 @@ class PageEntry {
   unsigned generation() const { return bits_ >> kGenerationShift & 7; }
   unsigned index() const { return bits_ >> kIndexShift & 3; }  // within the group
 
-  // Plain pages that are to be compressed later. cached: it is in the write cache. claimed: a
-  // thread is compressing it. touched: written since it was cached or claimed.
-  bool cached() const { return bits_ & kQueued; }
+  // Marks of plain pages that are to be compressed later. cached: the page is in the write cache.
+  // claimed: a thread is compressing it. touched: it was written since it was cached or claimed.
+  bool cached() const { return bits_ & kCached; }
   bool claimed() const { return bits_ & kClaimed; }
   bool touched() const { return bits_ & kTouched; }
-  PageEntry as_cached() const { return with(kQueued); }
+  PageEntry as_cached() const { return with(kCached); }
   PageEntry as_claimed() const { return with(kClaimed); }
   PageEntry as_touched() const { return with(kTouched); }
   PageEntry as_untouched() const { return PageEntry(bits_ & ~kTouched); }
@@ -115,7 +115,7 @@ class PageEntry {
   static constexpr unsigned kKindShift = 60;
   static constexpr unsigned kGenerationShift = 57;
   static constexpr unsigned kIndexShift = 55;
-  static constexpr uint64_t kQueued = uint64_t{1} << 54;
+  static constexpr uint64_t kCached = uint64_t{1} << 54;
   static constexpr uint64_t kClaimed = uint64_t{1} << 53;
   static constexpr uint64_t kTouched = uint64_t{1} << 52;
   static constexpr uint64_t kAddress = (uint64_t{1} << 48) - 8;

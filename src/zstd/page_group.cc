@@ -6,10 +6,10 @@ namespace ramdisk {
 
 using Moved = SegmentStore::Moved;
 
-GroupSlots try_lock_group(uint64_t first, const GroupWords& words, PageTable::Cursor& cursor) {
+GroupSlots try_lock_group(uint64_t first, const GroupEntries& entries, PageTable::Cursor& cursor) {
   const auto lock = [&](unsigned i) {
-    return words[i] == PageEntry() ? PageTable::Slot()
-                                   : cursor.try_lock(first + i, words[i].bits());
+    return entries[i] == PageEntry() ? PageTable::Slot()
+                                     : cursor.try_lock(first + i, entries[i].bits());
   };
   static_assert(StoredObject::kGroupPages == 4);
   return {lock(0), lock(1), lock(2), lock(3)};
@@ -20,19 +20,19 @@ unsigned count_locked(const GroupSlots& slots) {
       std::count_if(slots.begin(), slots.end(), [](const auto& slot) { return bool(slot); }));
 }
 
-Moved store_by_itself(DiskState& state, uint64_t number, PageEntry word, PageStore::Reader& reader,
+Moved store_by_itself(DiskState& state, uint64_t number, PageEntry entry, PageStore::Reader& reader,
                       PageTable::Cursor& cursor, Claim claim, const Epoch::Guard& guard) {
   PageStore::Buffer page;
-  if (!reader.load(word, page).ok()) return Moved::left;
+  if (!reader.load(entry, page).ok()) return Moved::left;
   if (claim == Claim::optional && state.write_cache.has_room()) {
-    PageTable::Slot slot = cursor.try_lock(number, word.bits());
+    PageTable::Slot slot = cursor.try_lock(number, entry.bits());
     return slot && state.cache(slot, page, guard) ? Moved::yes : Moved::left;
   }
   PageStore::Buffer buffer;
   const PageEntry fresh =
       state.pages.store(number, state.pages.compress(page, buffer), claim, guard);
   if (fresh == PageEntry()) return Moved::no_memory;
-  if (PageTable::Slot slot = cursor.try_lock(number, word.bits())) {
+  if (PageTable::Slot slot = cursor.try_lock(number, entry.bits())) {
     state.replace(slot, fresh, guard);
     return Moved::yes;
   }
@@ -44,9 +44,9 @@ void take_out_of_group(DiskState& state, uint64_t number, PageStore::Reader& rea
                        const Epoch::Guard& guard) {
   state.background.note_change();
   PageTable::Cursor cursor(state.table, guard);
-  const PageEntry word(cursor.peek(number));
-  if (word.kind() != PageKind::group) return;
-  store_by_itself(state, number, word, reader, cursor, Claim::optional, guard);
+  const PageEntry entry(cursor.peek(number));
+  if (entry.kind() != PageKind::group) return;
+  store_by_itself(state, number, entry, reader, cursor, Claim::optional, guard);
 }
 
 }  // namespace ramdisk

@@ -12,7 +12,8 @@ namespace ramdisk {
 
 namespace {
 
-// More than CPUs, so that a thread that lost its CPU does not keep the others from theirs.
+// There are more contexts than CPUs, so that a thread that is preempted while it holds one does not
+// block the threads that are running.
 size_t contexts() {
   return 2 * cpus();
 }
@@ -20,14 +21,14 @@ size_t contexts() {
 // A frame that saves less than this is not worth the time to decompress it.
 constexpr size_t kLeastGain = kPageBytes / 32;
 
-// A bit for each page of the group that has been read.
+// Has one bit for each page of the group, set once that page has been read.
 uint8_t& seen_pages(StoredObject& group) {
   return reinterpret_cast<GroupHead*>(group.bytes().data())->seen;
 }
 
-// Whether all byte values are about equally frequent, by a sample of n bytes at odd distances. For
-// noise the sum of the squares of their counts is n + n(n-1)/256, with a deviation of about n/11;
-// text and code have several times as much.
+// Whether all byte values are about equally frequent, judged by a sample of n bytes at an odd
+// stride. For noise the sum of the squares of their counts is n + n(n-1)/256 on average, with a
+// deviation of about n/11; text and code have several times that sum.
 bool looks_like_noise(PageStore::Data page) {
   constexpr size_t kStep = 15;
   constexpr uint32_t kSamples = (kPageBytes + kStep - 1) / kStep;
@@ -84,7 +85,8 @@ size_t PageStore::packed_bytes(Data page, const Dictionary* dictionary) {
   return shorten(page, buffer, dictionary);
 }
 
-// The length of the frame in `buffer`; kPageBytes if there is none worth keeping.
+// Returns the length of the frame in `buffer`, or kPageBytes if the page does not compress well
+// enough to keep one.
 size_t PageStore::shorten(Data page, Buffer& buffer, const Dictionary* dictionary) {
   const Pool<Compressor>::Lease compressor(compressors_);
   const size_t length =
@@ -112,7 +114,7 @@ PageEntry PageStore::store_group(uint64_t first, std::span<const std::byte> fram
   return PageEntry::compressed(group, generation);
 }
 
-PageEntry PageStore::word_for_copy(const StoredObject* copy, PageEntry original) {
+PageEntry PageStore::entry_for_copy(const StoredObject* copy, PageEntry original) {
   dictionaries_.ref(original.generation());
   return PageEntry::compressed(copy, original.generation()).member(original.index());
 }
@@ -146,25 +148,25 @@ std::optional<uint32_t> PageStore::pattern_of(Data page) {
 
 // ---- all kinds
 
-void PageStore::drop(PageEntry word, const Epoch::Guard& guard) {
+void PageStore::drop(PageEntry entry, const Epoch::Guard& guard) {
   RAMDISK_YIELD("PageStore::drop");
-  if (word.kind() == PageKind::plain) {
-    std::byte* page = word.page();
+  if (entry.kind() == PageKind::plain) {
+    std::byte* page = entry.page();
     plain_.retire({&page, 1}, guard);
-  } else if (word.in_segment()) {
-    store_.drop(word.stored(), guard);
-    dictionaries_.unref(word.generation());
+  } else if (entry.in_segment()) {
+    store_.drop(entry.stored(), guard);
+    dictionaries_.unref(entry.generation());
   }
 }
 
-size_t PageStore::footprint(PageEntry word) {
-  switch (word.kind()) {
+size_t PageStore::footprint(PageEntry entry) {
+  switch (entry.kind()) {
     case PageKind::plain:
       return kPageBytes;
     case PageKind::compressed:
-      return word.stored()->footprint();
+      return entry.stored()->footprint();
     case PageKind::group:
-      return reinterpret_cast<const GroupHead*>(word.stored()->bytes().data())->single_bytes();
+      return reinterpret_cast<const GroupHead*>(entry.stored()->bytes().data())->single_bytes();
     default:
       return 0;
   }
@@ -180,39 +182,39 @@ Status PageStore::Reader::load_object(const StoredObject& object, unsigned gener
   return Status::error(EIO, "allocator=zstd: a compressed page is damaged in memory");
 }
 
-Status PageStore::Reader::load(PageEntry word, Page page) {
-  switch (word.kind()) {
+Status PageStore::Reader::load(PageEntry entry, Page page) {
+  switch (entry.kind()) {
     case PageKind::hole:
       std::memset(page.data(), 0, kPageBytes);
       return {};
     case PageKind::same_filled: {
-      const uint32_t pattern = word.pattern();
+      const uint32_t pattern = entry.pattern();
       for (size_t i = 0; i < kPageBytes; i += sizeof pattern) {
         std::memcpy(page.data() + i, &pattern, sizeof pattern);
       }
       return {};
     }
     case PageKind::plain:
-      copy_from_shared(page.data(), word.page(), kPageBytes);
+      copy_from_shared(page.data(), entry.page(), kPageBytes);
       return {};
     case PageKind::compressed:
-      return load_object(*word.stored(), word.generation(), page);
+      return load_object(*entry.stored(), entry.generation(), page);
     case PageKind::group:
       break;
   }
-  StoredObject* group = word.stored();
+  StoredObject* group = entry.stored();
   if (group != group_) {
     group_ = nullptr;
-    if (Status status = load_object(*group, word.generation(), group_bytes_); !status.ok()) {
+    if (Status status = load_object(*group, entry.generation(), group_bytes_); !status.ok()) {
       return status;
     }
     group_ = group;
   }
-  std::memcpy(page.data(), group_bytes_.data() + word.index() * kPageBytes, kPageBytes);
-  const auto bit = static_cast<uint8_t>(1u << word.index());
-  // (The builtin of gcc and clang: std::atomic_ref is not in every C++20 library.)
+  std::memcpy(page.data(), group_bytes_.data() + entry.index() * kPageBytes, kPageBytes);
+  const auto bit = static_cast<uint8_t>(1u << entry.index());
+  // This uses the builtin of gcc and clang, because not every C++20 library has std::atomic_ref.
   if (__atomic_fetch_or(&seen_pages(*group), bit, __ATOMIC_RELAXED) & bit) {
-    hot_page_ = group->page() + word.index();
+    hot_page_ = group->page() + entry.index();
   }
   return {};
 }

@@ -1,11 +1,11 @@
-// PageStore: what a compressing disk keeps, page by page: compressed objects, plain pages and
-// patterns, under the words that stand for them.
+// PageStore: the pages that a compressing disk stores: compressed pages, groups, plain pages and
+// patterns, each referred to by a PageEntry.
 //
-// It makes, reads and drops words; who owns them (the page table) is not its business. What is
-// compressed is compressed with the current dictionary, if there is one.
+// It makes, loads and drops entries; the page table, which owns them, is unknown to it. It
+// compresses with the current dictionary, if there is one.
 //
-// Thread contract: any thread; pinned where a Guard is asked for, and for as long as a word found
-// in the page table is used.
+// Thread contract: any thread. The caller is pinned where a Guard is a parameter, and for as long
+// as it uses an entry found in the page table.
 
 #ifndef RAMDISK_ZSTD_PAGE_STORE_H
 #define RAMDISK_ZSTD_PAGE_STORE_H
@@ -34,58 +34,64 @@ class PageStore {
 
   PageStore(MemorySource& memory, Epoch& epoch, int level);
 
-  // Takes what is needed to serve requests without further memory for contexts. Returns what all
-  // contexts together, and one dictionary, may take later; 0 when there is no memory.
+  // Allocates contexts in advance, so that serving requests needs no further memory for them.
+  // Returns what all contexts together, and one dictionary, may take later, in bytes; 0 if there is
+  // no memory.
   size_t prepare();
 
   // ---- compression
 
   // The result of compressing a page, before it is stored. It is a user of its generation, so it
-  // has to be stored.
+  // has to be passed to store(), which ends that.
   struct Packed {
-    std::span<const std::byte> bytes;  // of the buffer, or of the page if it did not compress
+    std::span<const std::byte> bytes;  // in the buffer, or in the page if it did not compress
     unsigned generation = 0;
     bool plain() const { return bytes.size() == kPageBytes; }
   };
   Packed compress(Data page, Buffer& buffer);
 
-  // A word for the page; a hole when there is no memory for this claim. The packed page is used up.
+  // Stores the page and returns its entry; a hole if there is no memory for this claim. `packed`
+  // must not be used again in either case.
   PageEntry store(uint64_t number, const Packed& packed, Claim claim, const Epoch::Guard& guard);
 
-  // How long the page would be with `dictionary`: for comparing dictionaries.
+  // Returns how long the page would be with `dictionary`, for comparing dictionaries.
   size_t packed_bytes(Data page, const Dictionary* dictionary);
 
-  // ---- pages as they are
+  // ---- uncompressed pages
 
-  // Whether compressing the page would most likely be for nothing: it looks like noise, and so did
-  // what was compressed last. Lets some pass, to find out when this changes.
+  // Whether compressing the page would most likely be wasted: it looks like noise, and the last
+  // pages did not compress. Returns false for some of these pages all the same, to notice when this
+  // changes.
   bool looks_incompressible(Data page);
 
-  // The word of four bytes that fills the page over and over, if one does.
+  // Returns the four bytes that fill the whole page when repeated, if there are such bytes.
   static std::optional<uint32_t> pattern_of(Data page);
 
-  // A word for a copy of the page as it is; a hole when there is no memory for this claim.
+  // Stores an uncompressed copy of the page and returns its entry; a hole if there is no memory for
+  // this claim.
   PageEntry store_plain(Data page, Claim claim);
 
   // ---- all kinds
 
-  // Nothing refers to `word` any more; it came from store(), a hole, a pattern or a plain page.
-  void drop(PageEntry word, const Epoch::Guard& guard);
+  // Frees what `entry` refers to, once no pinned thread can be reading it. Nothing shared may hold
+  // `entry` any more. It may be of any kind.
+  void drop(PageEntry entry, const Epoch::Guard& guard);
 
-  // What the page takes beside its word, in bytes.
-  static size_t footprint(PageEntry word);
+  // Returns what the page takes in addition to its entry, in bytes.
+  static size_t footprint(PageEntry entry);
   static size_t footprint(const Packed& packed) {
     return packed.plain() ? kPageBytes : StoredObject::footprint(packed.bytes.size());
   }
 
-  // Reads pages, and keeps what it needs for that between them: a decompressor, the group that was
-  // read last. Lives no longer than the guard.
+  // Reads pages, and keeps from one to the next what reading needs: a decompressor, and the
+  // contents of the group that was read last. It must not outlive the guard.
   class Reader {
    public:
     Reader(PageStore& pages, const Epoch::Guard&) : pages_(pages) {}
-    // Fills `page` with what `word` stands for. EIO if it is damaged in memory.
-    Status load(PageEntry word, Page page);
-    // A page of a group that was read and had been read before.
+    // Fills `page` with the contents of the page that `entry` describes. Returns EIO if they are
+    // damaged in memory.
+    Status load(PageEntry entry, Page page);
+    // The last page of a group that this reader has read and that had been read before.
     std::optional<uint64_t> hot_page() const { return hot_page_; }
 
    private:
@@ -100,22 +106,24 @@ class PageStore {
 
   // ---- groups
 
-  // Stores `frame`, the pages of a group compressed together by someone else, which take
-  // `single_bytes` each by themselves. A hole when there is no memory. The caller is a user of the
-  // generation; the group is four more.
+  // Stores `frame`, the pages of a group, which the caller has compressed together and which take
+  // `single_bytes` each by themselves. Returns a hole if there is no memory. The caller must be a
+  // user of the generation; the group counts as four more users.
   PageEntry store_group(uint64_t first, std::span<const std::byte> frame, unsigned generation,
                         size_t single_bytes, const Epoch::Guard& guard);
   static constexpr size_t kMaxGroupFrame = StoredObject::kMaxGroupBytes - sizeof(GroupHead);
 
-  // The word for another copy of what `original` stands for, as yet unused.
-  PageEntry word_for_copy(const StoredObject* copy, PageEntry original);
+  // Returns the entry for `copy`, a new copy of what `original` refers to, and counts it as another
+  // user of the dictionary.
+  PageEntry entry_for_copy(const StoredObject* copy, PageEntry original);
 
-  // ---- what there is
+  // ---- memory and totals
 
   SegmentStore& segments() { return store_; }
   Dictionaries& dictionaries() { return dictionaries_; }
   const Dictionaries& dictionaries() const { return dictionaries_; }
-  // At most about so many bytes of plain pages come and go.
+  // Says that up to about `bytes` bytes of plain pages are repeatedly allocated and freed, so that
+  // their memory is worth keeping.
   void expect_plain(uint64_t bytes) { plain_.set_keep({2 * bytes, 64}); }
   void release_free_memory() {
     store_.release_free();
@@ -124,12 +132,12 @@ class PageStore {
   bool returning_memory() const { return store_.returning() || plain_.returning(); }
   uint64_t memory_bytes() const;
 
-  // As memory_bytes(), if there were no gaps, no groups and no free memory; without the dictionary
-  // that is paid for from the start.
+  // As memory_bytes(), but if there were no gaps, no groups and no free memory, and without the
+  // dictionary that is charged from the start.
   uint64_t needed_bytes() const;
 
-  // Pages that were compressed, bytes that came out, and groups that were made of pages, since the
-  // start; all wrap around.
+  // Pages compressed, bytes that they compressed to, and groups made, since the start. All of them
+  // wrap around.
   struct Totals {
     uint64_t pages;
     uint64_t bytes;
@@ -152,7 +160,7 @@ class PageStore {
   SlabAllocator plain_;
   const int level_;
 
-  std::atomic<uint32_t> failures_{0};  // pages in a row that did not compress
+  std::atomic<uint32_t> failures_{0};  // consecutive pages that did not compress
   std::atomic<uint32_t> passed_{0};    // counts pages that looked incompressible
   std::atomic<uint64_t> packed_pages_{0};
   std::atomic<uint64_t> packed_bytes_{0};

@@ -1,4 +1,5 @@
-// PageStore and its words: every kind of page goes in and comes out, and what is dropped is gone.
+// PageStore and PageEntry: every kind of page can be stored and loaded, and dropping it frees its
+// memory.
 
 #include "zstd/page_store.h"
 
@@ -29,10 +30,10 @@ TEST(PageEntry, FieldsDoNotTouchEachOther) {
   const StoredObject object(4, 100, false);
   const StoredObject group(4, 5000, true);
   for (unsigned generation = 0; generation < Dictionaries::kGenerations; ++generation) {
-    const PageEntry word = PageEntry::compressed(&object, generation);
-    EXPECT_EQ(word.kind(), PageKind::compressed);
-    EXPECT_EQ(word.stored(), &object);
-    EXPECT_EQ(word.generation(), generation);
+    const PageEntry entry = PageEntry::compressed(&object, generation);
+    EXPECT_EQ(entry.kind(), PageKind::compressed);
+    EXPECT_EQ(entry.stored(), &object);
+    EXPECT_EQ(entry.generation(), generation);
     for (unsigned i = 0; i < kGroup; ++i) {
       const PageEntry member = PageEntry::compressed(&group, generation).member(i);
       EXPECT_EQ(member.kind(), PageKind::group);
@@ -70,20 +71,20 @@ class PageStoreTest : public testing::Test {
     return pages_.store(number, packed, Claim::data, guard);
   }
 
-  Bytes load(PageEntry word) {
+  Bytes load(PageEntry entry) {
     const Epoch::Guard guard(epoch_);
     PageStore::Reader reader(pages_, guard);
     Bytes page(kPageBytes);
-    EXPECT_TRUE(reader.load(word, PageStore::Page(page.data(), kPageBytes)).ok());
+    EXPECT_TRUE(reader.load(entry, PageStore::Page(page.data(), kPageBytes)).ok());
     return page;
   }
 
-  void drop(PageEntry word) {
+  void drop(PageEntry entry) {
     const Epoch::Guard guard(epoch_);
-    pages_.drop(word, guard);
+    pages_.drop(entry, guard);
   }
 
-  // Compresses four pages together, as the background does, with the current dictionary.
+  // Compresses four pages together with the current dictionary, as the Recompressor does.
   PageEntry store_group(uint64_t first, const Bytes& pages) {
     Dictionaries& dictionaries = pages_.dictionaries();
     const unsigned generation = dictionaries.ref();
@@ -100,7 +101,7 @@ class PageStoreTest : public testing::Test {
     return group;
   }
 
-  // Makes a new dictionary the current one, and frees those that nobody uses.
+  // Makes a new dictionary the current one, and frees those without users.
   void install() {
     {
       auto dictionary = Dictionary::collect(make_data(300 * kPageBytes, Data::text, rng_), 3);
@@ -121,10 +122,10 @@ class PageStoreTest : public testing::Test {
 TEST_F(PageStoreTest, EveryKindOfDataComesBack) {
   for (const Data kind : {Data::text, Data::random, Data::mixed}) {
     const Bytes page = make_data(kPageBytes, kind, rng_);
-    const PageEntry word = store(7, page);
-    EXPECT_EQ(word.kind(), kind == Data::random ? PageKind::plain : PageKind::compressed);
-    EXPECT_EQ(load(word), page);
-    drop(word);
+    const PageEntry entry = store(7, page);
+    EXPECT_EQ(entry.kind(), kind == Data::random ? PageKind::plain : PageKind::compressed);
+    EXPECT_EQ(load(entry), page);
+    drop(entry);
   }
   EXPECT_EQ(load(PageEntry()), Bytes(kPageBytes));
   EXPECT_EQ(pages_.segments().pages(), 0u);
@@ -144,7 +145,7 @@ TEST_F(PageStoreTest, PagesOfOneWord) {
   }
 }
 
-// Noise is recognised when there has been some, and nothing else is taken for it.
+// Noise is recognised after some pages of it, and nothing else is mistaken for it.
 TEST_F(PageStoreTest, NoiseIsRecognised) {
   const auto share = [&](Data kind) {
     int found = 0;
@@ -203,7 +204,8 @@ TEST_F(PageStoreTest, NoMemoryIsAHole) {
   EXPECT_NE(store(1, make_data(kPageBytes, Data::text, rng_)), PageEntry());
 }
 
-// Each member of a group is a user of its dictionary: the last one holds it alone.
+// Each member of a group is a user of its dictionary, so the dictionary stays until the last member
+// is dropped.
 TEST_F(PageStoreTest, TheLastMemberOfAGroupHoldsItsDictionary) {
   install();
   const Bytes pages = make_data(kGroup * kPageBytes, Data::text, rng_);
@@ -221,54 +223,54 @@ TEST_F(PageStoreTest, TheLastMemberOfAGroupHoldsItsDictionary) {
   EXPECT_EQ(pages_.dictionaries().get(generation), nullptr);
 }
 
-// The cleaner's copies take the place of all that used a dictionary, and hold it like the
-// originals.
+// The cleaner's copies replace all pages that used a dictionary, and keep it in use as the
+// originals did.
 TEST_F(PageStoreTest, CopiesHoldTheirDictionary) {
   install();
   const Bytes page = make_data(kPageBytes, Data::text, rng_);
   const Bytes pages = make_data(kGroup * kPageBytes, Data::text, rng_);
-  std::vector<PageEntry> words{store(3, page)};
+  std::vector<PageEntry> entries{store(3, page)};
   const PageEntry group = store_group(8, pages);
-  for (unsigned i = 0; i < kGroup; ++i) words.push_back(group.member(i));
-  const unsigned generation = words[0].generation();
+  for (unsigned i = 0; i < kGroup; ++i) entries.push_back(group.member(i));
+  const unsigned generation = entries[0].generation();
   ASSERT_NE(generation, 0u);
   for (int round = 0; round < 3; ++round) {
     std::vector<PageEntry> copies;
     {
       const Epoch::Guard guard(epoch_);
-      const StoredObject* object = pages_.segments().add_copy(*words[0].stored(), guard);
+      const StoredObject* object = pages_.segments().add_copy(*entries[0].stored(), guard);
       const StoredObject* moved =
-          pages_.segments().add_copy(*words[1].stored(), kGroup, 2000, guard);
-      for (const PageEntry word : words) {
-        copies.push_back(pages_.word_for_copy(word == words[0] ? object : moved, word));
-        pages_.drop(word, guard);
+          pages_.segments().add_copy(*entries[1].stored(), kGroup, 2000, guard);
+      for (const PageEntry entry : entries) {
+        copies.push_back(pages_.entry_for_copy(entry == entries[0] ? object : moved, entry));
+        pages_.drop(entry, guard);
       }
     }
-    words = copies;
+    entries = copies;
     install();
     ASSERT_NE(pages_.dictionaries().get(generation), nullptr) << "moved " << round + 1 << " times";
-    EXPECT_EQ(load(words[0]), page);
+    EXPECT_EQ(load(entries[0]), page);
     for (unsigned i = 0; i < kGroup; ++i) {
       const auto begin = pages.begin() + static_cast<ptrdiff_t>(i * kPageBytes);
-      EXPECT_EQ(load(words[1 + i]), Bytes(begin, begin + kPageBytes));
+      EXPECT_EQ(load(entries[1 + i]), Bytes(begin, begin + kPageBytes));
     }
   }
-  for (const PageEntry word : words) drop(word);
+  for (const PageEntry entry : entries) drop(entry);
   install();
   EXPECT_EQ(pages_.dictionaries().get(generation), nullptr);
 }
 
-// Dictionaries: what was compressed with an old one stays readable, and holds it.
+// Pages compressed with an old dictionary stay readable and keep it in use.
 TEST_F(PageStoreTest, GenerationsLiveAsLongAsTheirPages) {
   std::vector<std::pair<PageEntry, Bytes>> stored;
   for (int generation = 0; generation < 3; ++generation) {
     for (int i = 0; i < 20; ++i) {
-      // Noise in between: contexts must not keep the old dictionary because of it.
+      // Noise, which does not compress, must not make a context keep the old dictionary.
       store(0, make_data(kPageBytes, Data::random, rng_));
       Bytes page = make_data(kPageBytes, Data::text, rng_);
-      const PageEntry word = store(1, page);
-      EXPECT_EQ(word.generation(), static_cast<unsigned>(generation));
-      stored.emplace_back(word, std::move(page));
+      const PageEntry entry = store(1, page);
+      EXPECT_EQ(entry.generation(), static_cast<unsigned>(generation));
+      stored.emplace_back(entry, std::move(page));
     }
     install();
   }
@@ -280,8 +282,8 @@ TEST_F(PageStoreTest, GenerationsLiveAsLongAsTheirPages) {
     epoch_.collect();
   };
   sweep();
-  for (const auto& [word, page] : stored) EXPECT_EQ(load(word), page);
-  for (const auto& [word, page] : stored) drop(word);
+  for (const auto& [entry, page] : stored) EXPECT_EQ(load(entry), page);
+  for (const auto& [entry, page] : stored) drop(entry);
   sweep();
   EXPECT_EQ(pages_.dictionaries().get(1), nullptr);
   EXPECT_EQ(pages_.dictionaries().get(2), nullptr);

@@ -13,15 +13,15 @@ namespace {
 
 constexpr unsigned kGroup = StoredObject::kGroupPages;
 
-// Cold pages are compressed at this level or, if that is higher, the user's.
+// Cold pages are compressed at this level, or at the user's if that is higher.
 constexpr int kLevel = 9;
 
-// Measures a piece of work, for one rest as long as that.
+// Measures a piece of work, so that the thread can then sleep for as long as the work took.
 class Stopwatch {
  public:
-  // As long as the work took; a whole tick if it had to wait for a CPU, because others need it
-  // more.
-  Workers::Delay rest(Workers::Delay tick) const {
+  // Returns the time that the work took, or a whole tick if it had to wait for a CPU, because then
+  // other threads need the CPU more.
+  Workers::Delay delay(Workers::Delay tick) const {
     const std::chrono::duration<double> taken = Clock::now() - begin_;
     if (cpu_seconds() - cpu_begin_ < 0.7 * taken.count()) return tick;
     return std::max(Workers::Delay(1), std::chrono::duration_cast<Workers::Delay>(taken));
@@ -50,7 +50,7 @@ void Recompressor::begin() {
 }
 
 Recompressor::Step Recompressor::step(uint32_t now) {
-  // What is grouped from now on is to have the dictionary that was trained meanwhile.
+  // A dictionary may have been trained meanwhile; new groups should use it.
   if (compressor_ && generation_ != state_.pages.dictionaries().current()) release_compressor();
   const PageTable::ColdDirectory found = find_cold(now);
   if (found.first == PageTable::no_page) {
@@ -64,19 +64,20 @@ Recompressor::Step Recompressor::step(uint32_t now) {
     if (make_compressor()) outcome = recompress_directory(found.first);
   } catch (const std::bad_alloc&) {
   }
-  if (outcome == Outcome::done) return {watch.rest(state_.pace.tick), true};
+  if (outcome == Outcome::done) return {watch.delay(state_.pace.tick), true};
   {
     const Epoch::Guard guard(state_.epoch);
     state_.table.mark(found.first, guard);
   }
   leave_some();
-  if (outcome == Outcome::later) return {watch.rest(state_.pace.tick), true};
+  if (outcome == Outcome::later) return {watch.delay(state_.pace.tick), true};
   end_walk();
   release_compressor();
   return {Workers::Delay(1), true};
 }
 
-// In pieces, so that the epoch is not held up on a large disk.
+// Searches a limited number of directories under one pin, so that a large disk does not hold up the
+// epoch.
 PageTable::ColdDirectory Recompressor::find_cold(uint32_t now) {
   constexpr int kDirectories = 1000;
   const Epoch::Guard guard(state_.epoch);
@@ -99,7 +100,7 @@ size_t Recompressor::compressor_bytes(const AllocatorOptions& options) {
                                        StoredObject::kMaxGroupBytes);
 }
 
-// False: the system has no memory for it.
+// Returns false if the system has no memory for it.
 bool Recompressor::make_compressor() {
   if (compressor_) return true;
   auto compressor =
@@ -138,7 +139,8 @@ Recompressor::Outcome Recompressor::recompress_directory(uint64_t first) {
   return later ? Outcome::later : Outcome::done;
 }
 
-// Pages that do not become a group should at least not keep an old dictionary.
+// Pages that do not become a group are compressed again if they use an old dictionary, so that it
+// can be freed.
 Recompressor::Outcome Recompressor::recompress_pages(uint64_t first) {
   const Epoch::Guard guard(state_.epoch);
   PageTable::Cursor cursor(state_.table, guard);
@@ -154,44 +156,44 @@ Recompressor::Outcome Recompressor::recompress_pages(uint64_t first) {
       break;
   }
   for (uint64_t number = first; number < first + kGroup; ++number) {
-    const PageEntry word(cursor.peek(number));
-    const unsigned generation = word.generation();
-    if (word.kind() == PageKind::compressed && generation != generation_ &&
+    const PageEntry entry(cursor.peek(number));
+    const unsigned generation = entry.generation();
+    if (entry.kind() == PageKind::compressed && generation != generation_ &&
         generation != state_.pages.dictionaries().current()) {
-      store_by_itself(state_, number, word, reader, cursor, Claim::data, guard);
+      store_by_itself(state_, number, entry, reader, cursor, Claim::data, guard);
     }
   }
   return Outcome::done;
 }
 
-// Four neighbours that may become a group, as they were when they were read.
+// Four neighbouring pages that may become a group, as they were when they were read.
 struct Recompressor::Candidate {
-  GroupWords words;
+  GroupEntries entries;
   std::array<std::byte, StoredObject::kMaxGroupBytes> contents;
-  size_t bytes = 0;  // that they take
+  size_t bytes = 0;  // of memory that they take
 
   PageStore::Page page(unsigned i) {
     return PageStore::Page(contents.data() + i * kPageBytes, kPageBytes);
   }
-  // A plain page may be overwritten in place, under the same word.
+  // Whether a plain page has been overwritten in place, which does not change its entry.
   bool overwritten(unsigned i) const {
-    return words[i].kind() == PageKind::plain &&
-           std::memcmp(&contents[i * kPageBytes], words[i].page(), kPageBytes) != 0;
+    return entries[i].kind() == PageKind::plain &&
+           std::memcmp(&contents[i * kPageBytes], entries[i].page(), kPageBytes) != 0;
   }
   Grouped read(uint64_t first, PageStore::Reader& reader, PageTable::Cursor& cursor);
 };
 
-// yes: they can be grouped, as far as can be told before they are compressed.
+// yes: the pages can be grouped, unless compressing them shows otherwise.
 Recompressor::Grouped Recompressor::Candidate::read(uint64_t first, PageStore::Reader& reader,
                                                     PageTable::Cursor& cursor) {
   for (unsigned i = 0; i < kGroup; ++i) {
-    words[i] = PageEntry(cursor.peek(first + i));
-    if (words[i].kind() == PageKind::plain && words[i].cached()) return Grouped::later;
-    if (words[i].kind() != PageKind::compressed && words[i].kind() != PageKind::plain) {
+    entries[i] = PageEntry(cursor.peek(first + i));
+    if (entries[i].kind() == PageKind::plain && entries[i].cached()) return Grouped::later;
+    if (entries[i].kind() != PageKind::compressed && entries[i].kind() != PageKind::plain) {
       return Grouped::no;
     }
-    bytes += PageStore::footprint(words[i]);
-    if (!reader.load(words[i], page(i)).ok()) return Grouped::no;
+    bytes += PageStore::footprint(entries[i]);
+    if (!reader.load(entries[i], page(i)).ok()) return Grouped::no;
   }
   return Grouped::yes;
 }
@@ -199,7 +201,7 @@ Recompressor::Grouped Recompressor::Candidate::read(uint64_t first, PageStore::R
 Recompressor::Grouped Recompressor::make_group(uint64_t first, PageStore::Reader& reader,
                                                PageTable::Cursor& cursor,
                                                const Epoch::Guard& guard) {
-  constexpr size_t kLeastGain = 32;  // one byte in 32
+  constexpr size_t kLeastGain = 32;  // a group must save at least one byte in 32
   Candidate candidate;
   if (const Grouped grouped = candidate.read(first, reader, cursor); grouped != Grouped::yes) {
     return grouped;
@@ -216,11 +218,11 @@ Recompressor::Grouped Recompressor::make_group(uint64_t first, PageStore::Reader
   return publish(first, group, candidate, cursor, guard);
 }
 
-// All four pages get the group's word, or none does.
+// Either all four pages get the group's entry, or none does.
 Recompressor::Grouped Recompressor::publish(uint64_t first, PageEntry group,
                                             const Candidate& candidate, PageTable::Cursor& cursor,
                                             const Epoch::Guard& guard) {
-  GroupSlots slots = try_lock_group(first, candidate.words, cursor);
+  GroupSlots slots = try_lock_group(first, candidate.entries, cursor);
   bool unchanged = count_locked(slots) == kGroup;
   for (unsigned i = 0; i < kGroup && unchanged; ++i) unchanged = !candidate.overwritten(i);
   if (unchanged) state_.pages.note_recompressed();

@@ -1,7 +1,7 @@
-// Recompressor: cold pages become smaller. It walks over the disk, directory by directory, and
-// compresses what has been left alone for a while once more: four neighbours together, with a
-// higher level and the current dictionary. (A page of such a group that is read often gets a place
-// of its own again at once, by the thread that reads it: take_out_of_group().)
+// Recompressor: makes cold pages smaller. It walks over the disk, directory by directory, and
+// compresses pages that have not been used for a while again: four neighbours together, at a higher
+// level and with the current dictionary. (When a page of such a group is read often, the thread
+// that reads it stores it by itself again: take_out_of_group().)
 //
 // The walk:
 //
@@ -14,13 +14,14 @@
 //         │                                    no memory, also from walking
 //         └──── begin() ───▶ walking
 //
-// A tick calls begin(). While the walk is finished there is nothing that time alone could make
-// cold, so the disk needs no ticks; while it is waiting, it does.
+// A tick calls begin(). While the walk is finished, no page can become cold merely because time
+// passes, so the disk needs no ticks; while it is waiting, the disk needs them.
 //
 // Invariants:
 //   1. The compressor for groups, which is large, exists only while there is work for it. Its
-//      memory is counted from the start.
-//   2. While it exists this is a user of generation_, the dictionary that it has adopted.
+//      memory is charged from the start.
+//   2. While the compressor exists, the Recompressor is a user of generation_, the dictionary that
+//      the compressor has adopted.
 //
 // Thread contract: the first worker alone.
 
@@ -46,27 +47,28 @@ class Recompressor {
   Recompressor(const Recompressor&) = delete;
   Recompressor& operator=(const Recompressor&) = delete;
 
-  // What the compressor for groups takes, in bytes; 0 if there is no memory to find that out.
+  // Returns what the compressor for groups takes, in bytes; 0 if there is no memory to find that
+  // out.
   static size_t compressor_bytes(const AllocatorOptions& options);
 
-  // Begins a walk, unless one is under way or the user wants none.
+  // Begins a walk, unless one is in progress or the user has turned recompression off.
   void begin();
   bool under_way() const { return walk_ == Walk::walking || walk_ == Walk::leaving_some; }
 
-  // Whether a later walk will find something, without any change to the disk.
+  // Whether a later walk may find something even if the disk does not change.
   bool expects_more() const { return walk_ == Walk::waiting || walk_ == Walk::leaving_some; }
 
-  // A step of the walk that is under way: to the next cold directory, which is recompressed. `now`
-  // is in ticks. Returns how long to rest after it, and whether there was such a directory.
+  // Takes a step of the walk in progress: finds the next cold directory and recompresses it. `now`
+  // is in ticks. Returns how long to wait after the step, and whether there was such a directory.
   struct Step {
-    Workers::Delay rest;
+    Workers::Delay delay;
     bool found;
   };
   Step step(uint32_t now);
 
  private:
   enum class Walk { finished, waiting, walking, leaving_some };
-  // later: a page was in use, so the directory is for another walk.
+  // later: a page was in use, so the directory is left to another walk.
   enum class Outcome { done, later, no_memory };
 
   PageTable::ColdDirectory find_cold(uint32_t now);
@@ -79,7 +81,7 @@ class Recompressor {
   Outcome recompress_directory(uint64_t first);
   Outcome recompress_pages(uint64_t first);
 
-  // What became of four pages. no: together they would not take less, or they cannot be grouped.
+  // The outcome for four pages. no: they would not take less memory together, or cannot be grouped.
   enum class Grouped { yes, no, later, no_memory };
   struct Candidate;
   Grouped make_group(uint64_t first, PageStore::Reader& reader, PageTable::Cursor& cursor,
@@ -90,7 +92,7 @@ class Recompressor {
   DiskState& state_;
   Cleaner& cleaner_;
   Walk walk_ = Walk::finished;
-  uint64_t next_page_ = 0;  // where the walk goes on
+  uint64_t next_page_ = 0;  // where the walk continues
   std::unique_ptr<Compressor> compressor_;
   unsigned generation_ = 0;
 };

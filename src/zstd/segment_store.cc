@@ -46,15 +46,16 @@ void SegmentStore::unlist(Segment* segment) {
 
 // ---- adding
 
-// If that is less than the group takes, it is divided when it is moved.
+// If the remaining pages take less one by one than the group does, the group is divided when it is
+// moved.
 SegmentStore::GroupNeed SegmentStore::need_of_group(size_t footprint, const GroupHead& head) {
   const size_t singles = head.members * head.single_bytes();
   const size_t live = std::min(footprint, singles);
   return {static_cast<uint32_t>(live), static_cast<uint32_t>(singles - live)};
 }
 
-// Fails if the segment has no room. The header is written here, under the mutex, because the
-// cleaner walks over it whether the object gets published or not.
+// Returns nullptr if the segment has no room. The header is written here, under the mutex, because
+// the cleaner reads it whether or not the object is published.
 StoredObject* SegmentStore::reserve(Segment* open, const StoredObject& header,
                                     const GroupHead& head) {
   const size_t footprint = header.footprint();
@@ -76,7 +77,8 @@ StoredObject* SegmentStore::reserve(Segment* open, const StoredObject& header,
   return object;
 }
 
-// What comes free fills the reserve first: if writers took it, the cleaner could make no more room.
+// Free memory refills the reserve first: if writers took it all, the cleaner could not free any
+// more.
 std::byte* SegmentStore::take_segment(Claim claim) {
   if (claim != Claim::reclaim) {
     if (used_ >= kReserveFrom) refill_reserve();
@@ -111,14 +113,14 @@ StoredObject* SegmentStore::add_to_segment(const StoredObject& header, const Gro
     fresh = take_segment(claim);
     if (!fresh) return nullptr;
   }
-  if (fresh) segments_.free({fresh, 1, false});  // another thread was first
+  if (fresh) segments_.free({fresh, 1, false});  // another thread opened a segment first
   if (empty) retire(empty, guard);
   std::memcpy(object->bytes().data() + (header.group() ? sizeof head : 0), data.data(),
               data.size());
   return object;
 }
 
-// Readers may be noting in the head of the original what they read.
+// Readers may be setting bits in the original's GroupHead::seen, so it is loaded atomically.
 StoredObject* SegmentStore::add_copy(const StoredObject& group, unsigned members,
                                      size_t single_bytes, const Epoch::Guard& guard) {
   GroupHead head;
@@ -130,8 +132,8 @@ StoredObject* SegmentStore::add_copy(const StoredObject& group, unsigned members
 
 // ---- dropping
 
-// Puts a segment that is neither open nor being cleaned where its live bytes say. Returns it if it
-// is empty: the caller retires it when the mutex is released.
+// Lists a segment, which is no longer open or being cleaned, in the bucket for its live bytes. If
+// it is empty, returns it instead; the caller retires it after releasing the mutex.
 SegmentStore::Segment* SegmentStore::settle(Segment* segment) {
   DCHECK(segment->live <= segment->end - kFirstObject);
   if (segment->state == State::listed || segment->state == State::aside) unlist(segment);
@@ -191,7 +193,7 @@ void SegmentStore::refill_reserve() {
   if (fresh) segments_.free({fresh, 1, false});
 }
 
-// A small disk does without when nothing is being cleaned.
+// A small disk keeps no reserve while nothing is being cleaned.
 void SegmentStore::release_reserve() {
   if (used_ >= kReserveFrom) return;
   std::byte* unused = nullptr;
@@ -219,14 +221,15 @@ bool SegmentStore::worth_cleaning(Effort effort) const {
   return dead_ > allowed_dead(effort);
 }
 
-// What the cleaner can be sure to fill. A whole segment holds the live bytes of any other.
+// Returns the room that the cleaner is sure to have. One whole segment has room for the live bytes
+// of any other.
 size_t SegmentStore::cleaner_room() const {
   if (reserve_) return kSegmentBytes;
   return output_ ? kSegmentBytes - output_->end : 0;
 }
 
-// The one with the most gaps; but first those that cleaning has begun to empty, when there is
-// nothing in reserve: they hold what the cleaner needs.
+// Chooses the segment with the most gaps. Without a reserve, the segments that are aside come
+// first, because they hold the memory that the cleaner needs.
 SegmentStore::Segment* SegmentStore::find_victim() {
   const size_t room = cleaner_room();
   const auto fits = [&](const Segment* segment) { return segment && segment->live <= room; };

@@ -1,16 +1,16 @@
-// SegmentStore: keeps objects of any length up to a page tightly packed, in segments that are
-// filled from front to back.
+// SegmentStore: keeps compressed pages, and groups of them, tightly packed in segments that are
+// filled from front to back. Each is a StoredObject, an object for short.
 //
-//   segment (a block of an SlabAllocator)
+//   segment (a block of a SlabAllocator)
 //   ┌────────┬──────────┬─────┬────────────┬── ─ ─ ┐
-//   │ header │ object 0 │ gap │ object 1   │       │   gap: an object that was dropped
+//   │ header │ object 0 │ gap │ object 1   │       │   gap: a dropped object
 //   └────────┴──────────┴─────┴────────────┴── ─ ─ ┘
 //
-// Nothing is ever written into a gap: a segment with many gaps is cleaned, that is, its objects are
-// added again elsewhere and it goes back to the slabs whole. This is the cleaning of log-structured
-// file systems (Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
-// System", 1992), with the segment that gains most as the victim; it keeps fragmentation at a bound
-// that is chosen, whatever the order of writes.
+// Nothing is ever written into a gap. Instead, a segment with many gaps is cleaned: its objects are
+// added again elsewhere, and the whole segment goes back to the slabs. This is the cleaning of
+// log-structured file systems (Rosenblum and Ousterhout, "The Design and Implementation of a
+// Log-Structured File System", 1992), with the segment whose cleaning gains most as the victim. It
+// keeps fragmentation below a chosen bound, whatever the order of writes.
 //
 //   States of a segment:
 //
@@ -24,28 +24,28 @@
 //       ▼                    ▼                              ▼
 //      retired: it is full or a victim, and nothing in it is live
 //
-// Groups. When pages of a group are dropped, the others can move by themselves, if that takes less
-// than the group does. So the cleaner finds in a group what the less of the two takes: this is what
-// counts as live. All of a group's pages by themselves usually take more than the group: what they
-// take more is kept as a sum, because overwriting them one by one must not need memory that is not
-// there.
+// Groups. When pages of a group are dropped, the remaining pages can move one by one, if they take
+// less than the group does. So the live bytes of a group are the smaller of the two sizes. Taken
+// one by one, all pages of a group usually take more than the group; the differences are kept as a
+// sum, because overwriting the pages one by one must not need memory that is not available.
 //
 // Invariants:
 //   1. The bytes of an object do not change from its publication until its segment is reclaimed,
-//      which is when no pinned thread can know it any more. (Not so the GroupHead of a group.)
-//   2. live is what the objects added and not dropped, published or not, take when they are moved;
-//      a segment is retired when it is full or a victim and live is 0.
-//   3. Gaps are at most kDeadFloor + 1/kDeadPart of all, except what clean() could not move, if it
-//   is
-//      called as long as it returns Cleaning::done.
-//   4. The cleaner always gets on. It fills a segment of its own, which writers cannot use up, and
-//      keeps another in reserve once there are several. It begins only with a victim that fits into
-//      what it has: if all moves, the victim replaces what was used; and if threads are at work on
-//      some pages, these fit into what is left, and their segment is tried again before another.
-//      Within a limit the memory for this is Claim::reclaim's: kReclaimBytes.
+//      which happens when no pinned thread can still refer to it. (The GroupHead of a group does
+//      change.)
+//   2. live is what the objects that were added and not dropped, published or not, take when they
+//      are moved. A segment is retired when it is full or a victim and live is 0.
+//   3. Gaps are at most kDeadFloor + 1/kDeadPart of all bytes, except for what clean() could not
+//      move, provided that clean() is called until it no longer returns Cleaning::done.
+//   4. The cleaner always makes progress. It fills a segment of its own, which writers cannot use
+//      up, and keeps another in reserve once there are several segments. It begins only with a
+//      victim that fits into what it has. If everything moves, the victim replaces what was used;
+//      if threads are using some of the pages, these pages fit into what is left, and their segment
+//      is tried again before another one. Under a memory limit Claim::reclaim keeps kReclaimBytes
+//      for this.
 //
-// Thread contract: any thread; pinned where a Guard is asked for, and as long as an object is used.
-// The mutex is held for O(1) steps.
+// Thread contract: any thread. The caller is pinned where a Guard is a parameter, and for as long
+// as it uses an object. The mutex is held for O(1) steps.
 
 #ifndef RAMDISK_ZSTD_SEGMENT_STORE_H
 #define RAMDISK_ZSTD_SEGMENT_STORE_H
@@ -64,11 +64,13 @@
 
 namespace ramdisk {
 
-// What a page, or a group of neighbouring pages, is kept as: its number, for the cleaner to find
-// who refers to it, and its bytes, which follow the header.
+// A compressed page, or a compressed group of neighbouring pages: this header, and the bytes, which
+// follow it. The header has the page number, by which the cleaner finds the entry that refers to
+// the object.
 class StoredObject {
  public:
-  static constexpr unsigned kGroupPages = 4;  // in a group; its first page is a multiple of this
+  // Pages in a group. The number of the first one is a multiple of this.
+  static constexpr unsigned kGroupPages = 4;
   static constexpr size_t kMaxBytes = kPageBytes;
   static constexpr size_t kMaxGroupBytes = kGroupPages * kPageBytes;
 
@@ -89,7 +91,8 @@ class StoredObject {
     return {reinterpret_cast<const std::byte*>(this + 1), size()};
   }
 
-  // In the store, header included. That of a group can be divided among its pages.
+  // The bytes that the object takes in the store, including the header. For a group this is
+  // divisible by the number of its pages.
   size_t footprint() const { return footprint(size(), group()); }
   static size_t footprint(size_t bytes, bool group = false) {
     const size_t unit = group ? 8 * kGroupPages : 8;
@@ -110,9 +113,9 @@ static_assert(sizeof(StoredObject) == 8);
 
 // The first bytes of a group.
 struct GroupHead {
-  uint8_t seen = 0;           // a bit for each page that has been read; its owner's, atomic
-  uint8_t members = 0;        // pages that are not dropped; guarded by the store's mutex
-  uint16_t single_units = 0;  // what a page takes by itself, on the average, in units of 8 bytes
+  uint8_t seen = 0;     // one bit for each page that has been read; used by PageStore, atomically
+  uint8_t members = 0;  // pages that have not been dropped; guarded by the store's mutex
+  uint16_t single_units = 0;  // what a page takes by itself on average, in units of 8 bytes
 
   static uint16_t units(size_t bytes) { return static_cast<uint16_t>((bytes + 7) / 8); }
   size_t single_bytes() const { return size_t{single_units} * 8; }
@@ -121,25 +124,27 @@ static_assert(sizeof(GroupHead) == 4);
 
 class SegmentStore {
  private:
-  // 511 pages of a slab make 7 segments without a rest. Small segments make cleaning steps short.
+  // The 511 usable pages of a slab hold exactly 7 segments. Small segments keep the steps of the
+  // cleaner short.
   static constexpr size_t kSegmentBytes = size_t{73} * 4096;
 
  public:
-  // What the cleaner takes before it gives something back: the reserve, the segment that it fills,
-  // and one that readers may still see.
+  // The memory that the cleaner takes before it frees any: the reserve, the segment that it fills,
+  // and one that readers may still be using.
   static constexpr uint64_t kReclaimBytes = 3 * kSegmentBytes;
 
   SegmentStore(MemorySource& memory, Epoch& epoch);
 
-  // Stores a copy of `data` (1 to kMaxBytes bytes) for `page`. nullptr when there is no memory for
-  // this claim.
+  // Stores a copy of `data` (1 to kMaxBytes bytes) for `page`. Returns nullptr if there is no
+  // memory for this claim.
   StoredObject* add(uint64_t page, std::span<const std::byte> data, const Epoch::Guard& guard,
                     Claim claim = Claim::data) EXCLUDES(mutex_) {
     return add_to_segment({page, data.size(), false}, {}, data, claim, guard);
   }
 
   // Stores a copy of `frame` for all pages of the group that begins with `page`, which take
-  // `single_bytes` each by themselves. Head and frame have at most kMaxGroupBytes bytes.
+  // `single_bytes` each by themselves. GroupHead and frame together have at most kMaxGroupBytes
+  // bytes.
   StoredObject* add_group(uint64_t page, std::span<const std::byte> frame, size_t single_bytes,
                           const Epoch::Guard& guard) EXCLUDES(mutex_) {
     const GroupHead head{0, StoredObject::kGroupPages, GroupHead::units(single_bytes)};
@@ -147,29 +152,30 @@ class SegmentStore {
                           guard);
   }
 
-  // For the cleaner's move(): another copy of a page's object; or of a group's, for `members` of
-  // its pages, which take `single_bytes` each by themselves.
+  // For the cleaner's move(): stores another copy of a compressed page, or of a group for the
+  // remaining `members` of its pages, which take `single_bytes` each by themselves.
   StoredObject* add_copy(const StoredObject& object, const Epoch::Guard& guard) EXCLUDES(mutex_) {
     return add_to_segment(object, {}, object.bytes(), Claim::reclaim, guard);
   }
   StoredObject* add_copy(const StoredObject& group, unsigned members, size_t single_bytes,
                          const Epoch::Guard& guard) EXCLUDES(mutex_);
 
-  // `object` is no longer referred to by any shared structure; in the case of a group, by one of
-  // its pages.
+  // Call when no shared structure refers to `object` any more; for a group, once for each page that
+  // no longer refers to it.
   void drop(const StoredObject* object, const Epoch::Guard& guard) EXCLUDES(mutex_);
 
-  // What has become of an object in a segment that is being cleaned. left: nothing refers to it,
-  // someone is at work on its page, or it cannot be read.
+  // The outcome for an object in a segment that is being cleaned. left: nothing refers to it,
+  // another thread is using its page, or it cannot be read.
   enum class Moved { yes, left, no_memory };
   enum class Cleaning { done, nothing, busy, no_memory };
-  // How many gaps are too many: those of invariant 3; an eighth of that; any.
+  // How many gaps are too many: more than invariant 3 allows; more than an eighth of that; any.
   enum class Effort { usual, tight, all };
 
   // Cleans the segment with the most gaps, if there are too many: calls move(object), which returns
-  // a Moved, for each object in it that may be alive. Moving is add_copy() or add() with
-  // Claim::reclaim, replacing the reference, and drop(). Busy: another thread is cleaning, or is at
-  // work on what would have to move. What is freed comes back when the pin ends.
+  // a Moved, for each object in it that may be live. To move an object is to call add_copy(), or
+  // add() with Claim::reclaim, to replace the reference, and to call drop(). busy: another thread
+  // is cleaning, or is using the pages that would have to move. The memory is reclaimed after the
+  // pin has ended.
   template <typename Move>
   Cleaning clean(Effort effort, const Epoch::Guard& guard, Move move);
 
@@ -177,14 +183,15 @@ class SegmentStore {
   // lock, so it may be asked after each write.
   bool worth_cleaning(Effort effort) const;
 
-  // Gives memory that is kept for new objects back to the system, except the reserve.
+  // Returns memory that is kept for new objects to the system, except the reserve.
   void release_free() noexcept { segments_.release_free(); }
   bool returning() const noexcept { return segments_.returning(); }
 
-  uint64_t pages() const EXCLUDES(mutex_);  // that objects are kept for
+  uint64_t pages() const EXCLUDES(mutex_);  // pages that have an object, alone or in a group
   uint64_t held_bytes() const { return segments_.held_bytes(); }
 
-  // The memory that is needed if there are no gaps and no groups, ends of segments included.
+  // Returns the memory that would be needed without gaps and groups, including the unused ends of
+  // segments.
   uint64_t needed_bytes() const {
     const uint64_t bytes = used_ - dead_ + expansion_;
     return bytes + bytes / 128;
@@ -194,21 +201,22 @@ class SegmentStore {
   static constexpr uint64_t kDeadFloor = kSegmentBytes;
   static constexpr uint64_t kDeadPart = 10;
   static constexpr size_t kBuckets = 256;
-  static constexpr uint32_t kAside = kBuckets;  // another one, of those that are aside
-  static constexpr size_t kLeastGap = 2048;     // in a segment that is worth cleaning
+  static constexpr uint32_t kAside = kBuckets;  // one more bucket, for segments that are aside
+  static constexpr size_t kLeastGap = 2048;     // bytes of gaps in a segment that is worth cleaning
   static constexpr size_t kFirstVictim = kLeastGap * kBuckets / kSegmentBytes;  // bucket
-  static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // a small disk has no reserve
+  static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // least used_ with a reserve
 
-  // See the drawing above. open: objects may be added. listed: full, in a bucket. cleaning: the
-  // cleaner's. aside: cleaned, except for objects that could not be moved; not tried again before
-  // one of them is dropped or the cleaner has nothing left to begin another with.
+  // See the drawing above. open: objects may be added. listed: full, and in a bucket. cleaning: in
+  // use by the cleaner. aside: cleaned, except for objects that could not be moved; it is not tried
+  // again before one of them is dropped, or before the cleaner has no reserve left with which to
+  // begin another segment.
   enum class State : uint32_t { open, listed, cleaning, aside };
 
   struct Segment {
     Segment* previous = nullptr;
     Segment* next = nullptr;
     uint32_t end = 0;   // where the next object goes, in bytes from the segment's start
-    uint32_t live = 0;  // bytes that its objects take elsewhere
+    uint32_t live = 0;  // bytes that its objects take when they are moved
     uint32_t bucket = 0;
     State state = State::open;
   };
@@ -217,7 +225,7 @@ class SegmentStore {
   Segment* segment_of(const StoredObject* object) const {
     return reinterpret_cast<Segment*>(segments_.block_of(object));
   }
-  // What a group takes when it is moved, and what its pages take more than that by themselves.
+  // What a group takes when it is moved, and how much more its pages take by themselves.
   struct GroupNeed {
     uint32_t live;
     uint32_t more;
@@ -251,15 +259,16 @@ class SegmentStore {
   Segment* open_ GUARDED_BY(mutex_) = nullptr;                       // for writers
   Segment* output_ GUARDED_BY(mutex_) = nullptr;                     // open, too: for the cleaner
   std::array<Segment*, kBuckets + 1> buckets_ GUARDED_BY(mutex_){};  // full ones, by gaps
-  // Changed under mutex_, read as figures.
+  // Changed while holding mutex_; read without it where an approximate value will do.
   std::atomic<uint64_t> used_{0};       // bytes of objects in all segments, dropped or not
-  std::atomic<uint64_t> dead_{0};       // of those, bytes that are not live
-  std::atomic<uint64_t> expansion_{0};  // what groups would take more as single pages
+  std::atomic<uint64_t> dead_{0};       // bytes of used_ that are not live
+  std::atomic<uint64_t> expansion_{0};  // how much more the groups would take as single pages
   uint64_t pages_ GUARDED_BY(mutex_) = 0;
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
-  uint32_t victim_live_ GUARDED_BY(mutex_) = 0;      // when its cleaning began
-  bool stuck_ GUARDED_BY(mutex_) = false;            // nothing of the last victim could be moved
-  std::atomic<bool> cleaning_{false};  // there is a cleaner; others would find what it is filling
+  uint32_t victim_live_ GUARDED_BY(mutex_) = 0;  // live bytes of the victim when its cleaning began
+  bool stuck_ GUARDED_BY(mutex_) = false;        // nothing of the last victim could be moved
+  // A thread is cleaning; a second one could find the segment that the first is filling.
+  std::atomic<bool> cleaning_{false};
 };
 
 template <typename Move>

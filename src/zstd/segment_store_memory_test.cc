@@ -1,4 +1,5 @@
-// SegmentStore and memory: gaps are bounded, what is dropped comes back, and what happens without.
+// SegmentStore and memory: gaps are bounded, dropped objects' memory is returned, and a lack of
+// memory is survived.
 
 #include <gtest/gtest.h>
 
@@ -19,9 +20,9 @@ using unit::kSlab;
 using unit::Owned;
 using unit::StoreModel;
 
-// What may be held for `live` bytes of objects: a tenth and one segment of gaps, the open segment
-// and the reserve, a rest at the end of each segment, and what the slabs keeps: its dirty allowance
-// and two slabs.
+// Returns how much memory may be held for `live` bytes of objects: these bytes; gaps of a tenth and
+// one segment; the open segment and the reserve; the unused end of each segment; and what the slab
+// allocator keeps, which is its dirty allowance and two slabs.
 size_t most_held(size_t live) {
   const size_t used = live + live / 9 + 3 * kSegment;
   return used + used / 20 + (size_t{4} << 20) + 2 * kSlab;
@@ -34,7 +35,7 @@ TEST(SegmentStoreMemory, GapsStayBoundedWhateverIsOverwritten) {
   for (uint64_t page = 0; page < kPages; ++page)
     ASSERT_TRUE(store.put(page, 1000 + rng.below(3000)));
   for (int round = 0; round < scaled(8) + 1; ++round) {
-    // A pass at random, then one that thins every segment evenly.
+    // Overwrites pages at random first, then thins every segment evenly.
     for (uint64_t i = 0; i < kPages / 2; ++i) {
       ASSERT_TRUE(store.put(rng.below(kPages), 1 + rng.below(4096)));
       store.clean_up();
@@ -65,7 +66,7 @@ TEST(SegmentStoreMemory, HeldFollowsWhatIsRemoved) {
   store.check();
 }
 
-// Without any cleaning: a segment goes when its last object does.
+// Needs no cleaning: a segment is freed when its last object is dropped.
 TEST(SegmentStoreMemory, EverythingComesBackWhenAllIsDropped) {
   StoreModel store;
   Rng rng(13);
@@ -108,7 +109,7 @@ TEST(SegmentStoreMemory, NothingToCleanNothingIsVisited) {
   }
 }
 
-// Few gaps are left alone, unless memory is wanted.
+// A few gaps are left alone unless memory is needed.
 TEST(SegmentStoreMemory, EagerCleaningWantsTheLastGaps) {
   StoreModel store;
   for (uint64_t page = 0; page < 2000; ++page) ASSERT_TRUE(store.put(page, 4096));
@@ -119,8 +120,8 @@ TEST(SegmentStoreMemory, EagerCleaningWantsTheLastGaps) {
   store.check();
 }
 
-// What could not be moved is not tried again at once, or cleaning would never end; but it is when
-// there is reason to.
+// A segment whose objects could not be moved is not tried again at once, or cleaning would never
+// end; but it is tried again when something has changed.
 TEST(SegmentStoreMemory, SegmentThatCannotBeCleanedIsPutAside) {
   StoreModel store;
   Rng rng(14);
@@ -154,7 +155,7 @@ TEST(SegmentStoreMemory, AddThatFailsLeavesTheStore) {
     EXPECT_FALSE(pages > 0 && store.put(0, 4096)) << "a page keeps its old bytes";
     store.check();
     for (uint64_t page = 0; page < pages; page += 2) store.remove(page);
-    store.clean(true);  // may have to give up
+    store.clean(true);  // this may find no memory
     store.check();
     store.memory().allow();
     store.clean_up();
@@ -163,7 +164,7 @@ TEST(SegmentStoreMemory, AddThatFailsLeavesTheStore) {
   }
 }
 
-// With no memory left at all, gaps become room for new objects: the reserve is there for that.
+// Even with no memory left, gaps become room for new objects; that is what the reserve is for.
 TEST(SegmentStoreMemory, CleanerMakesRoomWithoutMemory) {
   for (const uint64_t nth : {40, 43, 46}) {
     SCOPED_TRACE("call " + std::to_string(nth));
@@ -187,8 +188,8 @@ TEST(SegmentStoreMemory, CleanerMakesRoomWithoutMemory) {
   }
 }
 
-// Writers take whatever becomes free, and some pages of every victim are in use: what the cleaner
-// works with must not get lost between them.
+// Writers take all memory that becomes free, and some pages of every victim are in use. The memory
+// with which the cleaner works must not be lost between them.
 TEST(SegmentStoreMemory, CleanerGetsOnAmongWritersAndBusyPages) {
   StoreModel store;
   Rng rng(15);

@@ -1,4 +1,5 @@
-// SegmentStore by one thread against a map of contents: adding, dropping, cleaning, segments.
+// SegmentStore in one thread, compared with a map of contents: adding, dropping, cleaning, and
+// segments.
 
 #include "zstd/segment_store.h"
 
@@ -24,7 +25,7 @@ using unit::kSlab;
 using unit::StoreModel;
 
 TEST(StoredObject, KeepsPageAndSize) {
-  const uint64_t last = (uint64_t{1} << 51) - 1;  // of the largest disk
+  const uint64_t last = (uint64_t{1} << 51) - 1;  // the last page of the largest disk
   for (const uint64_t page : {uint64_t{0}, uint64_t{1}, uint64_t{8191}, uint64_t{8192}, last}) {
     for (const size_t bytes : {1, 7, 8, 9, 4095, 4096}) {
       const StoredObject object(page, bytes, false);
@@ -73,7 +74,7 @@ void random_steps(uint64_t stream, int steps, uint64_t pages, size_t largest) {
     } else {
       store.remove(page);
     }
-    // Cleaners that give up half-way, that leave objects where they are, and that do it all.
+    // Some cleaners give up half-way, some leave objects where they are, and some move everything.
     const bool eager = rng.chance(10);
     if (rng.chance(30)) store.clean(eager, rng.below(100));
     if (rng.chance(30)) store.clean(eager, SIZE_MAX, 1 + rng.below(3));
@@ -94,14 +95,15 @@ TEST(SegmentStore, RandomStepsAgainstAMap) {
 
 // ---- segments
 
-// Segments are blocks of an slabs; which one an object lies in shows in its address.
+// Segments are blocks of a slab, so the address of an object tells its segment.
 uintptr_t segment_of(const StoredObject* object) {
   const auto address = reinterpret_cast<uintptr_t>(object);
   const uintptr_t slab = address & ~(kSlab - 1);
   return slab + (address - slab - SlabAllocator::kHeaderBytes) / kSegment;
 }
 
-// How many bytes of objects fit into one segment; the next one is begun when this returns.
+// Returns how many bytes of objects fit into one segment. The next segment has been begun when this
+// returns.
 size_t bytes_of_a_segment(SegmentStore& store, const Epoch::Guard& guard) {
   const std::array<std::byte, 8> small{};
   const uintptr_t first = segment_of(store.add(0, small, guard));
@@ -121,7 +123,7 @@ const StoredObject* begin_segment(SegmentStore& store, const Epoch::Guard& guard
   return object;
 }
 
-// The last object leaves no byte free, or wants one word more than there is.
+// The last object leaves no byte free, or needs 8 bytes more than there are.
 TEST(SegmentStore, SegmentIsFilledExactly) {
   FailingMemory memory;
   Epoch epoch;
@@ -162,7 +164,8 @@ constexpr auto kAll = SegmentStore::Effort::all;
 using Cleaning = SegmentStore::Cleaning;
 using Moved = SegmentStore::Moved;
 
-// A group is dropped page by page; what is left of one counts as what it takes by itself.
+// A group is dropped page by page. Its remaining pages count as what they take one by one, if that
+// is less.
 TEST(SegmentStore, GroupsAreDroppedInShares) {
   FailingMemory memory;
   Epoch epoch;
@@ -210,8 +213,8 @@ TEST(SegmentStore, AMovedGroupIsTheSame) {
   EXPECT_EQ(store.pages(), 8u);
 }
 
-// What a disk needs is what its pages take by themselves, grouped or not: so much has to be left
-// for overwriting them one by one.
+// A disk needs what its pages take by themselves, grouped or not, because there has to be room to
+// overwrite them one by one.
 TEST(SegmentStore, AGroupNeedsWhatItsPagesTakeByThemselves) {
   FailingMemory memory;
   Epoch epoch;

@@ -1,5 +1,5 @@
-// SegmentStore by many threads, with a PageTable that says who owns what: as the zstd disk uses it,
-// but without compression, so that more steps fit into a second.
+// SegmentStore in many threads, with a PageTable that refers to the objects as that of the zstd
+// disk does, but without compression, so that more steps fit into a second.
 
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ using conformance::scaled;
 
 constexpr uint64_t kPages = 1500;
 
-// The first word of an object is the tag of the rest.
+// The first bytes of an object are a tag that determines the others.
 class Disk {
  public:
   void step(Rng& rng) {
@@ -50,7 +50,7 @@ class Disk {
     ASSERT_TRUE(status.ok());
   }
 
-  // Checks all that is stored and returns how many pages that is.
+  // Checks all stored pages and returns how many there are.
   uint64_t count() {
     const Epoch::Guard guard(epoch_);
     return read(0, kPages + 8, guard);
@@ -137,8 +137,8 @@ void run(int threads, int steps) {
     for (int step = 0; step < steps && !testing::Test::HasFailure(); ++step) disk.step(rng);
   });
   disk.finish();
-  // First, spare, those of the open segment and of the reserve, and what threads that grew at once
-  // had no use for.
+  // The first slab, the spare one, those of the open segment and of the reserve, and one for each
+  // thread that grew the allocator at the same time as others and did not need its slab.
   EXPECT_LE(disk.held_bytes(), (4 + static_cast<uint64_t>(threads)) * SlabAllocator::kSlabBytes);
 }
 

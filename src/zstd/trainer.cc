@@ -33,7 +33,7 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
   try {
     train(first);
   } catch (const std::bad_alloc&) {
-    failed_ = now;  // so it is due again at the next tick
+    failed_ = now;  // try again at the next tick
     return false;
   }
   last_training_ = now;
@@ -43,7 +43,7 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
   return true;
 }
 
-// Takes the new dictionary if it gains something on pages that it was not made from.
+// Installs the new dictionary if it makes pages that it was not trained on smaller.
 void Trainer::train(bool first) {
   constexpr size_t kLeastPages = 256;
   const Samples samples = take_samples();
@@ -56,7 +56,7 @@ void Trainer::train(bool first) {
   }
 }
 
-// Each page is read under a pin of its own, so that the epoch is not held up.
+// Each page is read under its own pin, so that the epoch is not held up.
 Trainer::Samples Trainer::take_samples() {
   constexpr size_t kValidateOneIn = 8;
   Samples samples;
@@ -64,18 +64,19 @@ Trainer::Samples Trainer::take_samples() {
   samples.training.reserve(count * kPageBytes);
   for (size_t i = 0; i < count; ++i) {
     const Epoch::Guard guard(state_.epoch);
-    const PageEntry word(PageTable::Cursor(state_.table, guard).peek(state_.samples[i]));
-    if (!word.in_segment()) continue;
+    const PageEntry entry(PageTable::Cursor(state_.table, guard).peek(state_.samples[i]));
+    if (!entry.in_segment()) continue;
     PageStore::Buffer page;
     PageStore::Reader reader(state_.pages, guard);
-    if (!reader.load(word, page).ok()) continue;
+    if (!reader.load(entry, page).ok()) continue;
     auto& pages = i % kValidateOneIn == 0 ? samples.validation : samples.training;
     pages.insert(pages.end(), page.begin(), page.end());
   }
   return samples;
 }
 
-// Whether the pages become smaller by one byte in 200 than with the current dictionary.
+// Whether `dictionary` makes the pages smaller than the current dictionary does, by more than one
+// byte in 200.
 bool Trainer::gains(const Dictionary& dictionary, std::span<const std::byte> pages) {
   constexpr size_t kLeastGain = 200;
   Dictionaries& dictionaries = state_.pages.dictionaries();
@@ -93,7 +94,7 @@ bool Trainer::gains(const Dictionary& dictionary, std::span<const std::byte> pag
 
 // ---- renewal
 
-// At most once in a tick.
+// Starts at most one renewal in a tick.
 void Trainer::request_renewal(uint32_t now) {
   if (!renewing() && now != last_renewal_) renewal_page_ = 0;
   last_renewal_ = now;
@@ -106,9 +107,9 @@ Trainer::Renewal Trainer::renew_some() {
   const unsigned current = state_.pages.dictionaries().current();
   Found found;
   for (const uint64_t number : find_old(found, guard)) {
-    const PageEntry word(cursor.peek(number));
-    if (!word.in_segment() || word.generation() == current) continue;
-    if (store_by_itself(state_, number, word, reader, cursor, Claim::data, guard) ==
+    const PageEntry entry(cursor.peek(number));
+    if (!entry.in_segment() || entry.generation() == current) continue;
+    if (store_by_itself(state_, number, entry, reader, cursor, Claim::data, guard) ==
         SegmentStore::Moved::no_memory) {
       renewal_page_ = PageTable::no_page;
       return Renewal::no_memory;
@@ -117,16 +118,17 @@ Trainer::Renewal Trainer::renew_some() {
   return renewing() ? Renewal::more : Renewal::done;
 }
 
-// Looks at the next pages, and returns those with old dictionaries. Moves renewal_page_ on.
+// Looks at the next pages, advances renewal_page_ past them, and returns the pages that use old
+// dictionaries.
 std::span<const uint64_t> Trainer::find_old(Found& found, const Epoch::Guard& guard) {
-  constexpr uint64_t kPages = 4096;  // looked at
+  constexpr uint64_t kPages = 4096;  // to look at in one step
   const unsigned current = state_.pages.dictionaries().current();
   size_t count = 0;
   uint64_t looked = 0;
   uint64_t next = PageTable::no_page;
   state_.table.look(renewal_page_, PageTable::no_page, guard, [&](uint64_t page, uint64_t payload) {
-    const PageEntry word(payload);
-    if (word.in_segment() && word.generation() != 0 && word.generation() != current) {
+    const PageEntry entry(payload);
+    if (entry.in_segment() && entry.generation() != 0 && entry.generation() != current) {
       found[count++] = page;
     }
     if (count < found.size() && ++looked < kPages) return true;

@@ -1,9 +1,9 @@
-// Trainer: samples become dictionaries, and old dictionaries come to their end.
+// Trainer: trains dictionaries on samples, and retires old dictionaries.
 //
-// The first dictionary is wanted soon, so it is of a kind that takes little time to make. A better
-// one, and one whenever the data has changed, is made when the disk is idle or has waited long
-// enough. When all numbers of dictionaries are in use, a renewal walks over the disk and compresses
-// again what has old ones, so that these can go.
+// The first dictionary is wanted soon, so it is of the kind that takes little time to make. A
+// better one, and another whenever the data has changed, is trained when the disk is idle or enough
+// time has passed. When all generations are in use, a renewal walks over the disk and compresses
+// the pages that use old dictionaries again, so that these dictionaries can be freed.
 //
 // Thread contract: the first worker alone.
 
@@ -25,20 +25,20 @@ class Trainer {
  public:
   explicit Trainer(DiskState& state) : state_(state) {}
 
-  // Called at each tick, with what has been compressed so far: notices when data compresses much
-  // less well than it did when the dictionary was new.
+  // Call at each tick, with what has been compressed so far. Notices when data compresses much
+  // worse than it did when the dictionary was new.
   void watch(PageStore::Totals totals);
 
-  // Trains if that is due. `now` is in ticks; `idle` says that the disk has not changed between the
-  // last two of them. Returns whether it trained, for better or worse.
+  // Trains if training is due. `now` is in ticks; `idle` says that the disk did not change between
+  // the last two ticks. Returns whether it trained, even if the result was not installed.
   bool train_if_due(uint32_t now, bool idle);
 
   // ---- renewal
 
   bool renewing() const { return renewal_page_ != PageTable::no_page; }
 
-  // A step of the renewal that is under way. no_memory: it has ended early; the next one begins
-  // when another dictionary is due.
+  // Takes a step of the renewal in progress. no_memory: the renewal has ended early; the next one
+  // begins when another dictionary is due.
   enum class Renewal { more, done, no_memory };
   Renewal renew_some();
 
@@ -55,7 +55,7 @@ class Trainer {
   bool gains(const Dictionary& dictionary, std::span<const std::byte> pages);
   std::span<const uint64_t> find_old(Found& found, const Epoch::Guard& guard);
 
-  // Dictionaries are made when this many pages have been compressed.
+  // The first and the second dictionary are made when this many pages have been compressed.
   static constexpr uint64_t kFirstTraining = TrainingSamples::kMost;
   static constexpr uint64_t kSecondTraining = 8192;
 
@@ -63,11 +63,12 @@ class Trainer {
   uint64_t next_training_ = kFirstTraining;  // in pages that have been compressed
   uint32_t last_training_ = 0;               // in ticks
   std::optional<uint32_t> failed_{};         // the tick in which there was no memory
-  // What watch() knows: the totals a window ago, and what a page took when the dictionary was new.
+  // State of watch(): the totals at the end of the last window, and the bytes that a page took when
+  // the dictionary was new.
   PageStore::Totals last_totals_{};
   std::optional<double> usual_bytes_{};
   bool data_changed_ = false;
-  // Renewal: the page at which it goes on, or no_page.
+  // The page at which the renewal continues; no_page if there is no renewal.
   uint64_t renewal_page_ = PageTable::no_page;
   uint32_t last_renewal_ = 0;  // in ticks
 };

@@ -1,6 +1,6 @@
-// TrainingSamples: numbers of pages that were compressed lately, to take samples from.
+// TrainingSamples: the numbers of recently compressed pages, from which samples are taken.
 //
-// Thread contract: any thread; add() costs one relaxed counter, and a store now and then.
+// Thread contract: any thread; add() costs one relaxed increment, and sometimes a store.
 
 #ifndef RAMDISK_ZSTD_TRAINING_SAMPLES_H
 #define RAMDISK_ZSTD_TRAINING_SAMPLES_H
@@ -17,8 +17,9 @@ class TrainingSamples {
  public:
   static constexpr size_t kMost = 640;
 
-  // At first every page is kept, later one in sixteen, so that the samples are of many megabytes.
-  // Returns how many have been added, this one included: each number is returned once.
+  // Keeps every page at first, and later one in sixteen, so that the samples are spread over many
+  // megabytes. Returns how many pages have been added, including this one; each count is returned
+  // exactly once.
   uint64_t add(uint64_t page) {
     const uint64_t n = added_.fetch_add(1, std::memory_order_relaxed);
     if (n < kMost || n % kOneIn == 0) {

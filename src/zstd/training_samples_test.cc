@@ -1,5 +1,4 @@
-// TrainingSamples: every one at first, one in sixteen later, and no number is said twice or passed
-// over.
+// TrainingSamples: keeps every page at first and one in sixteen later, and returns each count once.
 
 #include "zstd/training_samples.h"
 
@@ -28,7 +27,7 @@ TEST(TrainingSamples, EveryOneAtFirstThenOneInSixteen) {
   }
 }
 
-// What is to happen at a certain number happens once, however many add at the same time.
+// An action tied to a certain count happens once, however many threads add at the same time.
 TEST(TrainingSamples, EachNumberIsSaidOnce) {
   for (int round = 0; round < 200; ++round) {
     auto pages = std::make_unique<TrainingSamples>();

@@ -4,7 +4,8 @@
 
 namespace ramdisk {
 
-// Nothing in the background is worth more than to try again when there may be memory.
+// All background work can wait, so when memory is lacking the worker simply tries again a tick
+// later.
 Workers::Delay WorkerLoop::work(size_t worker) {
   try {
     return do_work(worker);
@@ -21,7 +22,7 @@ Workers::Delay WorkerLoop::do_work(size_t worker) {
   return first ? maintenance_.do_last() : Workers::kUntilWoken;
 }
 
-// Returns whether there was any.
+// Returns whether there was any work.
 bool WorkerLoop::do_shared_work() {
   if (relief_.return_trimmed() == MemoryRelief::Returned::some) return true;
   if (compactor_.compact_one(Claim::data) == Compactor::Outcome::done) return true;

@@ -1,7 +1,7 @@
-// WorkerLoop: what a worker of a compressing disk does next, in the order of urgency.
+// WorkerLoop: chooses what a worker of a compressing disk does next, in the order of urgency.
 //
-// Thread contract: work() by the worker that has this number. The object of the first worker's own
-// work, Maintenance, is reachable only here and only for the number 0.
+// Thread contract: each worker calls work() with its own number. The first worker's own work,
+// Maintenance, can be reached only from here, and only with the number 0.
 
 #ifndef RAMDISK_ZSTD_WORKER_LOOP_H
 #define RAMDISK_ZSTD_WORKER_LOOP_H
@@ -26,7 +26,7 @@ class WorkerLoop {
         relief_(relief),
         maintenance_(state, compactor, cleaner, relief) {}
 
-  // One piece of work. Returns how long to rest after it (see Workers::Work).
+  // Does one piece of work. Returns how long to wait after it (see Workers::Work).
   Workers::Delay work(size_t worker);
 
  private:

@@ -36,7 +36,8 @@ bool WriteCache::admit() {
 
 bool WriteCache::push(uint64_t page) {
   MutexLock lock(mutex_);
-  CHECK(waiting() < size() && size() <= ring_.size());  // or it would take another one's place
+  CHECK(waiting() < size() &&
+        size() <= ring_.size());  // otherwise this would overwrite another page's number
   ring_[pushed_++ % ring_.size()] = page;
   if (waiting() > limit_.load(std::memory_order_relaxed) / 2) draining_ = true;
   return waiting() == 1 || due();
@@ -58,7 +59,7 @@ void WriteCache::release() {
 
 void WriteCache::tick() {
   MutexLock lock(mutex_);
-  old_ = std::max(old_, last_tick_);  // those that hurry() was said for stay due
+  old_ = std::max(old_, last_tick_);  // pages that hurry() made due stay due
   last_tick_ = pushed_;
   DCHECK(old_ <= pushed_);
 }

@@ -1,18 +1,17 @@
-// WriteCache: the pages that were written lately and are not compressed yet, oldest first.
+// WriteCache: the recently written pages that are not compressed yet, oldest first.
 //
-// It holds numbers of pages, not the pages, and bounds how many there are. It also says how many
-// should be compressed now: once it is half full those beyond a quarter of what it may hold, so
-// that bursts find room, and those that have waited for one to two ticks, so that an idle disk has
-// none.
+// It holds the numbers of the pages, not the pages themselves, and bounds how many there are. It
+// also decides which should be compressed now: once it is half full, those beyond a quarter of the
+// limit, so that there is room for bursts; and those that have been in it for one to two ticks, so
+// that it becomes empty on an idle disk.
 //
-// Whoever has looked here in vain may go to rest; the queue says when to wake those who do. It says
-// so whenever there is something to do, and not only when that begins: it cannot know who rests,
-// and why (they may have found nothing but pages that are being rewritten), and waking nobody costs
-// nothing.
+// A worker that finds no page to compress here may go to sleep; push() and hurry() say when to wake
+// the sleeping workers. They say so whenever there is something to do, not only when that begins:
+// the write cache cannot know which workers sleep and why (they may have found only pages that are
+// being rewritten), and waking when nobody sleeps costs nothing.
 //
-// Thread contract: any thread. The mutex is held for O(1) steps. size() and empty() are ordered
-// with everything sequentially consistent, for threads that say that they rest and then look once
-// more.
+// Thread contract: any thread. The mutex is held for O(1) steps. size() and empty() are
+// sequentially consistent, for threads that declare that they will sleep and then look once more.
 
 #ifndef RAMDISK_ZSTD_WRITE_CACHE_H
 #define RAMDISK_ZSTD_WRITE_CACHE_H
@@ -29,26 +28,27 @@ namespace ramdisk {
 
 class WriteCache {
  public:
-  // How many pages may wait, from now on; 0: none.
+  // Sets how many pages the write cache may hold; 0 means none. Pages beyond a smaller limit stay
+  // until they are compressed.
   void set_limit(size_t pages) { limit_.store(pages, std::memory_order_relaxed); }
 
-  // Makes room for one more. False: there is none, or no memory for the queue. Each admit() is
-  // followed by push() or release().
+  // Reserves room for one more page. Returns false if there is none, or no memory to keep its
+  // number. Each successful admit() must be followed by push() or release().
   bool admit() EXCLUDES(mutex_);
 
-  // `page` waits from now on. Returns true if those who rest should look for work: when the first
-  // page comes, and for every page while some should be compressed now.
+  // Adds an admitted page. Returns true if sleeping workers should look for work: for the first
+  // page, and for every page while some should be compressed now.
   bool push(uint64_t page) EXCLUDES(mutex_);
 
-  // The page to compress next, if one should be now. It counts until it release()s its place, or is
-  // pushed again.
+  // Takes out the page to compress next, if one should be compressed now. Its room stays reserved
+  // until the caller calls release() or pushes the page again.
   std::optional<uint64_t> pop() EXCLUDES(mutex_);
   void release() EXCLUDES(mutex_);
 
-  // What was pushed before the last tick should be compressed from now on.
+  // Call at each tick. Makes the pages that were pushed before the previous tick due.
   void tick() EXCLUDES(mutex_);
 
-  // All that waits should be compressed from now on. Returns true if that is anything.
+  // Makes all pages in the write cache due. Returns whether there are any.
   bool hurry() EXCLUDES(mutex_);
 
   size_t limit() const { return limit_.load(std::memory_order_relaxed); }
@@ -63,12 +63,12 @@ class WriteCache {
   std::atomic<size_t> limit_{0};
   std::atomic<size_t> count_{0};  // admitted; changes under the mutex
   Mutex mutex_;
-  std::vector<uint64_t> ring_ GUARDED_BY(mutex_);  // has room for all that are admitted
-  uint64_t pushed_ GUARDED_BY(mutex_) = 0;         // since the start; the next one's place
+  std::vector<uint64_t> ring_ GUARDED_BY(mutex_);  // has room for all admitted pages
+  uint64_t pushed_ GUARDED_BY(mutex_) = 0;  // since the start; also the place of the next page
   uint64_t popped_ GUARDED_BY(mutex_) = 0;
-  bool draining_ GUARDED_BY(mutex_) = false;   // from half full to a quarter
+  bool draining_ GUARDED_BY(mutex_) = false;   // from being half full until a quarter is left
   uint64_t last_tick_ GUARDED_BY(mutex_) = 0;  // pushed_ at that time
-  uint64_t old_ GUARDED_BY(mutex_) = 0;        // those pushed before this have waited long enough
+  uint64_t old_ GUARDED_BY(mutex_) = 0;        // pages pushed before this one are due
 };
 
 }  // namespace ramdisk

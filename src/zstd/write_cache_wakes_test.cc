@@ -1,5 +1,5 @@
-// WriteCache and Workers together: whatever a worker that is about to rest has looked at when a
-// page comes, it gets to the page.
+// WriteCache and Workers together: a page that arrives while a worker is about to sleep is not
+// missed, whatever the worker has already looked at.
 
 #include <gtest/gtest.h>
 
@@ -28,34 +28,35 @@ bool comes_true(auto condition) {
   return true;
 }
 
-// The moments of a worker that finds nothing, in this order, and one when it sleeps.
+// The steps of a worker that finds nothing, in order, and the time when it sleeps.
 constexpr std::array kMoments{"Workers::run, looked once", "Workers::run, said that it rests",
                               "Workers::run, looked again"};
 constexpr size_t kAsleep = kMoments.size();
 
-// A writer makes room, pushes, and wakes if it is told to: each at a moment of its own, in the
-// middle of the worker's steps or when it sleeps.
+// A writer reserves room, pushes, and wakes the worker if push() says so. Each step has its own
+// moment, between the worker's steps or while it sleeps.
 struct Writer {
-  WriteCache& queue;
+  WriteCache& cache;
   Workers& workers;
-  size_t pages;  // the last of them decides
+  size_t pages;  // pushing the last of them decides
   bool told = false;
 
   void do_step(size_t step) {
     if (step == 0) {
-      for (size_t i = 0; i < pages; ++i) EXPECT_TRUE(queue.admit());
-      for (size_t i = 1; i < pages; ++i) queue.push(i);
+      for (size_t i = 0; i < pages; ++i) EXPECT_TRUE(cache.admit());
+      for (size_t i = 1; i < pages; ++i) cache.push(i);
     } else if (step == 1) {
-      told = queue.push(0);
+      told = cache.push(0);
     } else if (told) {
       workers.wake();
     }
   }
 };
-using Moments = std::array<size_t, 3>;  // of the writer's steps
+using Moments = std::array<size_t, 3>;  // one for each of the writer's steps
 
-// One worker that finds nothing, while the writer does its steps; then the page has to get out.
-void play(WriteCache& queue, size_t pages, Moments moments, const Workers::Work& work) {
+// Runs one worker that finds nothing while the writer takes its steps; then the page has to come
+// out.
+void play(WriteCache& cache, size_t pages, Moments moments, const Workers::Work& work) {
   std::atomic<size_t> moment{0};
   std::optional<Writer> writer;
   const auto do_steps_of = [&](size_t now) {
@@ -70,11 +71,11 @@ void play(WriteCache& queue, size_t pages, Moments moments, const Workers::Work&
     moment = now + 1;
   });
   Workers workers;
-  writer.emplace(Writer{queue, workers, pages});
+  writer.emplace(Writer{cache, workers, pages});
   ASSERT_EQ(workers.start(1, work), 1u);
   ASSERT_TRUE(comes_true([&] { return moment == kAsleep; }));
   do_steps_of(kAsleep);
-  EXPECT_TRUE(comes_true([&] { return queue.size() < pages; })) << "slept over";
+  EXPECT_TRUE(comes_true([&] { return cache.size() < pages; })) << "slept over";
 }
 
 void play_all(size_t pages, const std::function<Workers::Delay(WriteCache&)>& work) {
@@ -83,36 +84,36 @@ void play_all(size_t pages, const std::function<Workers::Delay(WriteCache&)>& wo
       for (size_t c = b; c <= kAsleep && !testing::Test::HasFailure(); ++c) {
         SCOPED_TRACE("moments " + std::to_string(a) + " " + std::to_string(b) + " " +
                      std::to_string(c));
-        WriteCache queue;
-        queue.set_limit(4);
-        play(queue, pages, {a, b, c}, [&](size_t) { return work(queue); });
+        WriteCache cache;
+        cache.set_limit(4);
+        play(cache, pages, {a, b, c}, [&](size_t) { return work(cache); });
       }
     }
   }
 }
 
-bool compress_one(WriteCache& queue) {
-  if (!queue.pop()) return false;
-  queue.release();
+bool compress_one(WriteCache& cache) {
+  if (!cache.pop()) return false;
+  cache.release();
   return true;
 }
 
-// The first worker, which ticks, rests until it is woken only when nothing waits at all.
+// The first worker, which ticks, sleeps until it is woken only when the write cache is empty.
 TEST(WriteCacheWakes, TheFirstPageIsNotSleptOver) {
   NEEDS_YIELD_POINTS();
-  play_all(1, [](WriteCache& queue) {
-    if (compress_one(queue)) return Workers::Delay::zero();
-    if (queue.empty()) return Workers::kUntilWoken;
-    queue.tick();
+  play_all(1, [](WriteCache& cache) {
+    if (compress_one(cache)) return Workers::Delay::zero();
+    if (cache.empty()) return Workers::kUntilWoken;
+    cache.tick();
     return Workers::Delay(1);
   });
 }
 
-// The others rest until they are woken when nothing is to be done now.
+// The other workers sleep until they are woken when no page is due.
 TEST(WriteCacheWakes, AQueueThatIsHalfFullIsNotSleptOver) {
   NEEDS_YIELD_POINTS();
-  play_all(3, [](WriteCache& queue) {
-    return compress_one(queue) ? Workers::Delay::zero() : Workers::kUntilWoken;
+  play_all(3, [](WriteCache& cache) {
+    return compress_one(cache) ? Workers::Delay::zero() : Workers::kUntilWoken;
   });
 }
 

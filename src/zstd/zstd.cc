@@ -1,4 +1,4 @@
-// What the registry needs.
+// The functions by which the registry reaches the zstd disk.
 
 #include "disk/zstd.h"
 

@@ -17,12 +17,12 @@
 
 namespace ramdisk {
 
-// ---- life
+// ---- life cycle
 
-// All that compression takes beside data is counted here, before the first write, and a limit that
-// leaves too little is refused now rather than by every write later.
+// Charges all memory that compression needs in addition to the data before the first write, so that
+// a limit that leaves too little is refused now rather than by every later write.
 Status ZstdDisk::get_ready() {
-  constexpr uint64_t kTables = 512 << 10;  // and the beginnings of what holds pages
+  constexpr uint64_t kTables = 512 << 10;  // and the first slabs
   constexpr uint64_t kData = 1 << 20;
   state_.memory.keep_for_reclaim(SegmentStore::kReclaimBytes);
   uint64_t fixed = state_.pages.prepare();
@@ -38,13 +38,14 @@ Status ZstdDisk::get_ready() {
   return state_.count_fixed(fixed) ? Status() : Status::no_memory();
 }
 
-// Without threads nobody empties the write cache, so nothing may enter it. A process that has
-// locked all its memory (nbdkit --swap) is under memory that waits for this disk: it gets neither
-// threads nor their stacks.
+// Without threads nothing empties the write cache, so it keeps its limit of zero. A process that
+// has locked all its memory (nbdkit --swap) may be what the system swaps to, so it must not need
+// memory for threads and their stacks.
 Status ZstdDisk::after_fork() {
   if (process_memory_is_locked()) return {};
 #ifdef M_MMAP_THRESHOLD
-  // Training takes some megabytes for a moment. glibc would learn from that to keep them.
+  // Training takes some megabytes for a moment. Without a fixed threshold, glibc would raise its
+  // own when they are freed, and then keep such memory.
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
 #endif
   if (state_.background.start([this](size_t worker) { return loop_.work(worker); })) {
@@ -55,7 +56,7 @@ Status ZstdDisk::after_fork() {
 
 // ---- reading
 
-// In pieces, so that a long request neither keeps a decompressor nor holds up the epoch.
+// Reads in pieces, so that a long request neither keeps a decompressor nor holds up the epoch.
 Status ZstdDisk::read(std::span<std::byte> buffer, uint64_t offset) {
   constexpr size_t kPiece = 8 * kPageBytes;
   while (!buffer.empty()) {
@@ -75,16 +76,16 @@ Status ZstdDisk::read_some(std::span<std::byte> buffer, uint64_t offset) {
   state_.table.scan(offset >> kPageShift, end_page(offset, buffer.size()), guard,
                     [&](uint64_t number, uint64_t payload) {
                       const PagePart part = clip_to_page(number, offset, buffer.size());
-                      const PageEntry word(payload);
+                      const PageEntry entry(payload);
                       std::byte* to = buffer.data() + part.position;
                       std::memset(buffer.data() + done, 0, part.position - done);
-                      if (word.kind() == PageKind::plain) {
-                        copy_from_shared(to, word.page() + part.offset, part.length);
+                      if (entry.kind() == PageKind::plain) {
+                        copy_from_shared(to, entry.page() + part.offset, part.length);
                       } else if (part.whole()) {
-                        status = reader.load(word, Page(to, kPageBytes));
+                        status = reader.load(entry, Page(to, kPageBytes));
                       } else {
                         Buffer whole;
-                        status = reader.load(word, whole);
+                        status = reader.load(entry, whole);
                         std::memcpy(to, whole.data() + part.offset, part.length);
                       }
                       done = part.position + part.length;
@@ -132,7 +133,7 @@ Status ZstdDisk::write_page(const PagePart& part, const std::byte* data) {
 Status ZstdDisk::write_whole(uint64_t number, Data page) {
   if (const auto pattern = PageStore::pattern_of(page)) {
     const Epoch::Guard guard(state_.epoch);
-    return write_word(number, PageEntry::same_filled(*pattern), guard);
+    return write_entry(number, PageEntry::same_filled(*pattern), guard);
   }
   if (state_.pages.looks_incompressible(page)) return write_incompressible(number, page);
   if (state_.write_cache.has_room()) {
@@ -144,33 +145,33 @@ Status ZstdDisk::write_whole(uint64_t number, Data page) {
   return write_compressed(number, page);
 }
 
-// Compresses before it pins the epoch and locks the page, because that takes long.
+// Compresses before pinning the epoch and locking the page, because compressing takes long.
 Status ZstdDisk::write_compressed(uint64_t number, Data page) {
   Buffer buffer;
   const PageStore::Packed packed = state_.pages.compress(page, buffer);
   state_.note_compressed(number);
   const Epoch::Guard guard(state_.epoch);
-  const PageEntry word = state_.pages.store(number, packed, Claim::data, guard);
-  return word == PageEntry() ? write_in_place(number, page, guard)
-                             : write_word(number, word, guard);
+  const PageEntry entry = state_.pages.store(number, packed, Claim::data, guard);
+  return entry == PageEntry() ? write_in_place(number, page, guard)
+                              : write_entry(number, entry, guard);
 }
 
-// Puts `word`, which is used up, into the table, unless the disk is full.
-Status ZstdDisk::write_word(uint64_t number, PageEntry word, const Epoch::Guard& guard) {
+// Publishes `entry`, or drops it if the disk is full.
+Status ZstdDisk::write_entry(uint64_t number, PageEntry entry, const Epoch::Guard& guard) {
   Slot slot = Cursor(state_.table, guard).lock(number);
   Status status = slot ? Status() : Status::no_memory();
-  if (slot && word.kind() != PageKind::same_filled) {
-    status = state_.admit(slot, PageStore::footprint(word));
+  if (slot && entry.kind() != PageKind::same_filled) {
+    status = state_.admit(slot, PageStore::footprint(entry));
   }
   if (status.ok()) {
-    state_.replace(slot, word, guard);
+    state_.replace(slot, entry, guard);
   } else {
-    state_.pages.drop(word, guard);
+    state_.pages.drop(entry, guard);
   }
   return status;
 }
 
-// There is no memory for anything new, but a plain page has a place that can take the data.
+// Called when there is no memory for a new copy: a plain page can still take the data in place.
 Status ZstdDisk::write_in_place(uint64_t number, Data page, const Epoch::Guard& guard) {
   Slot slot = Cursor(state_.table, guard).lock_existing(number);
   if (!slot) return Status::no_memory();
@@ -181,7 +182,7 @@ Status ZstdDisk::write_in_place(uint64_t number, Data page, const Epoch::Guard& 
   return {};
 }
 
-// Keeps the page as it is for good.
+// Stores the page uncompressed, not to be compressed later.
 Status ZstdDisk::write_incompressible(uint64_t number, Data page) {
   const Epoch::Guard guard(state_.epoch);
   Slot slot = Cursor(state_.table, guard).lock(number);
@@ -206,7 +207,7 @@ Status ZstdDisk::write_part(const PagePart& part, const std::byte* data) {
   const PageEntry old(slot.payload());
   if (old.kind() == PageKind::plain) {
     copy_to_shared(old.page() + part.offset, data, part.length);
-    const bool wait = !old.cached() && state_.write_cache.admit();  // it may compress by now
+    const bool wait = !old.cached() && state_.write_cache.admit();  // the page may compress by now
     slot.unlock((wait ? old.as_cached() : old.written_in_place()).bits());
     if (wait) state_.enqueue(part.page);
     return {};
@@ -218,7 +219,8 @@ Status ZstdDisk::write_part(const PagePart& part, const std::byte* data) {
   return store_page(slot, page, Claim::data, guard);
 }
 
-// Keeps the page as it is for now. False, and the slot stays locked, if there is no room.
+// Stores the page uncompressed in the write cache. If there is no room, returns false and leaves
+// the slot locked.
 bool ZstdDisk::cache_page(Slot& slot, Data page, const Epoch::Guard& guard) {
   const PageEntry old(slot.payload());
   if (old.kind() != PageKind::plain || !old.cached()) return state_.cache(slot, page, guard);
@@ -227,20 +229,20 @@ bool ZstdDisk::cache_page(Slot& slot, Data page, const Epoch::Guard& guard) {
   return true;
 }
 
-// Stores what the slot's page has become.
+// Stores the new contents of the slot's page, in the write cache if it has room.
 Status ZstdDisk::store_page(Slot& slot, Data page, Claim claim, const Epoch::Guard& guard) {
   if (state_.cache(slot, page, guard)) return {};
   Buffer buffer;
-  const PageEntry word =
+  const PageEntry entry =
       state_.pages.store(slot.page(), state_.pages.compress(page, buffer), claim, guard);
-  if (word == PageEntry()) return Status::no_memory();
+  if (entry == PageEntry()) return Status::no_memory();
   state_.note_compressed(slot.page());
   Status status;
-  if (claim != Claim::rewrite) status = state_.admit(slot, PageStore::footprint(word));
+  if (claim != Claim::rewrite) status = state_.admit(slot, PageStore::footprint(entry));
   if (status.ok()) {
-    state_.replace(slot, word, guard);
+    state_.replace(slot, entry, guard);
   } else {
-    state_.pages.drop(word, guard);
+    state_.pages.drop(entry, guard);
   }
   return status;
 }
@@ -258,7 +260,7 @@ Status ZstdDisk::zero(uint64_t count, uint64_t offset) {
   return status;
 }
 
-// Whole pages are dropped without a look at them; parts at the ends are rewritten.
+// Drops whole pages without reading them, and rewrites the partial pages at the ends.
 Status ZstdDisk::zero_pages(uint64_t count, uint64_t offset) {
   for (uint64_t position = 0; position < count;) {
     const PagePart part = part_at(offset, count, position);
@@ -284,7 +286,7 @@ Status ZstdDisk::zero_part(const PagePart& part) {
                              [&](Slot& slot) { return zero_in_slot(slot, part, guard); });
 }
 
-// A page that is all zeroes afterwards becomes a hole.
+// A page that then holds only zeroes becomes a hole.
 Status ZstdDisk::zero_in_slot(Slot& slot, const PagePart& part, const Epoch::Guard& guard) {
   const PageEntry old(slot.payload());
   if (old.kind() == PageKind::plain) {
@@ -305,7 +307,7 @@ Status ZstdDisk::zero_in_slot(Slot& slot, const PagePart& part, const Epoch::Gua
     state_.replace(slot, PageEntry(), guard);
     return {};
   }
-  // It hardly grows by this, and zeroing is not refused.
+  // Zeroing hardly makes a page grow, and it must not be refused for lack of room.
   return store_page(slot, page, Claim::rewrite, guard);
 }
 

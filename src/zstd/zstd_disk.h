@@ -1,17 +1,19 @@
-// allocator=zstd: pages compressed with zstd, each by itself or, when cold, with its neighbours.
+// ZstdDisk: allocator=zstd. Pages are compressed with zstd, each by itself or, when cold, together
+// with its neighbours.
 //
 // An entry of the page table is a PageEntry. What it refers to never changes, except for plain
-// pages, so readers need no lock: a write makes something new and swaps the entry. What is written
-// waits as a plain page in the write cache until a background thread compresses it; when the cache
-// is full, or there are no such threads, the writer compresses.
+// pages, so readers need no lock: a write stores the new contents elsewhere and swaps the entry. A
+// written page stays uncompressed in the write cache until a background thread compresses it. If
+// the write cache is full, or there are no background threads, the writer compresses the page.
 //
-// This class serves requests. What it shares with the parts that work beside them, and which parts
-// these are, is in disk_state.h.
+// This class serves requests. disk_state.h describes the other parts of the disk and the state that
+// they share.
 //
 // Invariants:
-//   1. A page's lock is held from the look at its old bytes to the swap, or another write to the
-//      same page would be lost.
-//   2. Members are declared in the order of their lives; the threads end before any of them.
+//   1. A page's lock is held from the reading of its old bytes to the swap, or another write to the
+//      same page could be lost.
+//   2. Members are declared in the order of their lifetimes; the threads end before any of them is
+//      destroyed.
 //
 // Thread contract: as Allocator.
 
@@ -32,7 +34,7 @@ namespace ramdisk {
 
 class ZstdDisk final : public Allocator {
  public:
-  // `disk_bytes`: 0 to 2^63-1. The options are those of zstd, checked.
+  // `disk_bytes` is 0 to 2^63-1. `options` are for allocator=zstd and have been checked.
   ZstdDisk(const Environment& environment, uint64_t disk_bytes, const AllocatorOptions& options)
       : state_(environment, disk_bytes, options) {}
   ~ZstdDisk() override { stop(); }
@@ -40,7 +42,7 @@ class ZstdDisk final : public Allocator {
   Status get_ready() override;
   Status after_fork() override;
   void stop() override { state_.background.stop(); }
-  // EIO if a stored page is damaged.
+  // Returns EIO if a stored page is damaged.
   Status read(std::span<std::byte> buffer, uint64_t offset) override;
   Status write(std::span<const std::byte> data, uint64_t offset) override;
   Status zero(uint64_t count, uint64_t offset) override;
@@ -49,7 +51,7 @@ class ZstdDisk final : public Allocator {
   Statistics statistics() const override;
   std::string describe() const override;
 
-  // How many pages have been compressed, and into how many bytes.
+  // Returns how many pages have been compressed, and to how many bytes.
   PageStore::Totals totals() const { return state_.pages.totals(); }
 
  private:
@@ -62,22 +64,22 @@ class ZstdDisk final : public Allocator {
 
   Status read_some(std::span<std::byte> buffer, uint64_t offset);
 
-  // Each writes one page or a part of it, and leaves the old bytes if it fails.
+  // Each of these writes whole pages or parts of them. A page whose write fails keeps its old
+  // bytes.
   Status write_pages(std::span<const std::byte> data, uint64_t offset, Patience& patience);
   Status write_page(const PagePart& part, const std::byte* data);
   Status write_whole(uint64_t number, Data page);
   Status write_compressed(uint64_t number, Data page);
   Status write_incompressible(uint64_t number, Data page);
   Status write_part(const PagePart& part, const std::byte* data);
-  Status write_word(uint64_t number, PageEntry word, const Epoch::Guard& guard);
+  Status write_entry(uint64_t number, PageEntry entry, const Epoch::Guard& guard);
   Status write_in_place(uint64_t number, Data page, const Epoch::Guard& guard);
 
   Status zero_pages(uint64_t count, uint64_t offset);
   Status zero_whole(uint64_t first, uint64_t end);
   Status zero_part(const PagePart& part);
 
-  // What becomes of a locked page. Unless told otherwise the slot is unlocked afterwards if this
-  // succeeds.
+  // These change a locked page. They unlock the slot if they succeed.
   bool cache_page(Slot& slot, Data page, const Epoch::Guard& guard);
   Status store_page(Slot& slot, Data page, Claim claim, const Epoch::Guard& guard);
   Status zero_in_slot(Slot& slot, const PagePart& part, const Epoch::Guard& guard);

@@ -1,4 +1,4 @@
-// What a compressing disk says about itself: extents, statistics, a description.
+// What ZstdDisk reports about itself: extents, statistics and a description.
 
 #include "disk/extent_merger.h"
 #include "zstd/zstd_disk.h"
@@ -7,21 +7,21 @@ namespace ramdisk {
 
 namespace {
 
-void count_page(PageEntry word, Statistics& s) {
-  switch (word.kind()) {
+void count_page(PageEntry entry, Statistics& s) {
+  switch (entry.kind()) {
     case PageKind::hole:
       return;
     case PageKind::same_filled:
       ++s.same_filled_pages;
       return;
     case PageKind::plain:
-      ++(word.cached() ? s.waiting_pages : s.plain_pages);
+      ++(entry.cached() ? s.waiting_pages : s.plain_pages);
       return;
     case PageKind::compressed:
-      ++s.generations[word.generation()].single_pages;
+      ++s.generations[entry.generation()].single_pages;
       return;
     case PageKind::group:
-      ++s.generations[word.generation()].grouped_pages;
+      ++s.generations[entry.generation()].grouped_pages;
       return;
   }
 }
@@ -47,7 +47,7 @@ Usage ZstdDisk::usage() const {
           state_.pages.memory_bytes() + state_.table.held_bytes()};
 }
 
-// In pieces, so that the epoch is not held up.
+// Counts in pieces, so that the epoch is not held up.
 Statistics ZstdDisk::statistics() const {
   constexpr uint64_t kPiece = 64 * PageTable::kDirectoryPages;
   Statistics s;

@@ -1,5 +1,5 @@
 // Threads that write, zero and read different bytes of the same pages must never lose each other's
-// bytes, whatever becomes of the page meanwhile: packed again, freed, made anew.
+// bytes, even if the page is compressed again, freed or recreated meanwhile.
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ namespace {
 struct Plan {
   int threads;
   uint64_t slice_bytes;
-  int pages;  // about how many the threads share
+  int pages;  // roughly how many pages the threads share
   int steps;
 };
 
@@ -24,7 +24,7 @@ class ConcurrentDisjoint : public testing::TestWithParam<AllocatorType> {
   static constexpr uint64_t kDisk = 132 << 20;
   static constexpr uint64_t kPage = 4096;
 
-  // Alone first: what fails then has nothing to do with threads.
+  // Runs one thread first: a failure then has nothing to do with concurrency.
   void run_all(Disk& disk, uint64_t base, Owner::Habits habits) {
     for (const Plan& plan : kPlans) {
       SCOPED_TRACE(std::to_string(plan.threads) + " threads, slices of " +
@@ -52,7 +52,7 @@ class ConcurrentDisjoint : public testing::TestWithParam<AllocatorType> {
                           }),
               "");
     for (auto& owner : owners) EXPECT_EQ(owner->verify(), "");
-    // Whole pages, so that this needs no memory; the next run begins with none.
+    // Zeroes whole pages, so that this needs no memory; the next run begins with an empty disk.
     const uint64_t from = base / kPage * kPage;
     const uint64_t last = (base + slices.bytes() - 1) / kPage;
     EXPECT_TRUE(disk->zero(std::min(kLargestDisk, (last + 1) * kPage) - from, from).ok());
@@ -68,7 +68,7 @@ class ConcurrentDisjoint : public testing::TestWithParam<AllocatorType> {
 TEST_P(ConcurrentDisjoint, BytesOfOthersStay) {
   Disk disk(GetParam(), kDisk);
   ASSERT_TRUE(disk.works()) << disk.status().message();
-  // The pages lie on both sides of where directories end.
+  // The pages lie on both sides of directory boundaries.
   for (const uint64_t base : {(2u << 20) - 2 * 4096 - 100, (128u << 20) - 4096}) {
     run_all(disk, base, {});
   }
@@ -96,12 +96,12 @@ TEST_P(ConcurrentDisjoint, OneHotPage) {
   run(disk, plan, 5 * kPage, {.stamps = false});
 }
 
-// The shortest way to the moment in which a page is found all zero and freed while somebody writes
-// to another part of it: few threads that do nothing else.
+// A page is found all zero and freed while another thread writes to another part of it. Two threads
+// that do nothing else reach this moment most often.
 TEST_P(ConcurrentDisjoint, TugOfWarOverOnePage) {
   Disk disk(GetParam(), kDisk);
   ASSERT_TRUE(disk.works()) << disk.status().message();
-  // Writes, checks and zeroes `data`, whose last byte is not zero, over and over.
+  // Repeatedly writes, checks and zeroes `data`, whose last byte is not zero.
   const auto pull = [&](const Bytes& data, uint64_t offset) -> std::string {
     Bytes got(data.size());
     const int rounds = GetParam() == AllocatorType::zstd ? 8000 : data.size() > 8 ? 20000 : 60000;
@@ -128,8 +128,8 @@ TEST_P(ConcurrentDisjoint, TugOfWarOverOnePage) {
                           }),
               "");
   }
-  // One has nearly all of the page and what it writes comes last: all the time until then the
-  // other one may find the page empty.
+  // One thread owns nearly all of the page, and its only byte that is not zero comes last: until it
+  // is written, the other thread may find the page empty.
   Bytes long_one(kPage - 8);
   long_one.back() = std::byte{1};
   EXPECT_EQ(run_threads(2,
@@ -140,8 +140,8 @@ TEST_P(ConcurrentDisjoint, TugOfWarOverOnePage) {
             "");
 }
 
-// Requests fail now and then, and nobody's bytes suffer: not those of the request, not those of
-// the neighbours.
+// Some requests fail, and no bytes are lost: neither those of the request nor those of its
+// neighbours.
 TEST_P(ConcurrentDisjoint, WhileMemoryFails) {
   FailingMemory memory;
   {
@@ -159,7 +159,8 @@ TEST_P(ConcurrentDisjoint, WhileMemoryFails) {
   EXPECT_EQ(memory.misuse(), "");
 }
 
-// Freed memory that nobody could clean shows up in other pages if anything forgets to.
+// Freed memory that the system could not zero must be zeroed before it is used again, or its
+// contents show up in other pages.
 TEST_P(ConcurrentDisjoint, WhileDiscardIsRefused) {
   FailingMemory memory;
   memory.refuse_discard(true);

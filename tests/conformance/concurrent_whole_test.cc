@@ -1,4 +1,4 @@
-// Requests for the whole disk, zero and extents and figures, while others write to it.
+// Requests for the whole disk (zero, extents and usage) while other threads write to it.
 
 #include <gtest/gtest.h>
 
@@ -22,12 +22,12 @@ class ConcurrentWhole : public testing::TestWithParam<AllocatorType> {
     EXPECT_TRUE(disk_.works()) << disk_.status().message();
   }
 
-  // Runs `writers` owners of slices that cross pages and directories, and beside them `other`
-  // over and over until they are done.
+  // Runs `writers` owners of slices that cross pages and directories, and repeats `other` until
+  // they are done.
   template <typename Other>
   void run(int writers, int steps, Owner::Habits habits, Other other) {
     const Slices slices{kHot - 50000, 1021, writers, 60};
-    ASSERT_TRUE(disk_->zero(2 << 20, kHot - (1 << 20)).ok());  // what the last run left
+    ASSERT_TRUE(disk_->zero(2 << 20, kHot - (1 << 20)).ok());  // remove the data of the last run
     owners_.clear();
     for (int i = 0; i < writers; ++i) {
       owners_.push_back(std::make_unique<Owner>(*disk_, slices, i, habits));
@@ -57,7 +57,7 @@ class ConcurrentWhole : public testing::TestWithParam<AllocatorType> {
 };
 
 TEST_P(ConcurrentWhole, ZeroOfTheWholeDisk) {
-  // malloc has to fill all of it each time, so it gets the part where the writers are.
+  // malloc has to fill the whole range each time, so it gets only the part around the writers.
   const uint64_t from = has_holes(GetParam()) ? 0 : kHot - (1 << 20);
   const uint64_t count = has_holes(GetParam()) ? kDisk : 2 << 20;
   for (const int writers : {1, 4, 8}) {
@@ -67,7 +67,7 @@ TEST_P(ConcurrentWhole, ZeroOfTheWholeDisk) {
     });
     ASSERT_FALSE(HasFailure());
   }
-  // When all is quiet a write stays.
+  // Once nothing else runs, written data stays.
   for (auto& owner : owners_) EXPECT_EQ(owner->write_all(), "");
   for (auto& owner : owners_) EXPECT_EQ(owner->verify(), "");
   ASSERT_TRUE(disk_->zero(kDisk, 0).ok());
@@ -77,8 +77,7 @@ TEST_P(ConcurrentWhole, ZeroOfTheWholeDisk) {
   }
 }
 
-// What the extents say about parts that nobody changes must hold all the time, and their form
-// everywhere.
+// Extents must always be right for parts that nobody changes, and well-formed everywhere.
 TEST_P(ConcurrentWhole, ExtentsAndFigures) {
   constexpr uint64_t kFixed = 10 << 20;
   constexpr uint64_t kFixedBytes = 300 << 10;
@@ -118,7 +117,7 @@ TEST_P(ConcurrentWhole, ExtentsAndFigures) {
   EXPECT_EQ(look(), "");
 }
 
-// Several threads that free the same pages at once: each page goes once.
+// Several threads free the same pages at once; each page must be freed once.
 TEST_P(ConcurrentWhole, ZeroFromManyThreads) {
   Rng rng(12);
   const Bytes data = make_data(1 << 20, Data::random, rng);

@@ -1,4 +1,4 @@
-// What extents() promises: coverage, kinds, and the right to stop.
+// The contract of extents(): coverage, kinds, and stopping early.
 
 #include <gtest/gtest.h>
 
@@ -60,7 +60,7 @@ TEST_P(Extents, EveryOtherPage) {
                                        {3 * page, page / 2 - 2, ExtentKind::data}}));
 }
 
-// Written pages next to one another are one extent, also where a directory ends between them.
+// Adjacent written pages form one extent, even across a directory boundary.
 TEST_P(Extents, NeighboursAreMerged) {
   constexpr uint64_t kLong = 130 << 20;
   Disk disk(GetParam(), kLong);
@@ -74,7 +74,7 @@ TEST_P(Extents, NeighboursAreMerged) {
   }
 }
 
-// Counts what it hears and stops after a while.
+// Counts the extents and stops after a given number.
 class Stopper : public ExtentVisitor {
  public:
   explicit Stopper(int most) : most_(most) {}
@@ -111,7 +111,7 @@ TEST_P(Extents, OneByteRequests) {
   }
 }
 
-// A client may ask for the largest count that the protocol has.
+// A client may ask for the largest count that the protocol allows.
 TEST_P(Extents, LargestCountOfTheProtocol) {
   constexpr uint64_t kCount = UINT32_MAX;
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes the memory of the whole disk";
@@ -129,7 +129,7 @@ TEST_P(Extents, LargestCountOfTheProtocol) {
   }
 }
 
-// Zeroes that a client writes may be kept or not, but a page that was a hole costs nothing.
+// Zeroes that a client writes may be stored or not, but a page that was a hole must cost no memory.
 TEST_P(Extents, WrittenZeroesReadAsZeroes) {
   Session session(disk_, GetParam(), kDisk);
   session.write(Bytes(100000), 500);
@@ -141,8 +141,8 @@ TEST_P(Extents, WrittenZeroesReadAsZeroes) {
   EXPECT_EQ(extents_of(*disk_, 200000, 0), (std::vector<Extent>{{0, 200000, ExtentKind::hole}}));
 }
 
-// Pages that are overwritten as a whole all the time, in turn by several contents, none of which is
-// all zero: nothing that was there before or comes then makes them zero or a hole.
+// Whole pages are overwritten constantly with different contents, none of which is all zero. At no
+// time may such a page be reported as zero or a hole.
 TEST_P(Extents, PagesBeingOverwrittenAreNoZeroes) {
   constexpr uint64_t kPage = 4096;
   constexpr uint64_t kPages = 4;
@@ -184,7 +184,7 @@ TEST_P(Extents, PagesBeingOverwrittenAreNoZeroes) {
 
 INSTANTIATE_TEST_SUITE_P(All, Extents, testing::ValuesIn(all_allocators()), name_of_type);
 
-// The checker itself: it has to notice what it is there for.
+// Tests the checker itself: it must notice every kind of fault.
 TEST(ExtentChecker, NoticesEveryKindOfFault) {
   using List = std::vector<Extent>;
   constexpr auto data = ExtentKind::data, hole = ExtentKind::hole;

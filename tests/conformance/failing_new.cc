@@ -8,7 +8,7 @@
 namespace ramdisk::conformance {
 namespace {
 
-thread_local uint64_t calls_left = 0;  // until one fails, that one included; 0: none
+thread_local uint64_t calls_left = 0;  // calls until one fails, including that one; 0: none fails
 thread_local bool exempt = false;
 std::atomic<bool> others_fail{false};
 std::atomic<int64_t> others_left{0};  // as calls_left

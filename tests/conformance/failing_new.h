@@ -1,5 +1,5 @@
-// The program's operator new, which fails when told to. (Not the C library's malloc, which zstd
-// calls.)
+// The program's operator new, which fails on request. (This does not affect the C library's malloc,
+// which zstd calls.)
 //
 // Thread contract: any thread.
 
@@ -10,20 +10,20 @@
 
 namespace ramdisk::conformance {
 
-// The calling thread's call number `nth`, counted from now, fails; the next one is 0.
+// Makes the calling thread's call number `nth` fail, counted from now; the next call is number 0.
 void fail_own_new(uint64_t nth);
-// Whether that call has come; then or not, none fails any more.
+// Returns whether that call has been made. No call fails any more.
 bool end_own_new();
 
-// Call number `nth` of all other threads together, counted from now, fails.
+// Makes call number `nth` of all other threads together fail, counted from now.
 void fail_others_new_once(uint64_t nth);
-// Whether that call has come; then or not, none fails any more.
+// Returns whether that call has been made. No call fails any more.
 bool end_others_new_once();
 
-// All calls of all other threads fail, until allow_others_new().
+// Makes all calls of all other threads fail until allow_others_new().
 void fail_others_new();
 void allow_others_new();
-uint64_t others_failures();  // ever
+uint64_t others_failures();  // since the start
 
 }  // namespace ramdisk::conformance
 

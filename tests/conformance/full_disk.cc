@@ -1,4 +1,4 @@
-// The disk of full_disk.h.
+// The disk declared in full_disk.h.
 
 #include "full_disk.h"
 
@@ -21,8 +21,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kDiskBytes = uint64_t{1} << 40;
 constexpr double kSegment = 73 * 4096;
-constexpr uint64_t kPiecePages = 16;  // of the 64 KiB in which data is written again
-// Of a page of which only the beginning was written; the rest of it is zeroes.
+constexpr uint64_t kPiecePages = 16;  // in the 64 KiB requests that write data again
+// The bytes written to a page of which only the beginning is written; the others are zeroes.
 constexpr uint64_t kSliver = 512;
 constexpr PageId kSliverBit = PageId{1} << 59;
 
@@ -30,8 +30,8 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// Faster than the product, whose background work looks about once a second. The environment
-// variable RAMDISK_FULL_DISK_TICK_MS may say otherwise.
+// The ticks are faster than in the product, where there is about one a second. The environment
+// variable RAMDISK_FULL_DISK_TICK_MS changes them.
 BackgroundTiming pace_of_test() {
   const char* given = std::getenv("RAMDISK_FULL_DISK_TICK_MS");
   BackgroundTiming pace;
@@ -147,7 +147,8 @@ bool FullDisk::page_holds(uint64_t page, PageId id) {
   return read_back(*disk_, kPageBytes, page * kPageBytes) == want;
 }
 
-// After a refusal each page has its old bytes or its new ones; which is what counts from now on.
+// After a refusal each page has its old bytes or its new ones. Finds out which, and expects those
+// from now on.
 void FullDisk::resolve(uint64_t page, const std::vector<PageId>& fresh) {
   for (size_t i = 0; i < fresh.size(); ++i) {
     PageId& id = ids_[page + i];
@@ -224,8 +225,8 @@ FullDisk::GivenBack FullDisk::trim_all(const std::vector<PageRun>& runs) {
   while ((given.soon = share_now()) < 1 && ms_since(start) < 1000) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  // A machine may be too busy for that. But what went back may also be in use again by now, for a
-  // better dictionary, say.
+  // A busy machine may need longer than that. But memory that was returned may also be in use again
+  // by now, for a better dictionary, say.
   settle();
   given.later = share_now();
   given.content =
@@ -249,7 +250,7 @@ Tally FullDisk::refill(const std::vector<PageRun>& runs, uint64_t bytes) {
   return tally;
 }
 
-// On a busy machine nothing may change because nobody has got a CPU.
+// On a busy machine, nothing may change merely because no thread has had a CPU.
 bool FullDisk::background_rests() const {
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
     const std::string tid = entry.path().filename();
@@ -264,7 +265,7 @@ bool FullDisk::background_rests() const {
 }
 
 void FullDisk::settle() {
-  constexpr int kStill = 8;  // readings of the same, a twentieth of a second apart
+  constexpr int kStill = 8;  // equal readings in a row, a twentieth of a second apart
   const int most = slow_build() ? 600 : 200;
   uint64_t last = used();
   for (int i = 0, same = 0; i < most && same < kStill; ++i) {

@@ -1,9 +1,9 @@
-// A disk with a limit that is filled to it and then worked on, and what that is measured by.
+// A disk that is filled to its limit and then used, and the figures by which that is measured.
 //
-// Everything that was accepted is remembered, a number a page, and can be compared at the end. A
-// thread watches that what is counted stays within the limit.
+// The test remembers everything that was accepted, as one number for each page, and can compare it
+// at the end. A thread watches that the memory counted stays within the limit.
 //
-// Thread contract: one thread; read() may be called by others while the disk changes.
+// Thread contract: one thread; others may call read() while the disk changes.
 
 #ifndef RAMDISK_CONFORMANCE_FULL_DISK_H
 #define RAMDISK_CONFORMANCE_FULL_DISK_H
@@ -34,7 +34,7 @@ struct FullDiskSetup {
 void PrintTo(const FullDiskSetup& setup, std::ostream* out);
 std::string name_of_setup(const testing::TestParamInfo<FullDiskSetup>& info);
 
-// What became of a number of requests.
+// The outcome of several requests.
 struct Tally {
   uint64_t tried = 0;
   uint64_t accepted = 0;
@@ -60,47 +60,50 @@ class FullDisk {
   Allocator& disk() { return *disk_; }
   uint64_t limit() const { return setup_.limit_mib << 20; }
   uint64_t used() const { return memory_.budget().used(); }
-  uint64_t used_empty() const { return used_empty_; }  // by the disk before the first write
-  uint64_t most_used() const { return most_used_; }    // as the watching thread saw
-  uint64_t pages() const { return ids_.size(); }       // one past the last that was written
+  uint64_t used_empty() const {
+    return used_empty_;
+  }  // memory used by the disk before the first write
+  uint64_t most_used() const { return most_used_; }  // as seen by the watching thread
+  uint64_t pages() const { return ids_.size(); }     // one past the last page written
   uint64_t stored_pages() const;
   Rng& rng() { return rng_; }
 
-  // Writes `bytes` at the start of `page`: the pages numbered `n` and on of `matter`.
+  // Writes `bytes` bytes from the start of `page`: the pages of `matter` from number `n` on.
   bool write(uint64_t page, uint64_t bytes, Matter matter, uint64_t n, Tally* tally = nullptr);
 
-  // Appends writes of `bytes` until the first is refused; the bytes accepted by then.
+  // Appends writes of `bytes` bytes until one is refused. Returns the bytes accepted by then.
   uint64_t fill(uint64_t bytes);
 
   // Overwrites random stored pages, one at a time, with pages like those that fill() stored. Ends
-  // early when it is plain that many are refused.
+  // early when it is clear that many are refused.
   Tally overwrite(uint64_t count);
-  // The same, but only pages that are noise, with such of `with`.
+  // As overwrite(), but overwrites only pages of noise, with pages of `with`.
   Tally overwrite_noise(uint64_t count, Matter with);
 
   void trim(PageRun run);
 
-  // Trims the runs. Shares are of what they took, by the average of what was stored.
+  // Trims the runs. Shares are relative to what the runs took, estimated by the average stored
+  // page.
   struct GivenBack {
     double soon = 0;       // within a second
-    double later = 0;      // when background work had come to an end, too
-    double segment = 0;    // what one segment is of it: memory goes back in such pieces
+    double later = 0;      // after background work has ended
+    double segment = 0;    // the share of one segment; memory is returned in such pieces
     uint64_t bytes = 0;    // of memory, later
     uint64_t content = 0;  // bytes of data like what is stored that take as much, or the bytes
                            // trimmed if that is less
   };
   GivenBack trim_all(const std::vector<PageRun>& runs);
 
-  // Writes as much data into the pages of `runs`, 64 KiB at most at a time.
+  // Writes `bytes` bytes of data into the pages of `runs`, at most 64 KiB at a time.
   Tally refill(const std::vector<PageRun>& runs, uint64_t bytes);
 
-  // Lets background work come to an end, or some seconds pass.
+  // Waits until background work has ended, but no longer than some seconds.
   void settle();
 
-  // Every page holds what was accepted last.
+  // Expects every page to hold what was accepted last.
   void verify();
 
-  // One line: the setup, the name and the figure.
+  // Prints one line: the setup, the name and the figure.
   void report(const std::string& row, const std::string& figure) const;
   void report(const std::string& row, const Tally& tally) const;
 
@@ -126,7 +129,8 @@ class FullDisk {
   std::thread watcher_;
 };
 
-// Runs of `run` pages of the first `pages`: shuffled, and `part` of them; or every second one.
+// Divides the first `pages` pages into runs of `run` pages and returns a part `part` of them,
+// shuffled; or every second one.
 std::vector<PageRun> random_runs(uint64_t pages, uint64_t run, double part, Rng& rng);
 std::vector<PageRun> every_second_run(uint64_t pages, uint64_t run);
 

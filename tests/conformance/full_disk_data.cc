@@ -1,4 +1,4 @@
-// The data of full_disk_data.h.
+// The data declared in full_disk_data.h.
 
 #include "full_disk_data.h"
 
@@ -25,7 +25,8 @@ constexpr uint64_t kRun = 16;               // pages of one kind in a mixture
 constexpr int kMatterShift = 60;
 constexpr PageId kNumber = (PageId{1} << kMatterShift) - 1;
 
-// Ranks as words and instructions have them: the first ten as often as the next ninety.
+// Ranks are distributed as those of words and instructions are: the first ten are as frequent as
+// the next ninety.
 uint64_t rank_below(uint64_t bound, Rng& rng) {
   const double u = static_cast<double>(rng.below(1 << 24)) / (1 << 24);
   return std::min(bound - 1, static_cast<uint64_t>(std::pow(static_cast<double>(bound), u)) - 1);
@@ -36,7 +37,7 @@ void append(Bytes& to, const void* from, size_t count) {
   to.insert(to.end(), bytes, bytes + count);
 }
 
-// Repeats something that stands up to `reach` bytes earlier, as all files do.
+// Repeats bytes from up to `reach` bytes earlier, because all files contain repetitions.
 void append_repeated(Bytes& to, size_t reach, size_t count, Rng& rng) {
   if (to.size() < reach + count) return;
   const size_t at = to.size() - count - rng.below(reach);
@@ -89,7 +90,7 @@ void append_instruction(Bytes& code, const std::vector<uint64_t>& opcodes, Rng& 
   }
 }
 
-// Tables of addresses, and the padding between sections.
+// Appends a table of addresses, and padding such as that between sections.
 void append_table(Bytes& code, Rng& rng) {
   uint64_t address = 0x400000 + rng.below(1 << 24);
   for (uint64_t i = 32 + rng.below(96); i > 0; --i) {
@@ -116,7 +117,7 @@ Bytes make_executables(Rng rng) {
   return code;
 }
 
-// Files below `directory`, in order: text if `text`, or else executables.
+// Reads the files below `directory`, in order: text files if `text` is set, otherwise executables.
 Bytes read_files(const std::filesystem::path& directory, bool text) {
   std::vector<std::filesystem::path> files;
   const auto skip = std::filesystem::directory_options::skip_permission_denied;
@@ -176,7 +177,7 @@ const char* name_of(Matter matter) {
 PageId page_id(Matter matter, uint64_t n) {
   if (matter == Matter::mixture) {
     static constexpr std::array kParts = {Matter::text, Matter::executables, Matter::noise};
-    // Each three runs have one of each kind, but not in the same order.
+    // Every three runs contain one run of each kind, in varying order.
     const uint64_t run = n / kRun;
     const uint64_t order = Rng(run / 3 + 1000).below(3);
     return page_id(kParts[(run + order) % 3], n);

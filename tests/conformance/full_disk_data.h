@@ -1,9 +1,10 @@
-// What full disks are filled with: pages that are told apart by a number of 64 bits, so that a
-// model of a disk needs eight bytes a page.
+// The data that fills full disks: pages that a 64-bit number identifies, so that a model of a disk
+// needs eight bytes for each page.
 //
-// The data is generated: text that packs to about 2/5 and something like executables that packs to
-// about 3/5, both a few per cent better together with their neighbours than alone. With the
-// environment variable RAMDISK_FULL_DISK_FILES=DIRECTORY, files found below it take their place.
+// The data is generated: text that compresses to about 2/5, and data similar to executables that
+// compresses to about 3/5, both a few per cent better together with their neighbours than alone.
+// With the environment variable RAMDISK_FULL_DISK_FILES=DIRECTORY, files below that directory are
+// used instead.
 //
 // Thread contract: any thread.
 
@@ -19,19 +20,19 @@ namespace ramdisk::conformance {
 enum class Matter { text, executables, noise, mixture };
 const char* name_of(Matter matter);
 
-// A page's content. 0 is a page that was never written or was trimmed.
+// Identifies the content of a page. 0 is a page that was never written or was trimmed.
 using PageId = uint64_t;
 
-// The page number `n` of that matter. Neighbours come from the same file. A mixture has runs of 16
-// pages of each of the other kinds, as many of one as of another.
+// Returns page number `n` of `matter`. Neighbours come from the same file. A mixture has equally
+// many runs of 16 pages of each of the other kinds.
 PageId page_id(Matter matter, uint64_t n);
 
-// Writes the content, which is 4096 bytes long; `out` may be shorter.
+// Copies the content, which is 4096 bytes long, to `out`, which may be shorter.
 void copy_page(PageId id, std::span<std::byte> out);
 
 bool is_noise(PageId id);
 
-// About how large the page is when it is packed alone, as a share of 4096.
+// Returns about how large the page is when it is compressed alone, as a share of 4096.
 double packed_share(PageId id);
 
 }  // namespace ramdisk::conformance

@@ -1,5 +1,5 @@
-// What a full disk of incompressible pages accepts: data that packs better, and what fits into the
-// room that is left. And a sparse disk that is read while it is trimmed and written again.
+// What a full disk of incompressible pages accepts: data that compresses better, and what fits into
+// the remaining room. Also a sparse disk that is read while it is trimmed and written again.
 
 #include <gtest/gtest.h>
 
@@ -20,8 +20,8 @@ constexpr uint64_t kMiB = 1 << 20;
 
 class FullDiskOfNoise : public testing::TestWithParam<FullDiskSetup> {};
 
-// A disk that has noise at its beginning and `rest` after it. Overwrites of the rest first use up
-// what was left. Then the noise is replaced by degrees.
+// The disk has noise at its beginning and other data after it. Overwrites of the other data first
+// use up the remaining room. Then the noise is replaced by degrees.
 TEST_P(FullDiskOfNoise, IsOverwrittenByWhatPacksBetter) {
   for (const Matter rest : {Matter::noise, Matter::text, Matter::executables}) {
     FullDiskSetup setup = GetParam();
@@ -41,8 +41,8 @@ TEST_P(FullDiskOfNoise, IsOverwrittenByWhatPacksBetter) {
   }
 }
 
-// However long the requests are, they fill what single pages fill, but for the last one, which
-// does not fit, and a page or two.
+// Requests of any length fill the disk as far as single pages do, except for the last request,
+// which does not fit, and a page or two.
 TEST_P(FullDiskOfNoise, TakesWhatFitsIntoTheRoomThatIsLeft) {
   uint64_t by_pages = 0;
   {
@@ -61,7 +61,7 @@ TEST_P(FullDiskOfNoise, TakesWhatFitsIntoTheRoomThatIsLeft) {
   }
 }
 
-// The beginnings of pages take a page each, or less where they are packed.
+// The beginning of a page takes a whole page, or less if it is compressed.
 TEST_P(FullDiskOfNoise, TakesBeginningsOfPages) {
   FullDisk disk(GetParam());
   const uint64_t in_pieces = disk.fill(kPiece) / kPageBytes;
@@ -90,7 +90,7 @@ std::vector<FullDiskSetup> noise_setups() {
 
 INSTANTIATE_TEST_SUITE_P(All, FullDiskOfNoise, testing::ValuesIn(noise_setups()), name_of_setup);
 
-// What a client was told is trimmed can be written again, whoever reads meanwhile.
+// Once a trim has been answered, the range can be written again, even while other threads read.
 TEST(FullDiskSparse, WritesWhatWasTrimmedWhileOthersRead) {
   FullDisk disk({AllocatorType::sparse, false, 64, Matter::noise});
   disk.fill(kPiece);

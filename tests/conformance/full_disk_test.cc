@@ -1,7 +1,7 @@
-// A full disk is a working disk: what it accepts, what it takes back, and what it gives back. Each
-// test prints its figures, so that two builds can be compared. Shares are asserted, times are not.
+// A full disk keeps working: which writes it accepts, and how much memory trims return. Each test
+// prints its figures, so that two builds can be compared. Shares are asserted, times are not.
 //
-// Environment variables: RAMDISK_FULL_DISK_OVERWRITES says how many overwrites are tried,
+// Environment variables: RAMDISK_FULL_DISK_OVERWRITES sets how many overwrites are tried;
 // RAMDISK_FULL_DISK_ALL=1 adds the larger limits.
 
 #include "full_disk.h"
@@ -34,27 +34,27 @@ class FullDiskTest : public testing::TestWithParam<FullDiskSetup> {
  protected:
   FullDiskTest() : disk_(GetParam()) {}
 
-  // Full, and in use for a while.
+  // Fills the disk, then uses it for a while.
   void fill_and_work() {
     disk_.fill(kPiece);
     disk_.overwrite(overwrites() / 4);
   }
 
-  // Trims the runs, expects their memory back and writes as much data again.
+  // Trims the runs, expects their memory to be returned, and writes as much data again.
   void trim_and_refill(const std::string& row, const std::vector<PageRun>& runs, double least) {
     const FullDisk::GivenBack given = disk_.trim_all(runs);
     disk_.report(row + ", given back", percent(given.soon) + " of its share in a second, " +
                                            percent(given.later) + " later, " + mib(given.bytes));
     uint64_t content = given.content;
     if (GetParam().type == AllocatorType::sparse) {
-      // It may keep free pages for what comes next; all of them can be written.
+      // The disk may keep free pages for later writes; all of them can be written.
       content = pages_in(runs) * kPageBytes;
     } else {
       EXPECT_GE(std::max(given.soon, given.later) + given.segment, least);
     }
     const Tally tally = disk_.refill(runs, content);
     disk_.report(row + ", written again", tally);
-    // Overwrites at random may have made the disk larger by chance than it was when it became full.
+    // Random overwrites may by chance have made the disk larger than it was when it became full.
     EXPECT_LE(tally.refused(), 1 + tally.tried / 20);
     disk_.verify();
   }
@@ -116,7 +116,8 @@ TEST_P(FullDiskTest, TrimARandomHalf) {
   trim_and_refill("trim of a random half", random_runs(disk_.pages(), 1, 0.5, disk_.rng()), 0.5);
 }
 
-// What was never overwritten is still as it was grouped, which is the hardest to take apart.
+// Pages that were never overwritten are still in their groups, which are the hardest case to
+// divide.
 TEST_P(FullDiskTest, TrimEverySecondPageOfADiskAtRest) {
   disk_.fill(kPiece);
   trim_and_refill("trim of every second page at rest", every_second_run(disk_.pages(), 1), 0.5);

@@ -1,4 +1,4 @@
-// The recorder and the judge of history.h.
+// The recorder and the judge declared in history.h.
 
 #include "history.h"
 
@@ -9,13 +9,13 @@ namespace ramdisk::conformance {
 namespace {
 
 struct Byte {
-  // When the latest of the writes known by now began: by rule 2 those that had ended before that
-  // are over.
+  // The time at which the latest known write began. By rule 2, writes that had ended before it can
+  // no longer be seen.
   uint64_t known = 0;
-  std::vector<const Request*> writes;  // those that a read may see, now or if it is under way
+  std::vector<const Request*> writes;  // writes that a read may see, now or while it is in progress
 };
 
-// Goes through the beginnings and ends of all requests in the order of time.
+// Goes through the beginnings and ends of all requests in order of time.
 class Judge {
  public:
   explicit Judge(uint64_t region_bytes) : bytes_(region_bytes) {
@@ -47,7 +47,8 @@ class Judge {
     return write.kind == Request::Kind::zero ? std::byte{0} : written_byte(write.id, offset);
   }
 
-  // Those in the list have begun, as rule 1 demands; a moment is 0 only before the first.
+  // All writes in the list have begun, as rule 1 demands. A moment is 0 only before the first
+  // request.
   static bool over(const Request& write, uint64_t known) { return write.end < known; }
 
   std::string end_read(const Request& read) {
@@ -55,8 +56,7 @@ class Judge {
     reading_.erase(&read);
     for (uint64_t i = 0; i < read.count; ++i) {
       Byte& byte = bytes_[read.offset + i];
-      uint64_t seen =
-          UINT64_MAX;  // when what was seen began; the first, if it may be one of several
+      uint64_t seen = UINT64_MAX;  // when the write that was seen began, at the earliest
       for (const Request* write : byte.writes) {
         if (over(*write, known[i]) || value(*write, read.offset + i) != read.seen[i]) continue;
         seen = std::min(seen, write->begin);
@@ -93,7 +93,7 @@ class Judge {
   const Request untouched_{Request::Kind::zero, 0, 0, 0, 0, 0, {}};
   std::vector<Byte> bytes_;
   std::unordered_map<const Request*, std::vector<uint64_t>>
-      reading_;  // Byte::known at the beginning
+      reading_;  // Byte::known when the read began
 };
 
 }  // namespace
@@ -114,7 +114,7 @@ std::string Log::step() {
     request.id = times_.writes.fetch_add(1);
     for (uint64_t i = 0; i < count; ++i) data[i] = written_byte(request.id, offset + i);
   }
-  // Sequentially consistent: a request that ended before this one began has a smaller number.
+  // Sequentially consistent: a request that ended before this one began has smaller moments.
   request.begin = moment();
   const Status status = request.kind == Request::Kind::read   ? disk_.read(data, base_ + offset)
                         : request.kind == Request::Kind::zero ? disk_.zero(count, base_ + offset)

@@ -1,5 +1,5 @@
-// Disks of up to 2^63-1 bytes with little on them: far-apart clusters, and requests that span
-// what no table could list page by page.
+// Disks of up to 2^63-1 bytes with little data: clusters far apart, and requests that span more
+// pages than any table could list one by one.
 
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ TEST_P(HugeDisk, VeryLastBytes) {
   }
   session.zero(1, kLargestDisk - 1);
   session.check_around(1, kLargestDisk - 1);
-  // The last page lacks a byte of its full length; zeroing what there is has to free it.
+  // The last page is one byte short; zeroing the part that exists has to free it.
   session.zero(session.page_bytes() - 1, kLargestDisk - session.page_bytes() + 1);
   session.check_everything();
   session.zero(40000, kLargestDisk - 40000);
@@ -50,7 +50,7 @@ TEST_P(HugeDisk, FarApartPagesAtRandom) {
                   rng.below(kLargestDisk - 5000));
   }
   session.check_everything();
-  // Ranges between two random places free what lies in them and nothing else.
+  // Zeroing a range between two random places frees the pages in it and no others.
   for (int i = 0; i < 20; ++i) {
     const uint64_t a = rng.below(kLargestDisk);
     session.zero(rng.below((kLargestDisk - a) / 8), a);
@@ -58,7 +58,7 @@ TEST_P(HugeDisk, FarApartPagesAtRandom) {
   session.check_everything();
 }
 
-// A step for each page, or even each directory, of such a range would take years.
+// A loop over each page, or even each directory, of such a range would take years.
 TEST_P(HugeDisk, ZeroAndExtentsOfEverything) {
   Rng rng(5);
   Session session(disk_, GetParam().type, kLargestDisk);

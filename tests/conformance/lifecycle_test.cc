@@ -1,5 +1,5 @@
-// The life of an allocator: made, made ready, taken over after a fork, stopped, destroyed, with and
-// without requests in between, and ends that come early.
+// The life cycle of an allocator: construction, get_ready(), after_fork(), stop() and destruction,
+// with and without requests in between, and with an early end.
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -85,8 +85,8 @@ TEST_P(LifeCycle, RequestsOfNoBytes) {
   }
 }
 
-// The server goes to the background between get_ready and after_fork: what was taken before has
-// to work in the child, and in the parent, which then only ends.
+// The server goes to the background between get_ready and after_fork. What was allocated before has
+// to work in the child, and in the parent, which merely exits.
 TEST_P(LifeCycle, ServesInTheChildOfAFork) {
   constexpr uint64_t kBytes = 3 << 20;
   auto disk = make(GetParam(), kBytes, memory_);
@@ -108,7 +108,7 @@ TEST_P(LifeCycle, ServesInTheChildOfAFork) {
   EXPECT_EQ(result, 0);
 }
 
-// Two disks in one process know nothing of each other.
+// Two disks in one process do not affect each other.
 TEST_P(LifeCycle, TwoDisks) {
   constexpr uint64_t kBytes = 1 << 20;
   Disk first(GetParam(), kBytes, memory_);
@@ -128,7 +128,7 @@ bool names_a_number(const std::string& text, uint64_t number) {
   return text.find(std::to_string(number)) != std::string::npos;
 }
 
-// Memory that cannot be had is refused before the first client comes, and said so.
+// A disk for which there is no memory is refused, with a message, before the first client connects.
 TEST(MallocLifeCycle, MoreThanThereIsFailsInGetReady) {
   FailingMemory memory;
   for (const uint64_t bytes : {uint64_t{1} << 62, kLargestDisk}) {
@@ -158,7 +158,7 @@ TEST(MallocLifeCycle, MemoryThatIsRefusedFailsAtTheStart) {
 }
 
 #ifdef RAMDISK_HAVE_ZSTD
-// The levels at both ends of what the library knows serve like the one in the middle.
+// The lowest and the highest level of the library work like the default one.
 TEST(ZstdLifeCycle, EveryKindOfLevel) {
   constexpr uint64_t kBytes = 200000;
   for (const char* level : {"-131072", "-5", "1", "3", "19", "22"}) {

@@ -1,4 +1,4 @@
-// The histories of limit_history.h.
+// The histories declared in limit_history.h.
 
 #include "limit_history.h"
 
@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kDiskBytes = uint64_t{1} << 40;
-constexpr uint64_t kRun = 64 << 10;  // of one thread's pages, then come those of the next
+constexpr uint64_t kRun = 64 << 10;  // one thread's pages; those of the next thread follow
 constexpr uint64_t kLimitStep = 64 << 10;
 constexpr uint64_t kLargestLeast = 64 * kMiB;
 
@@ -101,7 +101,7 @@ uint64_t LimitHistory::to_disk(uint64_t at) const {
   return (at / kRun * threads_ + thread_) * kRun + at % kRun;
 }
 
-// How much of it is in one piece on the disk.
+// Returns how many bytes from `place` are contiguous on the disk.
 uint64_t LimitHistory::to_run_end(Place place) const {
   return threads_ == 1 ? place.count : std::min(place.count, kRun - place.at % kRun);
 }
@@ -112,7 +112,7 @@ std::string LimitHistory::fill() {
   return complaint_;
 }
 
-// Writes into runs that hold nothing, one after the other, until so much is used.
+// Writes into one empty run after the other until `percent` of the limit is used.
 void LimitHistory::fill_up(uint64_t percent) {
   const uint64_t target = limited_.limit() / 100 * percent;
   Bytes data(kRun);
@@ -129,7 +129,7 @@ void LimitHistory::fill_up(uint64_t percent) {
 
 std::string LimitHistory::run(int steps) {
   for (int i = 0; i < steps && !choices_.ended(); ++i) {
-    // Bad weather does not last, or it would be most of the time.
+    // Bad weather is ended soon, or it would last most of the time.
     if (thread_ == 0 && limited_.weather() % 2 == 1 && ++bad_steps_ % 8 == 0) limited_.allow();
     if (limited_.weather() % 2 == 0) fill_up(90 + choices_.below(4) * 10 / 3);
     std::string complaint = step();
@@ -186,7 +186,7 @@ std::string LimitHistory::write_anything() {
   return check({place.at - std::min<uint64_t>(place.at, kPageBytes), kPageBytes});
 }
 
-// Pages keep their bytes, but in another order: the second part first.
+// Overwrites pages with their own bytes in another order: the second part first.
 std::string LimitHistory::overwrite_alike() {
   const uint64_t pages = 1 + choices_.below(512);
   const uint64_t first = choices_.below(end_ / kPageBytes + 1);
@@ -237,17 +237,18 @@ std::string LimitHistory::trim_and_write_again() {
   }
   const bool fine = weather % 2 == 0 && weather == limited_.weather();
   if (!fine || threads_ > 1) return "";
-  // Pages that grew meanwhile may have taken what is kept for changes, in pages of the usual size.
+  // Pages that have grown meanwhile may have used up the memory that is kept for changes.
   const uint64_t stored = disk_.usage().stored_bytes / kPageBytes + 1;
   const uint64_t grown = Budget::kept_for_changes(limited_.limit());
   if (refused * (limited_.used() / stored) <= grown ||
-      refused <= place.count / kPageBytes / 100 + 1)
+      refused <= place.count / kPageBytes / 100 + 1) {
     return "";
+  }
   return std::to_string(refused) + " of " + std::to_string(place.count / kPageBytes) +
          " pages that were trimmed could not be written again";
 }
 
-// One history alone makes it.
+// Only one of the histories changes the weather.
 std::string LimitHistory::change_weather() {
   if (thread_ != 0) return "";
   const uint64_t one_in = choices_.below(5);
@@ -286,7 +287,7 @@ bool LimitHistory::change(Place place, const Bytes& data) {
   return true;
 }
 
-// After a refusal: takes over which pages are new, and the rest has to be old.
+// After a refusal: notes which pages have the new bytes; all others must have the old ones.
 void LimitHistory::settle(Place piece, std::span<const std::byte> data) {
   const uint64_t end = piece.at + piece.count;
   for (uint64_t at = piece.at / kPageBytes * kPageBytes; at < end; at += kPageBytes) {
@@ -327,7 +328,7 @@ std::string LimitHistory::verify() {
   return "";
 }
 
-// One in a thousand may be refused, or the only one.
+// One overwrite in a thousand may be refused, or a single one.
 std::string LimitHistory::account() const {
   if (alike_refused_ <= alike_tried_ / 1000 + 1) return "";
   return "overwrites by what packs as well: " + figures();

@@ -1,14 +1,13 @@
-// A history of requests to a disk that is close to its limit, and what has to be true after each:
-//   1. A refused request has left each of its pages old or new, and its neighbours alone.
+// A history of requests to a disk that is close to its limit, and the conditions after each:
+//   1. A refused request has left each of its pages old or new, and its neighbours unchanged.
 //   2. No more is used than the limit allows.
-//   3. Reads and trims succeed, whatever memory there is; zeroes of parts of pages and overwrites
-//   by
-//      what packs as well do unless the system itself refuses memory.
-//   4. What was trimmed can be written again, if no other thread takes the room.
-// What is done is chosen by random numbers or by the input of a fuzzer.
+//   3. Reads and trims succeed, whatever memory there is. Zeroing parts of pages, and overwriting
+//      with data that compresses as well, succeed unless the system itself refuses memory.
+//   4. A trimmed range can be written again, if no other thread takes the room.
+// Random numbers, or the input of a fuzzer, choose the requests.
 //
 // Thread contract: a LimitedDisk is shared; a LimitHistory belongs to one thread and has pages of
-// its own. Complaints are texts, so that the test framework is left to the main thread.
+// its own. Complaints are texts, so that only the main thread uses the test framework.
 
 #ifndef RAMDISK_CONFORMANCE_LIMIT_HISTORY_H
 #define RAMDISK_CONFORMANCE_LIMIT_HISTORY_H
@@ -28,7 +27,7 @@
 
 namespace ramdisk::conformance {
 
-// Where decisions come from.
+// The source of decisions.
 class Choices {
  public:
   virtual ~Choices() = default;
@@ -45,7 +44,7 @@ class RandomChoices final : public Choices {
   Rng rng_;
 };
 
-// The least limit, in steps of 64 KiB, with which such a disk starts.
+// Returns the least limit, in steps of 64 KiB, with which such a disk starts.
 uint64_t least_limit(const AllocatorOptions& options, BackgroundTiming pace);
 
 class LimitedDisk {
@@ -58,15 +57,16 @@ class LimitedDisk {
   Disk& disk() { return disk_; }
   uint64_t limit() const { return limit_; }
   uint64_t used() const { return memory_.budget().used(); }
-  uint64_t most_used() const { return most_used_; }  // as a thread saw that looks all the time
+  uint64_t most_used() const { return most_used_; }  // as seen by a thread that checks constantly
 
-  // Memory that the system refuses at times, or no longer.
+  // Makes the system refuse memory at times; allow() ends that.
   void fail(uint64_t one_in);
   void allow();
-  // A number that is odd while memory fails and changes when it begins or ends.
+  // A number that is odd while memory fails, and changes when that begins or ends.
   uint32_t weather() const { return weather_; }
 
-  // Trims everything and waits for memory to come back. Empty, or a complaint.
+  // Trims everything and waits until memory has been returned. Returns an empty text or a
+  // complaint.
   std::string empty();
 
  private:
@@ -83,12 +83,12 @@ class LimitedDisk {
 
 class LimitHistory {
  public:
-  // Of `threads` histories at the same disk this is number `thread`.
+  // This is number `thread` of `threads` histories on the same disk.
   LimitHistory(LimitedDisk& disk, Choices& choices, uint64_t thread, uint64_t threads);
 
   // Each returns an empty text or a complaint.
   std::string fill();           // to between 90 and 100 % of the limit
-  std::string run(int steps);   // ends early with the choices
+  std::string run(int steps);   // ends early if the choices do
   std::string verify();         // every page
   std::string account() const;  // whether enough overwrites have succeeded
 
@@ -96,7 +96,7 @@ class LimitHistory {
 
  private:
   struct Place {
-    uint64_t at;  // bytes, in this history's own pages
+    uint64_t at;  // in bytes, within this history's own pages
     uint64_t count;
   };
 
@@ -115,7 +115,8 @@ class LimitHistory {
   Bytes any_data(uint64_t count);
   uint64_t to_disk(uint64_t at) const;
   uint64_t to_run_end(Place place) const;
-  // Writes, or zeroes if `data` is empty. Whether all was accepted; complaints go to complaint_.
+  // Writes `data`, or zeroes if it is empty. Returns whether everything was accepted; complaints go
+  // to complaint_.
   bool change(Place place, const Bytes& data);
   void settle(Place piece, std::span<const std::byte> data);
 
@@ -125,7 +126,7 @@ class LimitHistory {
   const uint64_t thread_;
   const uint64_t threads_;
   Bytes model_;
-  uint64_t end_ = 0;  // bytes that were written at most
+  uint64_t end_ = 0;  // end of the bytes that may have been written
   uint64_t alike_tried_ = 0;
   uint64_t alike_refused_ = 0;
   uint64_t refused_ = 0;          // requests of any kind

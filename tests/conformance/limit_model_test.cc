@@ -59,7 +59,7 @@ class LimitModel : public testing::TestWithParam<LimitCase> {
       EXPECT_EQ(history->account(), "");
     }
     EXPECT_EQ(disk.empty(), "");
-    // It is as good as new.
+    // The emptied disk behaves like a new one.
     RandomChoices again(stream + 7);
     LimitHistory last(disk, again, 0, 1);
     EXPECT_EQ(last.fill(), "");

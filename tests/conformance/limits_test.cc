@@ -1,4 +1,4 @@
-// A disk that may take so much memory and no more: it refuses in time, loses nothing, and goes on.
+// A disk with a memory limit refuses requests in time, loses no data, and keeps working.
 
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kLimit = 24 * kMiB;
 constexpr uint64_t kDisk = uint64_t{1} << 40;
 
-// A disk with a limit, and what it should hold.
+// A disk with a limit, and its expected contents.
 class Limits : public testing::TestWithParam<AllocatorType> {
  protected:
   Limits()
@@ -40,14 +40,14 @@ class Limits : public testing::TestWithParam<AllocatorType> {
     return status.ok();
   }
 
-  // Of 24 MiB, zstd keeps 5 for what compression takes, for reclaim and for changes.
+  // Of 24 MiB, zstd keeps 5 MiB for compression, for reclaim and for changes.
   static uint64_t nearly_all() {
     return GetParam() == AllocatorType::zstd ? kLimit * 3 / 4 : kLimit * 8 / 10;
   }
 
   Bytes page(Data kind) { return make_data(kPageBytes, kind, rng_); }
 
-  // Writes pages until one is refused; the bytes that were stored.
+  // Writes pages until one is refused. Returns the bytes that were stored.
   uint64_t fill(Data kind) {
     const size_t before = pages_.size();
     while (pages_.size() < kDisk / kPageBytes && write(next_++, page(kind))) {
@@ -109,7 +109,7 @@ TEST_P(Limits, ATrimMakesRoom) {
 
 TEST_P(Limits, AWriteThatIsRefusedLeavesTheOldBytes) {
   fill(Data::random);
-  // Longer than what there is room for, over the end of what is there.
+  // A request that is longer than the remaining room and begins within the existing data.
   const uint64_t last = pages_.rbegin()->first;
   Bytes long_one = make_data(4 * kMiB, Data::random, rng_);
   ASSERT_FALSE(disk_->write(long_one, (last - 1) * kPageBytes).ok());
@@ -159,7 +159,8 @@ TEST_P(Limits, NothingIsLeftCounted) {
 
 #ifdef RAMDISK_HAVE_ZSTD
 
-// What cannot work is refused at the start, with the least that does; and that does.
+// A limit that is too small is refused at the start, with a message that names the least that
+// works; and that limit does work.
 TEST(LimitsZstd, TheLeastThatWorks) {
   for (const bool recompress : {false, true}) {
     const AllocatorOptions options{.type = AllocatorType::zstd, .recompress = recompress};

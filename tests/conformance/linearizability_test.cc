@@ -1,5 +1,5 @@
-// Overlapping requests from many threads, of several pages and of parts of pages: every byte that a
-// read returns must be one that the rules in history.h allow.
+// Many threads make overlapping requests for several pages and for parts of pages. Every byte that
+// a read returns must be allowed by the rules in history.h.
 
 #include <gtest/gtest.h>
 
@@ -22,13 +22,13 @@ constexpr uint64_t kDisk = 130 << 20;
 
 struct Load {
   int threads;
-  uint64_t base;  // of the region
+  uint64_t base;  // start of the region
   uint64_t bytes;
   int steps;       // of all threads together
-  int rounds = 1;  // with a rest between them
+  int rounds = 1;  // with a pause between them
 };
 
-// Steps of one thread; the rests are common, or nothing would ever be at rest.
+// Takes the steps of one thread. All threads pause together, or the disk would never be idle.
 std::string take_steps(Log& log, const Load& load, std::barrier<>& round) {
   std::string problem;
   for (int r = 0; r < load.rounds; ++r) {
@@ -51,7 +51,7 @@ void run(Disk& disk, const Load& load) {
   std::barrier round(load.threads);
   EXPECT_EQ(run_threads(load.threads, [&](int i) { return take_steps(*logs[i], load, round); }),
             "");
-  // A last read with nothing beside it: what is there now must have been written last.
+  // A last read runs alone, so it must see the last writes.
   std::vector<Request> all;
   for (auto& log : logs) all.insert(all.end(), log->requests().begin(), log->requests().end());
   ASSERT_GE(all.size(), static_cast<size_t>(load.threads));
@@ -59,7 +59,7 @@ void run(Disk& disk, const Load& load) {
   all.push_back({Request::Kind::read, now, now + 1, 0, load.bytes, 0,
                  read_back(*disk, load.bytes, load.base)});
   EXPECT_EQ(judge(all, load.bytes), "");
-  // And the rest of the disk is as it was.
+  // The disk outside the region has not changed.
   EXPECT_TRUE(all_zero(read_back(*disk, 65536, load.base + load.bytes)));
   if (load.base > 65536) {
     EXPECT_TRUE(all_zero(read_back(*disk, 65536, load.base - 65536)));
@@ -94,8 +94,8 @@ TEST_P(Linearizability, SixteenThreadsOnOnePage) {
 INSTANTIATE_TEST_SUITE_P(All, Linearizability, testing::ValuesIn(all_allocators()), name_of_type);
 
 #ifdef RAMDISK_HAVE_ZSTD
-// What background threads move about - compress, put into groups, take out again - is the same
-// before, in between and after.
+// Pages that background threads compress, put into groups and take out again have the same contents
+// before, meanwhile and afterwards.
 class ZstdLinearizability : public testing::TestWithParam<ZstdVariant> {
  protected:
   void run_load(const Load& load) {
@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(All, ZstdLinearizability, testing::ValuesIn(kZstdVarian
                          name_of_variant);
 #endif
 
-// The judge itself: it has to let through what may be and to notice what may not.
+// Tests the judge itself: it must accept what is possible and reject what is not.
 class HistoryJudge : public testing::Test {
  protected:
   using Kind = Request::Kind;
@@ -157,7 +157,7 @@ TEST_F(HistoryJudge, NoticesWhatMayNot) {
   EXPECT_FALSE(fine({read(one_, 1, 2), write(1, 3, 4)}));                  // too early
 }
 
-// What has been seen is known, whether its write has ended or not.
+// A write that has been seen is known, whether it has ended or not.
 TEST_F(HistoryJudge, LetsThroughReadsInTheOrderOfWrites) {
   EXPECT_TRUE(fine({write(1, 1, 8), read(kZero, 2, 3), read(one_, 4, 5), read(one_, 6, 7)}));
   // Reads that overlap may disagree.
@@ -173,7 +173,8 @@ TEST_F(HistoryJudge, NoticesReadsAgainstTheOrderOfWrites) {
   EXPECT_FALSE(fine({write(1, 1, 6), read(one_, 2, 3), read(kZero, 4, 5)}));
   EXPECT_FALSE(fine({write(1, 1, 2), write(2, 3, 8), read(two_, 4, 5), read(one_, 6, 7)}));
   EXPECT_FALSE(fine({write(1, 1, 2), zero(3, 8), read(kZero, 4, 5), read(one_, 6, 7)}));
-  // What a read saw that had ended before another began counts for that one at its end, too.
+  // What a read saw is known to a read that began after it ended, and still counts when that one
+  // ends.
   EXPECT_FALSE(fine({write(1, 1, 2), write(2, 3, 10), read(two_, 4, 5), read(one_, 6, 11)}));
 }
 
@@ -192,7 +193,7 @@ TEST_F(HistoryJudge, JudgesEachByteAlone) {
   EXPECT_NE(judge({write(1, 1, 2), both}, 2), "");
 }
 
-// Stamps tell writes apart that can be under way together, and places.
+// Stamps distinguish writes that can be in progress together, and neighbouring places.
 TEST(WrittenByte, IsItsOwn) {
   for (uint64_t id = 0; id < 300; ++id) {
     EXPECT_NE(written_byte(id, 0), std::byte{0});

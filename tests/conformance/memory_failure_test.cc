@@ -1,5 +1,5 @@
-// Memory that runs out: at each call in turn, for good, up to a limit, and when it cannot be given
-// back.
+// Memory that runs out: at each call in turn, permanently, at a limit, and when it cannot be
+// returned to the system.
 
 #include <gtest/gtest.h>
 
@@ -12,8 +12,8 @@ namespace {
 
 constexpr uint64_t kDisk = (6 << 20) + 123;
 
-// What this suite holds against an allocator after each test: all memory is back, and the
-// source was used as its interface says.
+// Checks after each test that all memory has been returned, and that the source was used as its
+// contract says.
 class MemoryFailure : public testing::TestWithParam<AllocatorType> {
  protected:
   void TearDown() override {
@@ -25,7 +25,7 @@ class MemoryFailure : public testing::TestWithParam<AllocatorType> {
   Rng rng_{8};
 };
 
-// A little of everything, over several slabs and directories.
+// Makes a few requests of every kind, over several slabs and directories.
 void short_life(Session& session, Rng& rng) {
   for (const uint64_t offset : {0, 5 << 20, (2 << 20) - 5000, 1 << 20, 3 << 20}) {
     session.try_write(make_data(400000, rng.pick(kAllData), rng), offset);
@@ -36,7 +36,7 @@ void short_life(Session& session, Rng& rng) {
   }
 }
 
-// Makes the first call fail, then in another life the second, and so on.
+// Makes the first call fail, then, with another disk, the second, and so on.
 TEST_P(MemoryFailure, EachCallInTurn) {
   bool all_failed = false;
   const uint64_t skipped = slow_build() ? 3 : 0;
@@ -71,7 +71,7 @@ TEST_P(MemoryFailure, EveryCallFromTheNthOn) {
     short_life(session, rng_);
     failures = memory_.failures();
 
-    // Nothing can be had, but what is there can be read, and whole pages can be zeroed.
+    // No memory is left, but stored data can be read, and whole pages can be zeroed.
     session.check_everything();
     session.zero(64 << 10, 0);
     session.zero(1 << 20, 1 << 20);
@@ -82,7 +82,7 @@ TEST_P(MemoryFailure, EveryCallFromTheNthOn) {
     session.write(make_data(2 << 20, Data::random, rng_), 1 << 20);
     session.check_everything();
   }
-  // malloc has taken everything before.
+  // malloc has allocated everything before.
   EXPECT_EQ(failures > 0, has_holes(GetParam()));
 }
 
@@ -106,7 +106,7 @@ TEST_P(MemoryFailure, AtRandomAllTheTime) {
   session.check_everything();
 }
 
-// A full machine works again when part of the disk is trimmed.
+// When the system has no memory left, the disk accepts writes again after part of it is trimmed.
 TEST_P(MemoryFailure, AFullDiskWorksAgainAfterATrim) {
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes all its memory at the start";
   constexpr uint64_t kLarge = 32 << 20;
@@ -132,7 +132,7 @@ TEST_P(MemoryFailure, AFullDiskWorksAgainAfterATrim) {
   }
 }
 
-// Little is trimmed, here and there, so that no piece of memory larger than a page is free.
+// Only scattered pages are trimmed, so that no piece of memory larger than a page becomes free.
 TEST_P(MemoryFailure, AFullDiskWorksAgainAfterAScatteredTrim) {
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes all its memory at the start";
   constexpr uint64_t kLarge = 32 << 20;
@@ -154,7 +154,8 @@ TEST_P(MemoryFailure, AFullDiskWorksAgainAfterAScatteredTrim) {
   session.check_everything();
 }
 
-// A page that comes without having been asked for is one that the system may kill the server for.
+// A page that was not requested from the system first, but is touched all the same, may make the
+// system kill the server.
 TEST_P(MemoryFailure, WhatIsRefusedIsNotTakenAnotherWay) {
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes all its memory at the start";
   constexpr uint64_t kLarge = 24 << 20;
@@ -163,7 +164,7 @@ TEST_P(MemoryFailure, WhatIsRefusedIsNotTakenAnotherWay) {
   ASSERT_TRUE(disk.works()) << disk.status().message();
   Session session(disk, GetParam(), kLarge);
   session.write(make_data(kLarge, Data::random, rng_), 0);
-  // A page stays here and there, so that memory goes back in small pieces.
+  // Scattered pages stay, so that memory is returned in small pieces.
   for (uint64_t at = 0; at < kLarge; at += kPiece) session.zero(kPiece - 4096, at);
   const size_t before = memory_.resident_bytes();
   ASSERT_LT(before, kLarge / 2);
@@ -178,8 +179,8 @@ TEST_P(MemoryFailure, WhatIsRefusedIsNotTakenAnotherWay) {
   session.check_everything();
 }
 
-// A write far from all others that finds memory for its directory but none for its page takes the
-// directory back.
+// A write far from all others that gets memory for its directory, but none for its page, frees the
+// directory again.
 TEST_P(MemoryFailure, FailedWritesLeaveNoDirectories) {
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator has no directories";
   int lines = 0;
@@ -202,8 +203,8 @@ TEST_P(MemoryFailure, FailedWritesLeaveNoDirectories) {
   session.check_everything();
 }
 
-// Where memory cannot be given back its content is rubbish, and pages that use it again must not
-// show any of it.
+// Memory that cannot be discarded keeps its old contents, and pages that use it again must not show
+// them.
 TEST_P(MemoryFailure, DiscardThatIsRefused) {
   memory_.refuse_discard(true);
   constexpr uint64_t kLarge = (24 << 20) + 5;
@@ -213,7 +214,8 @@ TEST_P(MemoryFailure, DiscardThatIsRefused) {
   const Places places(kLarge);
   for (int round = 0; round < (slow_build() ? 1 : 2) && !HasFailure(); ++round) {
     session.write(make_data(kLarge, Data::random, rng_), 0);
-    // Pages here and there: enough for an attempt to give them back, and not what empties a slab.
+    // Zeroes scattered pages: enough for an attempt to return their memory, but not enough to empty
+    // a slab.
     for (uint64_t at = 0; at + 5000 < kLarge; at += 12288) session.zero(5000, at);
     for (uint64_t at = 0; at + 5000 < kLarge; at += 12288) {
       session.write(make_data(1 + rng_.below(100), Data::text, rng_), at);
@@ -224,7 +226,7 @@ TEST_P(MemoryFailure, DiscardThatIsRefused) {
   }
 }
 
-// Without huge pages, without populate and without discard everything must still add up.
+// Without huge pages, populate and discard, all memory must still be returned.
 TEST_P(MemoryFailure, PortableMemoryIsAllGivenBack) {
   FailingMemory portable(make_portable_memory());
   {
@@ -239,7 +241,7 @@ TEST_P(MemoryFailure, PortableMemoryIsAllGivenBack) {
 
 INSTANTIATE_TEST_SUITE_P(All, MemoryFailure, testing::ValuesIn(all_allocators()), name_of_type);
 
-// The tests above are worth as much as the memory that fails for them.
+// The tests above rely on FailingMemory, so it is tested itself.
 TEST(FailingMemorySource, FailsAndCounts) {
   FailingMemory memory;
   constexpr size_t kBytes = 1 << 20;
@@ -248,7 +250,7 @@ TEST(FailingMemorySource, FailsAndCounts) {
   ASSERT_NE(first, nullptr);
   EXPECT_FALSE(memory.populate(first, kBytes));
   EXPECT_TRUE(memory.populate(first, kBytes));
-  // A kernel without the call makes it present when it is touched.
+  // On a kernel without the populate call, memory becomes resident only when it is touched.
   if (memory.resident_bytes() <= 4096) std::memset(first, 1, kBytes);
   EXPECT_EQ(memory.resident_bytes(), kBytes);
   EXPECT_TRUE(memory.discard(first, kBytes / 2));

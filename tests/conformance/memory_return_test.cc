@@ -1,4 +1,4 @@
-// Memory that comes back: what is held follows what is stored, and the figures say so.
+// Memory is returned: the memory held follows the data stored, and the statistics show it.
 
 #include <gtest/gtest.h>
 
@@ -12,12 +12,12 @@ namespace {
 
 const uint64_t kFill = (slow_build() ? 32 : 64) << 20;
 
-// What an empty disk may still hold: some free memory for the next requests. After far-apart writes
-// that is free memory of each kind: pages, directories, tree nodes.
+// An empty disk may still hold some free memory for the next requests. After writes that were far
+// apart this is memory of each kind: pages, directories and tree nodes.
 constexpr size_t kSmall = 6 << 20;
 constexpr size_t kSmallOfEachKind = 12 << 20;
 
-// Cuts a disk's first `kFill` bytes into pieces and returns their offsets, shuffled.
+// Divides the first `kFill` bytes of a disk into pieces and returns their offsets, shuffled.
 std::vector<uint64_t> shuffled_pieces(uint64_t piece, Rng& rng) {
   std::vector<uint64_t> all;
   for (uint64_t at = 0; at < kFill; at += piece) all.push_back(at);
@@ -37,7 +37,7 @@ class MemoryReturn : public testing::TestWithParam<AllocatorType> {
     }
   }
 
-  // A background thread may hold what it is working on for a moment, and for a long one if it has
+  // A background thread may hold the memory that it is using for a moment, or for longer if it has
   // to wait for a CPU.
   void expect_at_most(size_t most) {
     comes_true(
@@ -53,7 +53,7 @@ class MemoryReturn : public testing::TestWithParam<AllocatorType> {
     EXPECT_LE(memory_.held_bytes(), 2 * most + (4 << 20));
   }
 
-  // Half of `kFill` is left, and little besides.
+  // Expects the memory for half of `kFill`, and little more.
   void expect_half() {
     EXPECT_EQ(disk_->usage().stored_bytes, kFill / 2);
     expect_at_most(kFill / 2 * 11 / 10 + (16 << 20));
@@ -106,7 +106,7 @@ TEST_P(MemoryReturn, FarApartPages) {
   }
 }
 
-// Random pieces go until half is left: what is held may not stay at what there was.
+// Random pieces are trimmed until half is left; the memory held must shrink, too.
 TEST_P(MemoryReturn, HalfOfItTrimmedAtRandom) {
   fill_disk(Data::random);
   auto pieces = shuffled_pieces(64 << 10, rng_);
@@ -115,8 +115,7 @@ TEST_P(MemoryReturn, HalfOfItTrimmedAtRandom) {
   expect_half();
 }
 
-// The same in one request: every other page that was stored goes, so nothing goes that is larger
-// than a page.
+// Every other stored page is trimmed, so that no freed piece is larger than a page.
 TEST_P(MemoryReturn, EveryOtherPageTrimmedAtOnce) {
   constexpr uint64_t kOther = uint64_t{1} << 40;
   for (uint64_t at = 0; at < kFill / 2; at += 4096) {
@@ -128,7 +127,7 @@ TEST_P(MemoryReturn, EveryOtherPageTrimmedAtOnce) {
   expect_half();
 }
 
-// Pages of every length when packed, replaced in any order, may not leave gaps behind for good.
+// Pages of every compressed length, replaced in any order, must not leave permanent gaps.
 TEST_P(MemoryReturn, OverwritingDoesNotFragment) {
   constexpr uint64_t kPages = 4096;
   const auto write_page = [&](uint64_t page) {
@@ -171,7 +170,7 @@ TEST_P(MemoryReturn, StoredBytesCountPages) {
   EXPECT_EQ(disk_->usage().stored_bytes, 0u);
 }
 
-// The figure counts what the source has given, not only the pages in use.
+// memory_bytes counts all memory obtained from the source, not only the pages in use.
 TEST_P(MemoryReturn, MemoryBytesAreWhatIsHeld) {
   fill_disk(Data::random);
   const uint64_t said = disk_->usage().memory_bytes;
@@ -183,7 +182,7 @@ TEST_P(MemoryReturn, MemoryBytesAreWhatIsHeld) {
 INSTANTIATE_TEST_SUITE_P(All, MemoryReturn, testing::ValuesIn(sparse_allocators()), name_of_type);
 
 #ifdef RAMDISK_HAVE_ZSTD
-// The purpose of the allocator: data that packs takes less memory than it has bytes.
+// The purpose of allocator=zstd: compressible data takes less memory than its size.
 TEST(ZstdMemory, TextTakesLessThanItsBytes) {
   FailingMemory memory;
   Disk disk(AllocatorType::zstd, kFill, memory);

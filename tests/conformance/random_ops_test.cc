@@ -40,15 +40,15 @@ TEST_P(RandomOps, DiskAcrossA128MebibyteEdge) {
   run((129 << 20) + 77, 300, 1 << 20);
 }
 
-// Small requests keep coming back to the same pages, so pages change kind often: empty, plain,
-// packed, full of zeroes.
+// Small requests return to the same pages, so that pages often change between empty, plain,
+// compressed and all zero.
 TEST_P(RandomOps, FewPagesOften) {
   run(70000, 3000, 9000);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RandomOps, testing::ValuesIn(all_kinds()), name_of_kind);
 
-// 1 byte to 64 MiB at once, at odd places, with every kind of data.
+// Requests of 1 byte to 64 MiB, at odd offsets, with every kind of data.
 class LargeRequests : public testing::TestWithParam<AllocatorType> {};
 
 TEST_P(LargeRequests, UpTo64Mebibytes) {
@@ -74,7 +74,7 @@ TEST_P(LargeRequests, UpTo64Mebibytes) {
 
 INSTANTIATE_TEST_SUITE_P(All, LargeRequests, testing::ValuesIn(all_allocators()), name_of_type);
 
-// The parameters "seed" and "random" are worth nothing if two runs or two streams agree by chance.
+// The tests rely on streams that repeat for the same seed and differ for different ones.
 TEST(RandomNumbers, StreamsDifferAndRepeat) {
   Rng a(1), again(1), b(2);
   const uint64_t first = a.next();

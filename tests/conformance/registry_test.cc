@@ -1,5 +1,5 @@
-// The registry and the disks that it makes, where src/disk/registry_test.cc ends: odd spellings,
-// refused by the parser or by the check after it, and the trace of directories.
+// The registry and the disks that it makes, beyond src/disk/registry_test.cc: odd spellings, which
+// the parser or the check after it refuses, and the trace of directories.
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 namespace ramdisk::conformance {
 namespace {
 
-// What a user is told about the value of allocator=.
+// Returns what the user is told about a value of allocator=.
 Status verdict(const std::string& value) {
   auto options = parse_allocator(value);
   return options.ok() ? check_options(options.value()) : options.status();

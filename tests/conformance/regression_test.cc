@@ -1,4 +1,4 @@
-// One test for each way in which the plugin that this one replaces broke, named after it.
+// One test for each defect of the plugin that this one replaces, named after the defect.
 
 #include <gtest/gtest.h>
 
@@ -9,13 +9,13 @@ namespace {
 
 constexpr uint64_t kDisk = uint64_t{1} << 30;
 
-// The edges at which the old code or this one changes from one table to the next.
+// The offsets at which the old code or this one goes from one table to the next.
 constexpr uint64_t kTableEdges[] = {32768, 1 << 20, 2 << 20, 128 << 20, 256 << 20, 512 << 20};
 
 class Regression : public testing::TestWithParam<AllocatorType> {
  protected:
-  // The malloc allocator takes the whole disk at once, so it gets one that ends after the edges
-  // of up to 128 MiB.
+  // allocator=malloc allocates the whole disk at once, so its disk ends just after the edge at 128
+  // MiB.
   static uint64_t disk_bytes() { return has_holes(GetParam()) ? kDisk : (130 << 20); }
 
   Regression() : disk_(GetParam(), disk_bytes()), session_(disk_, GetParam(), disk_bytes()) {}
@@ -46,9 +46,9 @@ TEST_P(Regression, ExtentsOfAnUntouchedDisk) {
   session_.check_extents_only(disk_bytes(), 0);
 }
 
-// A zero or trim that began inside a page and ran over a 128 MiB edge into a region without a
-// directory took the page number of the other side for this side's: the page it began in was freed
-// whole, and the bytes before the request were lost.
+// A zero or trim that began inside a page and crossed a 128 MiB edge into a region without a
+// directory mistook the page number on the far side for that on the near side. The page in which it
+// began was freed as a whole, and the bytes before the request were lost.
 TEST_P(Regression, ZeroFromMidPageOverAnEdgeKeepsTheHead) {
   for (const uint64_t edge : edges()) {
     for (const uint64_t before : {1, 511, 4095, 16384, 20000}) {
@@ -62,7 +62,7 @@ TEST_P(Regression, ZeroFromMidPageOverAnEdgeKeepsTheHead) {
   }
 }
 
-// The same from the other side: what is kept is the tail of the page in which the zero ends.
+// As above, but the zero ends inside a page behind the edge, whose tail must be kept.
 TEST_P(Regression, ZeroOverAnEdgeIntoMidPageKeepsTheTail) {
   for (const uint64_t edge : edges()) {
     for (const uint64_t after : {1, 511, 4095, 16384, 20000}) {
@@ -130,7 +130,7 @@ TEST_P(Regression, FailedWriteKeepsTheOldData) {
   session.check_everything();
 }
 
-// A trim of a disk that was far larger than its content looked at every page there could be.
+// A trim of a disk far larger than its contents visited every possible page.
 TEST_P(Regression, TrimOfAHugeNearlyEmptyDisk) {
   if (!has_holes(GetParam())) GTEST_SKIP() << "this allocator takes the memory of the whole disk";
   Disk disk(GetParam(), kLargestDisk);

@@ -1,5 +1,5 @@
-// All operations by many threads for a while, with verification: nothing is lost, and memory does
-// not grow. RAMDISK_SOAK_SECONDS says how long for each allocator; a few seconds unless it is set.
+// Many threads run all operations for a while and verify the data: nothing is lost, and memory does
+// not grow. RAMDISK_SOAK_SECONDS sets the time for each allocator; the default is a few seconds.
 
 #include <gtest/gtest.h>
 
@@ -37,7 +37,7 @@ TEST_P(Soak, NothingIsLostAndMemoryStays) {
     owners.push_back(std::make_unique<Owner>(*disk, slices, i, Owner::Habits{}));
     ASSERT_EQ(owners.back()->write_all(), "");
   }
-  // Four parts: everything is verified after each, when nobody is at work.
+  // There are four parts. After each, everything is verified while no thread is working.
   std::atomic<uint64_t> operations{0};
   uint64_t memory[4];
   for (uint64_t& after : memory) {

@@ -1,5 +1,5 @@
-// allocator=zstd while its background work is under way: what waits is compressed, dictionaries
-// come and go, cold pages are recompressed and hot groups unpacked, and nobody sees any of it.
+// allocator=zstd during background work: cached pages are compressed, dictionaries are replaced,
+// cold pages are recompressed and hot pages taken out of groups, and clients notice none of it.
 
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ class ZstdBackground : public testing::TestWithParam<ZstdVariant> {
     EXPECT_TRUE(disk_.works()) << disk_.status().message();
   }
 
-  // After a short while nothing is left of what was stored, and little memory.
+  // Expects that soon nothing is stored any more, and little memory is held.
   void expect_nothing_left() {
     ASSERT_TRUE(disk_->zero(kDisk, 0).ok());
     EXPECT_TRUE(comes_true([&] { return disk_->usage().stored_bytes == 0; }))
@@ -46,14 +46,14 @@ TEST_P(ZstdBackground, RandomRequestsAgainstTheModel) {
     random_steps(session, Places(kDisk), scaled(200), 1 << 20, rng);
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
     session.check_everything();
-    session.check_everything();  // what is read twice is unpacked
+    session.check_everything();  // pages that are read twice leave their group
     random_steps(session, Places(300000), scaled(1000), 9000, rng);
   }
   session.check_everything();
   expect_nothing_left();
 }
 
-// Slices of many owners in every page, on groups that form and dissolve.
+// Every page has slices of many owners, while groups are made and divided.
 TEST_P(ZstdBackground, ManyOwners) {
   for (const int threads : {1, 4, 12}) {
     const Slices slices{1000, 1021, threads, 240 / threads};
@@ -79,8 +79,8 @@ TEST_P(ZstdBackground, ManyOwners) {
   }
 }
 
-// Pages that do not compress lie among others that do, are recompressed with them when they are
-// cold, and are overwritten in place just then.
+// Incompressible pages among compressible ones are recompressed with them when they are cold, and
+// are overwritten in place at that moment.
 TEST_P(ZstdBackground, PlainPagesWrittenWhileTheyAreRegrouped) {
   constexpr uint64_t kPages = 1024;
   Rng rng(22);
@@ -107,7 +107,7 @@ TEST_P(ZstdBackground, PlainPagesWrittenWhileTheyAreRegrouped) {
   }
 }
 
-// What is rewritten all the time, such as a journal, is not compressed all the time.
+// A page that is rewritten constantly, such as a journal, is not compressed over and over.
 TEST(ZstdQueue, AJournalIsCompressedOnce) {
   const std::unique_ptr<MemorySource> memory = make_system_memory();
   const Environment environment{.memory = memory.get(),

@@ -1,5 +1,5 @@
-// allocator=zstd when memory fails at every single point of a request in turn, and in the
-// background all the time.
+// allocator=zstd when memory fails at each point of a request in turn, and constantly in the
+// background.
 
 #include <gtest/gtest.h>
 
@@ -29,7 +29,7 @@ class ZstdFailure : public testing::TestWithParam<ZstdVariant> {
   Rng rng_{31};
 };
 
-// Training, recompressing and all else that threads in the background need memory for has to wait.
+// Training, recompression and all other background work that needs memory has to wait.
 TEST_P(ZstdFailure, BackgroundWorkWithoutMemory) {
   const std::unique_ptr<MemorySource> memory = make_system_memory();  // needs no operator new
   Disk disk(options_of(GetParam()), kDisk, *memory, hasty());
@@ -47,7 +47,8 @@ TEST_P(ZstdFailure, BackgroundWorkWithoutMemory) {
   session.check_everything();
 }
 
-// Pages of every kind at places that need directories of their own, overwritten whole and in part.
+// Writes pages of every kind at places that need separate directories, and overwrites them in whole
+// and in part.
 void requests(Session& session, Rng& rng) {
   const uint64_t places[] = {0, (1 << 20) - 2 * 4096, 32 << 20, kDisk - 5 * 4096};
   for (const uint64_t place : places) {
@@ -60,7 +61,7 @@ void requests(Session& session, Rng& rng) {
   }
 }
 
-// The n-th call for memory from the system fails, for every n that there is.
+// The n-th request for memory from the system fails, for every possible n.
 TEST_P(ZstdFailure, EveryCallForMemoryInTurn) {
   uint64_t calls = 1;
   uint64_t failures = 0;
@@ -72,7 +73,7 @@ TEST_P(ZstdFailure, EveryCallForMemoryInTurn) {
     Rng rng(32);
     memory_.fail_once(nth);
     requests(session, rng);
-    // Threads in the background call, too, and not always as often.
+    // Background threads make such requests, too, and their number varies.
     calls = std::min<uint64_t>(std::max(calls, memory_.calls()), slow_build() ? 20 : 100);
     failures = memory_.failures();
     memory_.allow();
@@ -83,8 +84,8 @@ TEST_P(ZstdFailure, EveryCallForMemoryInTurn) {
   EXPECT_GT(failures, 5u);
 }
 
-// The n-th operator new of a write to one page fails, for every n that there is: the page is old or
-// new, its neighbours are alone.
+// The n-th operator new of a write to one page fails, for every possible n. The page then has its
+// old or its new contents, and its neighbours are unchanged.
 TEST_P(ZstdFailure, EveryNewOfAWriteInTurn) {
   Disk disk(options_of(GetParam()), kDisk, memory_, hasty());
   ASSERT_TRUE(disk.works()) << disk.status().message();

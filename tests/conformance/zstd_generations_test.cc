@@ -1,5 +1,5 @@
-// Generations of dictionaries end, so that there is always a number for the next one: what was
-// written once and is cold by now does not keep them for ever.
+// Generations of dictionaries end, so that one is always free for the next dictionary: pages that
+// were written once and are cold by now do not keep an old one forever.
 
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ std::vector<std::string> words_of(uint64_t kind) {
   return words;
 }
 
-// Neighbours begin with the same noise, so that it is worth while to group them.
+// Neighbours begin with the same noise, so that grouping them is worthwhile.
 Bytes page_of(const std::vector<std::string>& words, uint64_t number, Rng& rng) {
   Rng shared(number / 4);
   std::string text(600, ' ');
@@ -39,13 +39,13 @@ Bytes page_of(const std::vector<std::string>& words, uint64_t number, Rng& rng) 
   return page;
 }
 
-// Writes pages of one kind, one behind the other.
+// Writes consecutive pages of one kind.
 class Writer {
  public:
   Writer(ZstdDisk& disk, uint64_t kind)
       : disk_(disk), words_(words_of(kind)), number_(kind << 20), rng_(kind) {}
 
-  // The bytes that a page took when it was compressed by itself.
+  // Writes pages and returns the bytes that each took on average when it was compressed by itself.
   double write(uint64_t pages) {
     const auto before = disk_.totals();
     for (uint64_t i = 0; i < pages; ++i, ++number_) {
@@ -59,7 +59,7 @@ class Writer {
  private:
   ZstdDisk& disk_;
   const std::vector<std::string> words_;
-  uint64_t number_;  // of the next page
+  uint64_t number_;  // number of the next page
   Rng rng_;
 };
 
@@ -69,8 +69,8 @@ uint64_t grouped_pages(const ZstdDisk& disk) {
   return pages;
 }
 
-// Makes the disk know the words, that is, writes until pages become much smaller than they were at
-// first, and then no more than keeps it at work until most of this is in groups.
+// Teaches the disk the words: writes until pages become much smaller than they were at first, and
+// then just enough to keep the disk busy until most of these pages are in groups.
 void write_kind(ZstdDisk& disk, uint64_t kind) {
   constexpr uint64_t kFew = 100;  // pages
   constexpr int kPatience = 300;  // looks, a twentieth of a second apart
@@ -93,14 +93,14 @@ void write_kind(ZstdDisk& disk, uint64_t kind) {
   }
 }
 
-// More kinds of data, one after the other, than there are numbers for dictionaries. Each in its
-// turn gets one that knows its words, and is cold and in groups when the next one comes.
+// Writes more kinds of data, one after the other, than there are generations. Each kind in turn
+// gets a dictionary with its words, and is cold and in groups when the next kind follows.
 TEST(ZstdGenerations, ThereIsAlwaysOneMore) {
   if (slow_build()) GTEST_SKIP() << "this compresses too much for a build with a sanitizer";
   constexpr uint64_t kKinds = 12;
   const std::unique_ptr<MemorySource> memory = make_system_memory();
   BackgroundTiming pace = hasty();
-  pace.training_growth = 1;  // whenever there is something new
+  pace.training_growth = 1;  // train whenever there is something new
   const Environment environment{.memory = memory.get(), .pace = pace, .trace_directories = {}};
   ZstdDisk disk(environment, uint64_t{1} << 40, options_of(kZstdVariants[1]));
   ASSERT_TRUE(disk.get_ready().ok());

@@ -1,5 +1,5 @@
-// Background work of allocator=zstd survives a bad moment: whatever failed once is done when there
-// is memory again, and what is damaged stops nothing but its own reader.
+// Background work of allocator=zstd recovers from failures: work that failed once is done when
+// there is memory again, and damaged data stops only its own readers.
 
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kDisk = uint64_t{1} << 40;
-constexpr uint64_t kAside = uint64_t{1} << 30;  // where a trickle of writes goes
+constexpr uint64_t kAside = uint64_t{1} << 30;  // where a trickle of writes keeps the disk busy
 // Enough for a dictionary, and for the cleaner.
 constexpr uint64_t kPages = 1536;
 
@@ -56,7 +56,7 @@ class ZstdRecovery : public testing::TestWithParam<ZstdVariant> {
     allow_others_new();
   }
 
-  // Text that a dictionary makes smaller, with something in each page that is its own.
+  // Writes text that a dictionary makes smaller, with something unique in each page.
   void write_text(Allocator& disk, uint64_t pages, uint64_t offset) {
     for (uint64_t i = 0; i < pages; ++i) {
       Bytes page(kPage);
@@ -66,7 +66,8 @@ class ZstdRecovery : public testing::TestWithParam<ZstdVariant> {
     }
   }
 
-  // While little is written elsewhere, so that nothing is at rest, `condition` comes true.
+  // Returns whether `condition` comes true while a little is written elsewhere, which keeps the
+  // disk busy.
   bool comes_true_in_use(Allocator& disk, const std::function<bool(const Background&)>& condition) {
     uint64_t next = 0;
     return comes_true([&] {
@@ -99,7 +100,7 @@ class ZstdRecovery : public testing::TestWithParam<ZstdVariant> {
   uint64_t next_ = 0;  // page of text
 };
 
-// What the tests below expect comes about at all.
+// Without failures, the expectations of the tests below come true.
 TEST_P(ZstdRecovery, NothingFails) {
   const std::unique_ptr<MemorySource> memory = make_system_memory();
   Disk disk(options_of(GetParam()), kDisk, *memory, hasty());
@@ -108,7 +109,7 @@ TEST_P(ZstdRecovery, NothingFails) {
   expect_all_goes_on(*disk);
 }
 
-// Among them are those for the compressor of groups, for dictionaries and for their samples.
+// These include the allocations of the compressor for groups, of dictionaries and of their samples.
 TEST_P(ZstdRecovery, EveryNewOfTheBackgroundFailsOnce) {
   uint64_t calls = 0;
   for (uint64_t nth = 0; !HasFailure(); nth += slow_build() ? 7 : 1) {
@@ -145,13 +146,14 @@ TEST_P(ZstdRecovery, EveryCallForMemoryOfTheBackgroundFailsOnce) {
     write_text(*disk, kPages, 0);
     expect_all_goes_on(*disk);
   }
-  // Without a queue of some size there may be none.
+  // With a small write cache there may be no failure.
   if (!GetParam().cache) {
     EXPECT_GT(failures, 0u);
   }
 }
 
-// Several walks over the disk find that there is no memory; nothing that they saw is done.
+// Several walks over the disk find no memory, so nothing that they found is recompressed until
+// there is some.
 TEST_P(ZstdRecovery, AShortageWhileItRegroupsDelaysGrouping) {
   if (!GetParam().recompress) GTEST_SKIP() << "there are no groups without recompress";
   const std::unique_ptr<MemorySource> memory = make_system_memory();

@@ -1,4 +1,4 @@
-// allocator=zstd when nothing happens: what is left to do gets done, and then the threads rest.
+// allocator=zstd when nothing happens: the remaining work is done, and then the threads sleep.
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -19,7 +19,7 @@ double process_seconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-// How often a thread of this process other than the caller went to sleep.
+// Returns how often threads of this process other than the caller have gone to sleep.
 uint64_t sleeps() {
   rusage all{};
   rusage own{};
@@ -57,7 +57,7 @@ TEST_P(ZstdRest, ThreadsOfAnIdleDiskRest) {
   expect_rest();
 }
 
-// Free memory that is kept for what may come goes when nothing comes.
+// Free memory that is kept for later writes is returned when no writes come.
 TEST_P(ZstdRest, NoFreeMemoryIsKept) {
   for (int round = 0; round < 2; ++round) {
     for (uint64_t at = 0; at < kDisk / 2; at += 4096) {
@@ -73,11 +73,12 @@ TEST_P(ZstdRest, NoFreeMemoryIsKept) {
   }
 }
 
-// Looking at the map of a disk all the time reads nothing, and so keeps nothing warm.
+// Asking for the extents of a disk constantly reads no data, and so keeps no page warm.
 TEST_P(ZstdRest, ExtentsKeepNoPageWarm) {
   if (!GetParam().recompress) GTEST_SKIP() << "cold pages are left alone";
-  // Cold after a third of a second, so that a pause of this thread does not make it so; and too
-  // little for a dictionary, after which all pages would be compressed again, warm or not.
+  // Pages are cold after a third of a second, so that a short pause of this thread does not make
+  // them cold. There is too little data for a dictionary, after which all pages would be compressed
+  // again, warm or not.
   BackgroundTiming pace = hasty();
   pace.cold_ticks = 300;
   FailingMemory memory;

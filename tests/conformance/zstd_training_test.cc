@@ -1,5 +1,5 @@
-// A dictionary that becomes current while cold pages are being looked at: the walk over the disk
-// goes on with it, and leaves alone what has it already.
+// A dictionary becomes current during a recompression walk: the walk continues with it, and leaves
+// pages that use it already alone.
 
 #include <gtest/gtest.h>
 
@@ -21,7 +21,8 @@ namespace {
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kDirectory = PageTable::kDirectoryPages;
 
-// Where things are, in pages. The walk goes from left to right, at least a tick a directory.
+// The layout of the disk, in pages. The walk goes from low to high pages and takes at least a tick
+// for each directory.
 constexpr uint64_t kDirectories = 100;              // of old pages, four in each
 constexpr uint64_t kFreshBegin = 110 * kDirectory;  // pages of the new dictionary
 constexpr uint64_t kFresh = 4 * kDirectory;         // of them
@@ -30,12 +31,12 @@ constexpr uint64_t kAside = 300 * kDirectory;       // pages for the first dicti
 constexpr uint64_t kSamples = 400 * kDirectory;     // pages for the second one, soon trimmed
 constexpr uint64_t kNowhere = 500 * kDirectory;     // holes
 constexpr uint64_t kOld = 4 * kDirectories + kDirectory;  // pages
-// The second training is due when so many pages have been compressed. It comes 30 ticks after the
+// The second training is due when this many pages have been compressed. It comes 30 ticks after the
 // first one or later.
 constexpr uint64_t kTraining = 8192;
 
-// Three quarters of a page are noise. The fourth is a phrase over and over: a dictionary that has
-// it leaves nothing that a group could save.
+// Three quarters of a page are noise. The fourth is a repeated phrase: with a dictionary that
+// contains the phrase, a group could save nothing more.
 class Pages {
  public:
   explicit Pages(uint64_t kind) : rng_(kind), phrase_(make_data(600, Data::random, rng_)) {}
@@ -50,7 +51,7 @@ class Pages {
   const Bytes phrase_;
 };
 
-// Plays the part of a client at moments of the first worker's walk, in that thread.
+// Acts as a client at certain points of the first worker's walk, in that thread.
 class ZstdTraining : public testing::Test {
  protected:
   enum class Moment { learning, begun, old_pages, walking, trained, fresh_pages };
@@ -124,7 +125,7 @@ TEST_F(ZstdTraining, WhatHasTheNewDictionaryIsNotCompressedAgain) {
   })) << "at moment "
       << static_cast<int>(moment_.load());
   EXPECT_GE(generation(2).single_pages, kFresh);
-  // The full directory on the right has been reached, so the fresh pages have been passed.
+  // The full directory at the end has been reached, so the walk has passed the fresh pages.
   EXPECT_TRUE(comes_true([&] { return generation(1).single_pages < kDirectory; }))
       << "the walk goes on with the old dictionary: " << generation(1).single_pages << " of "
       << kOld << " pages have it still";

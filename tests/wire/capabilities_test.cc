@@ -1,4 +1,4 @@
-// What the server tells a client about the disk before the first request.
+// Capabilities: what the server tells a client about the disk before the first request.
 
 #include <cerrno>
 #include <cstdlib>

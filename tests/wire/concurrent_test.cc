@@ -1,7 +1,7 @@
 // Many requests from many connections at once.
 //
-// What NBD promises is little: of requests that race, each byte is from one of them. What it does
-// promise is checked for each byte, and so are the bytes that no racing request touches.
+// NBD promises little about requests that race: each byte comes from one of them. That is checked
+// for each byte, and so are the bytes that no racing request touches.
 
 #include <algorithm>
 #include <atomic>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr unsigned kConnections = 4;
 
-// Requests that are under way on one connection; they are all sent before the first is awaited.
+// Requests in flight on one connection; all of them are sent before the first is awaited.
 class Flight {
  public:
   explicit Flight(const Client& client) : handle_(client.handle()) {}
@@ -27,7 +27,7 @@ class Flight {
     const Bytes& kept = buffers_.back();
     check(nbd_aio_pwrite(handle_, kept.data(), kept.size(), offset, completion(), 0));
   }
-  // What is read is there after land() and as long as the Flight is.
+  // The bytes are valid after land(), for as long as the Flight exists.
   const Bytes& read(uint64_t count, uint64_t offset) {
     buffers_.emplace_back(count, 0xEE);
     check(nbd_aio_pread(handle_, buffers_.back().data(), count, offset, completion(), 0));
@@ -40,7 +40,7 @@ class Flight {
     check(nbd_aio_trim(handle_, count, offset, completion(), 0));
   }
 
-  // Waits until all are done; throws if one failed.
+  // Waits until all requests are done; throws if one failed.
   void land() {
     while (nbd_aio_in_flight(handle_) > 0) check(nbd_poll(handle_, -1));
     if (failed_) throw std::runtime_error("a request failed");
@@ -63,7 +63,7 @@ class Flight {
   bool failed_ = false;
 };
 
-// Runs `body` with a connection of its own in each of kConnections threads.
+// Runs `body` in each of kConnections threads, with a connection of its own.
 void on_each_connection(const Server& server,
                         const std::function<void(const Client&, unsigned)>& body) {
   const std::string complaints =
@@ -83,14 +83,14 @@ using Concurrent = AllocatorTest;
 INSTANTIATE_TEST_SUITE_P(, Concurrent, all_allocators(), allocator_name);
 
 struct Request {
-  uint64_t offset;  // from the start of the slabs
+  uint64_t offset;  // from the start of the region
   uint64_t count;
   uint8_t value;  // the byte it writes; 0 for zero and trim
 };
 
-// Requests of all sizes that overlap, within an slabs that begins and ends inside a page.
-constexpr uint64_t kArena = 1 * MiB - 1111;
-constexpr uint64_t kArenaStart = 128 * MiB - 500'123;
+// Overlapping requests of all sizes, within a region that begins and ends inside a page.
+constexpr uint64_t kRegion = 1 * MiB - 1111;
+constexpr uint64_t kRegionStart = 128 * MiB - 500'123;
 
 std::vector<Request> racing_requests(unsigned connection, int count) {
   Random random(77 + connection);
@@ -98,20 +98,20 @@ std::vector<Request> racing_requests(unsigned connection, int count) {
   for (int i = 0; i < count; ++i) {
     const uint64_t limit = uint64_t{512} << random.below(7);
     const uint64_t length = 1 + random.below(limit);
-    const uint64_t offset = random.below(kArena - length + 1);
+    const uint64_t offset = random.below(kRegion - length + 1);
     const auto value = static_cast<uint8_t>(random.below(5) == 0 ? 0 : 1 + random.below(255));
     requests.push_back({offset, length, value});
   }
-  // Some that touch the very ends of the slabs.
+  // Some requests touch the very ends of the region.
   requests.push_back({0, 100, 11});
-  requests.push_back({kArena - 100, 100, 22});
+  requests.push_back({kRegion - 100, 100, 22});
   return requests;
 }
 
-// For each byte of the slabs, the values that requests write there.
+// For each byte of the region, the values that requests write there.
 using Written = std::vector<std::bitset<256>>;
 
-// `racing`: requests are still under way, so the byte may also be what it was at first.
+// If `racing`, requests are still in flight, so a byte may also have its first value.
 void expect_written(const Written& written, const Bytes& first, const Bytes& got, uint64_t offset,
                     bool racing) {
   for (uint64_t i = 0; i < got.size(); ++i) {
@@ -122,14 +122,14 @@ void expect_written(const Written& written, const Bytes& first, const Bytes& got
   }
 }
 
-// Sends everything that `requests` say, and reads all over the slabs while they run.
+// Sends all `requests`, and reads the whole region while they run.
 void race(const Client& client, const std::vector<Request>& requests, const Written& written,
           const Bytes& first) {
   Random random(requests.size() + requests[0].offset);
   Flight flight(client);
   std::vector<std::pair<uint64_t, const Bytes*>> reads;
   for (const Request& r : requests) {
-    const uint64_t at = kArenaStart + r.offset;
+    const uint64_t at = kRegionStart + r.offset;
     if (r.value != 0) {
       flight.write(Bytes(r.count, r.value), at);
     } else if (random.below(2)) {
@@ -138,8 +138,8 @@ void race(const Client& client, const std::vector<Request>& requests, const Writ
       flight.trim(r.count, at);
     }
     if (random.below(4) == 0) {
-      const uint64_t from = random.below(kArena - 5000);
-      reads.emplace_back(from, &flight.read(5000, kArenaStart + from));
+      const uint64_t from = random.below(kRegion - 5000);
+      reads.emplace_back(from, &flight.read(5000, kRegionStart + from));
     }
   }
   flight.land();
@@ -150,11 +150,11 @@ TEST_P(Concurrent, RacingBytesAreFromOneOfTheRequests) {
   constexpr uint64_t kGuard = 64 * KiB;
   const Server server(disk(GetParam(), 130 * MiB));
   const Client client(server);
-  const Bytes all = noise(2 * kGuard + kArena, 1);
+  const Bytes all = noise(2 * kGuard + kRegion, 1);
   const Bytes first(all.begin() + kGuard, all.end() - kGuard);
-  client.write(all, kArenaStart - kGuard);
+  client.write(all, kRegionStart - kGuard);
   std::vector<std::vector<Request>> plan;
-  Written written(kArena);
+  Written written(kRegion);
   for (unsigned i = 0; i < kConnections; ++i) {
     plan.push_back(racing_requests(i, 1000));
     for (const Request& r : plan.back()) {
@@ -164,15 +164,16 @@ TEST_P(Concurrent, RacingBytesAreFromOneOfTheRequests) {
   on_each_connection(server, [&](const Client& mine, unsigned connection) {
     race(mine, plan[connection], written, first);
   });
-  expect_written(written, first, client.read(kArena, kArenaStart), 0, false);
-  EXPECT_TRUE(Bytes(all.begin(), all.begin() + kGuard) == client.read(kGuard, kArenaStart - kGuard))
+  expect_written(written, first, client.read(kRegion, kRegionStart), 0, false);
+  EXPECT_TRUE(Bytes(all.begin(), all.begin() + kGuard) ==
+              client.read(kGuard, kRegionStart - kGuard))
       << "bytes before the slabs are damaged";
-  EXPECT_TRUE(Bytes(all.end() - kGuard, all.end()) == client.read(kGuard, kArenaStart + kArena))
+  EXPECT_TRUE(Bytes(all.end() - kGuard, all.end()) == client.read(kGuard, kRegionStart + kRegion))
       << "bytes behind the slabs are damaged";
 }
 
-// Every connection owns parts of each page. Nobody races for a byte, so nothing may be lost, though
-// each write of a part has to leave alone the parts that others write at the same moment.
+// Every connection owns parts of each page. No byte is contended, so nothing may be lost, although
+// each write of a part has to preserve the parts that others write at the same moment.
 class Parts {
  public:
   static constexpr uint64_t kPages = 64;
@@ -204,13 +205,13 @@ class Parts {
   }
 
  private:
-  // The parts lie around 1 MiB, with gaps, and those of the connections take turns.
+  // The parts lie around 1 MiB, with gaps, and alternate between the connections.
   uint64_t place(uint64_t i) const {
     const uint64_t page = 1 * MiB - kPages / 2 * 4 * KiB + i / kParts * 4 * KiB;
     return page + 13 + (i % kParts * kConnections + connection_) * 127;
   }
 
-  // Differs from round to round; a fifth of them are zeroes.
+  // Differs from round to round; a fifth of the values are zero.
   uint8_t value_of(uint64_t i, int round) const {
     const uint64_t n = i * 31 + static_cast<uint64_t>(round) * 7 + connection_;
     return static_cast<uint8_t>(n % 5 == 0 ? 0 : 1 + n % 251);
@@ -233,7 +234,7 @@ TEST_P(Concurrent, PartsOfOnePageAreIndependent) {
   for (unsigned i = 0; i < kConnections; ++i) Parts(client, i).check(Parts::kRounds - 1);
 }
 
-// Block status while others fill and trim: exact in length, whatever it finds.
+// Asks for block status while others fill and trim: the lengths must be exact, whatever the kinds.
 TEST_P(Concurrent, ExtentsWhileTheDiskChanges) {
   constexpr uint64_t kSize = 8 * MiB;
   const Server server(disk(GetParam(), kSize));

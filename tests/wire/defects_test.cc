@@ -1,7 +1,7 @@
 // The defects of nbdkit's own memory plugin (version 1.32) that a client can see.
 //
-// Each test passes with ours and fails with that one, which shows that it can fail: see
-// tests/clients/test-memory-defects-old.sh. What a client cannot see is among the unit tests.
+// Each test passes with our plugin and fails with nbdkit's, which shows that it can fail: see
+// tests/clients/test-memory-defects-old.sh. The unit tests cover defects that a client cannot see.
 
 #include <algorithm>
 
@@ -24,8 +24,8 @@ TEST_F(ZstdDefects, ExtentsOfAnUntouchedZstdDisk) {
   EXPECT_EQ((Extents{{0, 1 * MiB, kHole}}), client.extents(1 * MiB, 0));
 }
 
-// The same unset variable in zero: it freed the page where the range began when the range ran
-// over the edge of a directory, 128 MiB, into one that does not exist.
+// Zero read the same unset variable: when the range crossed the edge of a directory, 128 MiB, into
+// one that does not exist, the page in which the range began was freed.
 template <typename Request>
 void check_page_before_the_edge(Request request) {
   const uint64_t at = 134'184'960;
@@ -47,7 +47,7 @@ TEST_F(ZstdDefects, TrimOverADirectoryEdgeLosesNothing) {
       [](const Client& client, uint64_t count, uint64_t offset) { client.trim(count, offset); });
 }
 
-// CVE-2025-47711: extents beyond the request added up to more than the server could bear.
+// CVE-2025-47711: extents beyond the request added up to more than the server could handle.
 TEST(Defects, BlockStatusOf4GiBDoesNotEndTheServer) {
   const Server server(Words{"8G"});
   const Client client(server);
@@ -83,7 +83,7 @@ TEST_F(ZstdDefects, HalvesOf32KZeroedAreAHole) {
   check_halves(32 * KiB);
 }
 
-// Names were compared by as many letters as the user gave.
+// Only as many letters of a name were compared as the user gave.
 void expect_unknown(const std::string& name) {
   const Outcome outcome = try_parameters({"1M", "allocator=" + name});
   EXPECT_NE(0, outcome.status);

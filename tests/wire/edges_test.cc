@@ -12,12 +12,12 @@ INSTANTIATE_TEST_SUITE_P(, Edges, all_allocators(), allocator_name);
 using SparseEdges = AllocatorTest;
 INSTANTIATE_TEST_SUITE_P(, SparseEdges, sparse_allocators(), allocator_name);
 
-// Writes, zeroes and trims ranges around `edge` and compares all that lies within 64 KiB of it.
+// Writes, zeroes and trims ranges around `edge`, and compares all bytes within 64 KiB of it.
 void check_edge(const Client& client, uint64_t edge) {
   const uint64_t reach = 64 * KiB;
   const uint64_t low = edge - reach;
   const uint64_t span = std::min(2 * reach, client.size() - low);
-  Bytes model = client.read(span, low);  // an edge nearby may have left something
+  Bytes model = client.read(span, low);  // tests of a nearby edge may have left data
   const uint64_t before[] = {reach, 32 * KiB + 1, 4097, 4096, 1, 0};
   const uint64_t after[] = {0, 1, 4095, 4096, 32 * KiB, reach};
   uint64_t seed = edge;
@@ -31,7 +31,7 @@ void check_edge(const Client& client, uint64_t edge) {
       client.write(data, low + from);
       std::copy(data.begin(), data.end(), target);
       ASSERT_EQ(model, client.read(span, low)) << "write " << count << " at " << low + from;
-      // Half of what was written goes again, so that the next round finds something of each kind.
+      // Removes half of what was written, so that the next round finds both data and holes.
       const uint64_t half = (count + 1) / 2;
       seed % 3 ? client.zero(half, low + from) : client.trim(half, low + from);
       std::fill_n(target, half, uint8_t{0});
@@ -72,7 +72,7 @@ TEST_P(SparseEdges, EndOfTheLargestDisk) {
   const Bytes data = text(64 * MiB, 1);
   client.write(data, kLargestDisk - 64 * MiB);
   EXPECT_TRUE(data == client.read(64 * MiB, kLargestDisk - 64 * MiB));
-  // The largest request there is, ending with the disk.
+  // The largest possible request, ending at the end of the disk.
   const uint64_t most = 0xFFFFFFFF;
   client.zero(most, kLargestDisk - most);
   EXPECT_EQ(Bytes(64 * MiB, 0), client.read(64 * MiB, kLargestDisk - 64 * MiB));

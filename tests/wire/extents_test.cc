@@ -1,4 +1,4 @@
-// Block status: what the server says is a hole or zero, and how exactly it says it.
+// Block status: which ranges the server reports as holes or zeroes, and how exactly.
 
 #include <algorithm>
 #include <span>
@@ -63,7 +63,7 @@ TEST_P(SparseExtents, NeighboursAreMergedAcrossDirectories) {
     EXPECT_EQ((Extents{{edge - 64 * KiB, 128 * KiB, kData}}),
               client.extents(128 * KiB, edge - 64 * KiB));
   }
-  // All of the disk: the holes between them, which cover many directories, are one each.
+  // Over the whole disk, each hole between them is one extent, although it covers many directories.
   EXPECT_EQ(7u, client.extents(1 * GiB, 0).size());
 }
 
@@ -151,7 +151,7 @@ TEST_P(AllExtents, AreTrueForAnyRange) {
   session.check_everything();
 }
 
-// A disk that takes all of its memory at the start has no holes, whatever is trimmed.
+// A disk that allocates all of its memory at the start has no holes, whatever is trimmed.
 TEST(MallocExtents, HaveNoHoles) {
   const Server server(disk("malloc", 1 * MiB));
   const Client client(server);

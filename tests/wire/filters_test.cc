@@ -1,4 +1,4 @@
-// The filters that people stack on a RAM disk, each with real data through it.
+// The filters that people stack on a RAM disk, each tested with data that passes through it.
 
 #include <cerrno>
 #include <fstream>
@@ -26,7 +26,7 @@ Words operator+(Words words, const Words& more) {
   return words;
 }
 
-// Fills all that the client sees, changes parts of it in every way, and compares all of it.
+// Fills everything that the client sees, changes parts of it in every way, and compares everything.
 void exercise(const Client& client) {
   const uint64_t size = client.size();
   ASSERT_GE(size, 2 * MiB);
@@ -38,7 +38,7 @@ void exercise(const Client& client) {
   const Bytes patch = noise(33'333, 2);
   client.write(patch, 1 * MiB - 1'111);
   std::copy(patch.begin(), patch.end(), model.begin() + 1 * MiB - 1'111);
-  if (nbd_can_zero(client.handle()) == 1) {  // the cow filter cannot
+  if (nbd_can_zero(client.handle()) == 1) {  // the cow filter does not support zero
     client.zero(200'000, 77'777);
     std::fill_n(model.begin() + 77'777, 200'000, uint8_t{0});
   }
@@ -124,7 +124,7 @@ TEST_P(Filters, BlocksizePolicy) {
   EXPECT_TRUE(data == client.read(1 * MiB, 512));
 }
 
-// The plugin's own limits must be such that the filter's defaults change nothing.
+// The plugin's own limits must be such that the filter has nothing to change by default.
 TEST_P(Filters, BlocksizePolicyLeftAlone) {
   NEED_FILTER("blocksize-policy");
   exercise_new_disk(GetParam(), 8 * MiB, {"--filter=blocksize-policy"},
@@ -158,7 +158,7 @@ TEST_P(Filters, Readahead) {
   const Server server(disk(GetParam(), 16 * MiB), {"--filter=readahead"});
   const Client client(server);
   exercise(client);
-  // The sequential reads of small pieces for which the filter asks the plugin to cache.
+  // For sequential reads of small pieces the filter asks the plugin to cache.
   const Bytes data = text(16 * MiB, 5);
   client.write(data, 0);
   for (uint64_t at = 0; at < 16 * MiB; at += 64 * KiB) {

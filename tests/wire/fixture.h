@@ -25,7 +25,7 @@ class AllocatorTest : public testing::TestWithParam<std::string> {
 inline auto all_allocators() {
   return testing::Values("sparse", "malloc", "zstd");
 }
-// Those that take memory only for what is stored, so that a disk may be of any size.
+// The allocators that take memory only for what is stored, so that a disk may be of any size.
 inline auto sparse_allocators() {
   return testing::Values("sparse", "zstd");
 }

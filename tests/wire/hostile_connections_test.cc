@@ -1,7 +1,7 @@
-// Connections that begin wrongly, end wrongly or say nothing sensible in between.
+// Connections that begin wrongly, end wrongly, or send nonsense in between.
 //
-// A well-behaved client next to them must never notice, a write that was sent by half must not be
-// on the disk, and the server must end well. Everything random has a fixed seed.
+// A well-behaved client beside them must never notice, a write that was only half sent must not be
+// on the disk, and the server must exit cleanly. Everything random has a fixed seed.
 
 #include "fixture.h"
 #include "neighbour.h"
@@ -42,7 +42,7 @@ void talk(const Server& server, Talk what) {
   }
 }
 
-// The bytes of a write arrive before any of them is written, so half a write is none.
+// All bytes of a write arrive before any of them is written, so half a write changes nothing.
 TEST_P(Hostile, HalfAWriteIsNoWrite) {
   const Server server(disk(GetParam(), kSize), options_for_rough_clients());
   Neighbour neighbour(server, kHome);
@@ -62,7 +62,7 @@ TEST_P(Hostile, HalfAWriteIsNoWrite) {
       });
     }
   }
-  // Half a request, too.
+  // Half a request changes nothing, either.
   const Bytes header =
       raw::request_header({.command = raw::kTrim, .offset = at, .length = 4096}, 7);
   for (uint64_t sent = 0; sent < header.size(); ++sent) {
@@ -75,7 +75,7 @@ TEST_P(Hostile, HalfAWriteIsNoWrite) {
   EXPECT_TRUE(old == client.read(old.size(), at));
 }
 
-// Each message of the negotiation, up to each of its bytes.
+// Cuts each message of the negotiation short at each of its bytes.
 TEST_P(Hostile, HalfHandshakes) {
   const Server server(disk(GetParam(), kSize), options_for_rough_clients());
   Neighbour neighbour(server, kHome);
@@ -95,7 +95,7 @@ TEST_P(Hostile, HalfHandshakes) {
     talk(server, [&](Connection& connection) {
       connection.read_greeting();
       connection.send(first(all, sent));
-      if (sent % 2) connection.finish();  // the others just go
+      if (sent % 2) connection.finish();  // the others just disconnect
     });
   }
 }
@@ -136,7 +136,7 @@ TEST_P(Hostile, WrongHandshakes) {
     talk(server, [&](Connection& connection) {
       connection.read_greeting();
       connection.send_client_flags(raw::kFixedNewstyle | raw::kNoZeroes);
-      connection.send(raw::option_header(option, UINT32_MAX));  // and nothing of it
+      connection.send(raw::option_header(option, UINT32_MAX));  // but send none of that data
       connection.finish();
     });
   }
@@ -154,7 +154,8 @@ TEST_P(Hostile, Garbage) {
       connection.finish();
     });
   }
-  // Of these only the magic is right. A range that exists would be a request like any other.
+  // Only the magic number of these is right. With a range that exists they would be ordinary
+  // requests.
   for (int i = 0; i < 60; ++i) {
     talk(server, [&](Connection& connection) {
       connection.negotiate();
@@ -171,7 +172,7 @@ TEST_P(Hostile, Garbage) {
   }
 }
 
-// A request that may be right or wrong, but does not touch the neighbour.
+// Returns a request that may be valid or not, but does not touch the neighbour.
 Request any_request(const Neighbour& neighbour, uint32_t longest_read, Random& random) {
   for (;;) {
     Request request;
@@ -229,7 +230,7 @@ TEST_P(Hostile, FiveHundredConnections) {
     }
   });
   neighbour.leave();
-  // Somebody new is served, too.
+  // A new client is served, too.
   const Client client(server);
   client.write(Bytes(4096, 'x'), 5);
   EXPECT_EQ(Bytes(4096, 'x'), client.read(4096, 5));

@@ -1,9 +1,9 @@
-// Requests that no good client sends, each on and around every edge: of the disk, of pages and
-// directories, of the numbers themselves.
+// Requests that no correct client sends, each at and around every edge: of the disk, of pages and
+// directories, and of the integers themselves.
 //
-// What is wrong must be refused, what is right must be done, and a well-behaved client next to it
-// must never notice. nbdkit refuses much of this itself; it must hold with the plugin behind it,
-// too.
+// Invalid requests must be refused, valid ones must be served, and a well-behaved client beside
+// them must never notice. nbdkit refuses much of this itself, but all of it must hold with the
+// plugin behind nbdkit, too.
 
 #include <optional>
 
@@ -30,7 +30,7 @@ std::vector<uint64_t> edge_offsets(uint64_t size) {
   return offsets;
 }
 
-// A length has 32 bits; of the edges that have more, the lowest ones are left.
+// A length has 32 bits; edges that have more are truncated to their lowest bits.
 std::vector<uint32_t> edge_lengths(uint64_t size) {
   std::vector<uint32_t> lengths = {0, 1, 512, 1u << 31, UINT32_MAX - 1, UINT32_MAX};
   for (const uint64_t edge : {4 * KiB, 1 * MiB, kLongestWrite, kLongestTransfer, size}) {
@@ -59,19 +59,19 @@ Verdict verdict(const Request& r, uint64_t size) {
   if (r.command > raw::kBlockStatus) return Verdict::refused;
   if (r.command == raw::kFlush) return r.flags ? Verdict::either : Verdict::done;
   if (!in_range(r, size)) return Verdict::refused;
-  if (r.flags & ~0x1f) return Verdict::refused;  // flags that there are not
+  if (r.flags & ~0x1f) return Verdict::refused;  // undefined flags
   if (r.flags != 0 || r.length == 0) return Verdict::either;
   const bool transfer = r.command == raw::kRead || r.command == raw::kWrite;
   return transfer && r.length > kLongestTransfer ? Verdict::either : Verdict::done;
 }
 
-// One hostile client; connects again whenever the server has had enough of it.
+// One hostile client, which connects again whenever the server has disconnected it.
 class Attacker {
  public:
   Attacker(const Server& server, uint64_t size, const Neighbour* neighbour)
       : server_(server), size_(size), neighbour_(neighbour) {}
 
-  // Sends `request`, unless it would be right and hit the neighbour, and judges what comes back.
+  // Sends `request`, unless it is valid and would hit the neighbour, and judges the reply.
   void attack(const Request& request) {
     if (neighbour_ && changes_bytes(request.command) && in_range(request, size_) &&
         neighbour_->lives_in(request.offset, request.length)) {
@@ -85,7 +85,7 @@ class Attacker {
     ++sent_;
     try {
       if (request.command == raw::kWrite && request.length > kLongestWrite) {
-        // Not worth its bytes: a few of them, and away.
+        // Sending all of its bytes would take too long: send a few of them, and disconnect.
         connection_->send_request(request, Bytes(100, 0xAA));
         connection_.reset();
       } else {
@@ -93,7 +93,7 @@ class Attacker {
         judge(request, connection_->ask(request, Bytes(write ? request.length : 0, 0xAA)));
       }
     } catch (const raw::Closed&) {
-      // A write that is far too long ends the connection at once.
+      // The server ends the connection at once after a write that is far too long.
       EXPECT_TRUE(request.command == raw::kDisconnect ||
                   (request.command == raw::kWrite && request.length > kLongestTransfer))
           << raw::to_string(request);
@@ -141,7 +141,7 @@ void attack_edges(const Server& server, uint64_t size, const Neighbour* neighbou
   for (const uint16_t command : kCommands) {
     for (const uint64_t offset : edge_offsets(size)) {
       for (const uint32_t length : edge_lengths(size)) {
-        // What carries no range is worth one try at each offset.
+        // A command without a range is tried only once at each offset.
         if (!has_range(command) && length != 0) continue;
         const bool anywhere = has_range(command) || command > raw::kBlockStatus;
         attacker.attack({.command = command, .offset = anywhere ? offset : 0, .length = length});
@@ -157,7 +157,7 @@ void attack_flags(const Server& server, uint64_t size, const Neighbour* neighbou
   const uint64_t offsets[] = {0, 4095, 1 * MiB - 5, size - 4097, size - 1, size, UINT64_MAX};
   const uint32_t lengths[] = {0, 1, 4098, UINT32_MAX};
   for (const uint16_t command : kCommands) {
-    // All combinations of the flags that there are, and each of those that there are not.
+    // Tries all combinations of the defined flags, and each undefined one.
     for (uint32_t flags = 1; flags <= UINT16_MAX; flags = flags < 64 ? flags + 1 : flags * 2) {
       for (const uint64_t offset : offsets) {
         for (const uint32_t length : lengths) {
@@ -174,7 +174,7 @@ void attack_flags(const Server& server, uint64_t size, const Neighbour* neighbou
   std::printf("requests: %d\n", attacker.sent());
 }
 
-// The disk still does all that a disk does.
+// Expects every kind of request to work on the disk.
 void expect_usable(const Server& server, uint64_t size) {
   const Client client(server);
   client.zero(8 * MiB, 16 * MiB);
@@ -205,7 +205,7 @@ TEST_P(Hostile, EveryFlag) {
   attack_flags(server, kSmallDisk, &neighbour);
 }
 
-// Without a neighbour the attacker also sends requests that are right and change the whole disk.
+// Without a neighbour the attacker also sends valid requests, which change the whole disk.
 TEST_P(Hostile, TheDiskIsUsableAfterwards) {
   const Server server(disk(GetParam(), kSmallDisk), options_for_rough_clients());
   attack_edges(server, kSmallDisk, nullptr);

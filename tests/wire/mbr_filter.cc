@@ -1,4 +1,4 @@
-// A filter for one test: writes a partition table when the first client comes.
+// A filter for one test, which writes a partition table when the first client connects.
 //
 // nbdkit's partition filter wants the table to be there before any client can write one, and the
 // disk of the memory plugin is empty when it starts. This filter stands between them. The table
@@ -20,7 +20,7 @@ int write_table(nbdkit_next* next, void* /*handle*/, int /*readonly*/) {
   std::memcpy(entry, values, sizeof values);
   sector[510] = 0x55;
   sector[511] = 0xAA;
-  // nbdkit wants to be asked both before it takes the first write.
+  // nbdkit demands that a filter asks for both before it makes the first write.
   if (next->get_size(next) < 0 || next->can_write(next) != 1) return -1;
   int error = 0;
   return next->pwrite(next, sector, sizeof sector, 0, 0, &error);

@@ -1,8 +1,8 @@
 // mlock=true must lock the memory of the process that serves, however nbdkit is started.
 //
-// Locks do not survive a fork, and nbdkit forks after the plugin has taken its memory, unless it
-// stays in the foreground. 4 MiB are within the usual limit on locked memory, so malloc's tests
-// need no privilege; disks that grow lock some address space ahead.
+// Locks do not survive a fork, and nbdkit forks after the plugin has allocated its memory, unless
+// it stays in the foreground. 4 MiB are within the usual limit on locked memory, so the tests of
+// allocator=malloc need no privilege; disks that grow lock some address space ahead.
 
 #include <unistd.h>
 
@@ -75,7 +75,7 @@ TEST_P(MlockGrowing, LocksAsItGrowsAndGivesBack) {
 
 // ---- core dumps
 
-// KiB that are resident in parts of the memory that are not kept out of core dumps.
+// Returns the resident KiB in mappings that are not excluded from core dumps.
 long dumpable_kib(pid_t pid) {
   std::ifstream smaps("/proc/" + std::to_string(pid) + "/smaps");
   long sum = 0;

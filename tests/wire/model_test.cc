@@ -1,4 +1,4 @@
-// Thousands of random requests, each made to the disk and to a model, which must agree.
+// Thousands of random requests, each applied to the disk and to a model, which must agree.
 //
 // The seed is fixed and printed; RAMDISK_SEED in the environment gives another.
 

@@ -1,7 +1,7 @@
 // A well-behaved client in a thread of its own: whatever other clients do, it keeps writing and
 // checking a few MiB in the middle of the disk, its home.
 //
-// Thread contract: one thread makes it and asks it to leave.
+// Thread contract: one thread constructs it and calls leave().
 
 #ifndef RAMDISK_WIRE_NEIGHBOUR_H
 #define RAMDISK_WIRE_NEIGHBOUR_H
@@ -21,22 +21,23 @@ namespace wire {
 
 class Neighbour {
  public:
-  // What it owns: blocks from home to home + kHomeBytes, of a page, of many, and of parts of pages.
+  // It owns the range from home to home + kHomeBytes, in blocks of one page, many pages, and parts
+  // of pages.
   static constexpr uint64_t kHomeBytes = 4 * MiB;
 
-  // Returns when the home is full of data.
+  // Returns once the home is full of data.
   Neighbour(const Server& server, uint64_t home)
       : home_(home), thread_([this, &server] { live(server); }) {
     settled_.wait();
   }
   ~Neighbour() { leave(); }
 
-  // Whether a request to this range would touch its bytes.
+  // Returns whether a request for this range would touch the home.
   bool lives_in(uint64_t offset, uint64_t length) const {
     return offset < home_ + kHomeBytes && home_ < offset + length;
   }
 
-  // Ends it, after a last look at everything. Any wrong byte and any error fails the test.
+  // Checks everything once more and ends the thread. Any wrong byte and any error fails the test.
   void leave() {
     leaving_ = true;
     if (thread_.joinable()) thread_.join();

@@ -1,4 +1,4 @@
-// Each kind of request, alone, with what it does to the bytes of the disk.
+// Each kind of request by itself, and its effect on the bytes of the disk.
 
 #include <cerrno>
 
@@ -53,7 +53,7 @@ TEST_P(Requests, ForcedUnitAccess) {
   EXPECT_EQ(Bytes(1 * MiB, 0), client.read(1 * MiB, 0));
 }
 
-// Zeroes and trims the same odd range of a disk full of data, in every way a client can.
+// Zeroes and trims one unaligned range of a disk full of data, in every way that a client can.
 TEST_P(Requests, ZeroAndTrimHitExactlyTheirRange) {
   const uint64_t size = 700'000;
   const uint64_t from = 33'333;
@@ -112,7 +112,7 @@ TEST_P(Requests, CacheAndFlushChangeNothing) {
 TEST_P(Requests, LargestRequests) {
   const Server server(disk(GetParam(), 200 * MiB));
   const Client client(server);
-  // The most that nbdkit takes in one request, aligned and not.
+  // The longest request that nbdkit accepts, aligned and unaligned.
   Bytes data = text(64 * MiB, 7);
   const Bytes mixed = noise(10 * MiB, 8);
   std::copy(mixed.begin(), mixed.end(), data.begin() + 20 * MiB);

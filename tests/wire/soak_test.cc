@@ -1,16 +1,16 @@
-// Soak: sixteen connections do everything that NBD knows to one disk, for as long as they are told,
-// and each of them checks what it reads. tests/soak.sh runs it for long.
+// Soak: sixteen connections make every kind of NBD request to one disk for a given time, and check
+// what they read. tests/soak.sh runs this for a long time.
 //
 // Each connection owns whole pages and parts of pages, between those of the others, and knows each
-// byte of them. A further part belongs to all: there a byte must be one that somebody may have put
-// there.
+// byte of them. A further part is shared: there each byte must be one that some connection may have
+// written.
 //
-// The server's memory is looked at when all is full for the first time, at each quarter, and when
-// all is full again at the end. It may grow by kSlack, which is what nbdkit and malloc may take
+// The server's memory is measured when the disk is full for the first time, at each quarter, and
+// when it is full again at the end. It may grow by kSlack, which is what nbdkit and malloc may take
 // later: each of the 16 threads of a connection keeps a buffer for its longest request (here 4 KiB)
 // and has a stack, of which 16 KiB is used; malloc's arenas keep as much again: 16 x 16 x 40 KiB =
-// 10 MiB. And by a tenth of what is stored, for gaps between things that come and go. Both are
-// reached early; a loss of a few bytes for each request is not covered by them in a long run.
+// 10 MiB. It may also grow by a tenth of what is stored, for fragmentation. Both are reached early,
+// so in a long run they do not hide a leak of a few bytes for each request.
 
 #include <atomic>
 #include <chrono>
@@ -30,7 +30,7 @@ namespace {
 constexpr unsigned kConnections = 16;
 constexpr uint64_t kPagesEach = 400;
 constexpr uint64_t kPartsEach = 2000;
-constexpr uint64_t kPart = 699;  // six and more in a page, none of them aligned
+constexpr uint64_t kPart = 699;  // six or more of them touch each page, and none is aligned
 constexpr uint64_t kPages = 3 * MiB + 4 * KiB;
 constexpr uint64_t kParts = 40 * MiB + 5;
 constexpr uint64_t kShared = 80 * MiB;
@@ -53,7 +53,7 @@ std::vector<Blocks> blocks_of(unsigned connection) {
           {kParts + connection * kPart, kPart, kConnections * kPart, kPartsEach}};
 }
 
-// One byte of the shared part: its place in the low half, who wrote it in the high one; or zero.
+// One byte of the shared part: its place in the low half, its writer in the high half; or zero.
 uint8_t shared_byte(unsigned connection, uint64_t offset) {
   return static_cast<uint8_t>(connection << 4 | ((offset * 7 + 3) & 15));
 }
@@ -89,7 +89,7 @@ class Soak {
   Soak(const std::string& allocator, double seconds)
       : server_(disk(allocator, kDisk)), seconds_(seconds) {}
 
-  // Whether all went well.
+  // Returns whether the run succeeded.
   bool run(const char* name) {
     std::vector<std::thread> threads;
     for (unsigned i = 0; i < kConnections; ++i) threads.emplace_back([this, i] { live(i); });
@@ -172,7 +172,7 @@ double seconds() {
 using Soaking = AllocatorTest;
 INSTANTIATE_TEST_SUITE_P(, Soaking, all_allocators(), allocator_name);
 
-// How long, of each allocator, the environment variable RAMDISK_SOAK_SECONDS tells.
+// The environment variable RAMDISK_SOAK_SECONDS sets the time for each allocator.
 TEST_P(Soaking, EverythingFromSixteenConnections) {
   EXPECT_TRUE(Soak(GetParam(), seconds()).run(GetParam().c_str()));
 }

@@ -1,8 +1,8 @@
 // A server that is stopped, or killed, while sixteen clients write to it.
 //
-// SIGTERM must end it well and soon; under the address sanitizer this also finds what the plugin
-// has not freed. SIGKILL must leave nothing behind: the disk lives in memory that no file, no
-// shared memory and no other process holds.
+// SIGTERM must end it cleanly and soon; under the address sanitizer this also finds memory that the
+// plugin has not freed. SIGKILL must leave nothing behind: the disk is in memory that no file, no
+// shared memory segment and no other process holds.
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -39,7 +39,7 @@ class Writers {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  // Connections that have ended already.
+  // Returns how many connections have ended already.
   unsigned lost() const { return lost_; }
 
  private:
@@ -73,7 +73,7 @@ TEST_P(Stop, WhileSixteenWrite) {
   EXPECT_LT(seconds.count(), 10);
 }
 
-// Keys of the System V shared memory segments, and which process made them.
+// Returns the ids of the System V shared memory segments that process `pid` has created.
 std::set<std::string> shared_memory_of(pid_t pid) {
   std::set<std::string> found;
   std::ifstream in("/proc/sysvipc/shm");
@@ -88,7 +88,8 @@ std::set<std::string> shared_memory_of(pid_t pid) {
   return found;
 }
 
-// Memory that would outlive the process: what it shares with a file, or with others.
+// Returns the mappings that would outlive the process, because it shares them with a file or with
+// other processes.
 std::string shared_mappings(pid_t pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/maps");
   std::string found;
@@ -99,7 +100,7 @@ std::string shared_mappings(pid_t pid) {
   return found;
 }
 
-// Files that the process has open, also those that have no name any more.
+// Returns the files that the process has open, including deleted ones.
 std::set<std::string> open_files(pid_t pid) {
   std::set<std::string> found;
   for (const auto& entry :
@@ -132,7 +133,7 @@ TEST_P(Stop, KilledItLeavesNothingBehind) {
       EXPECT_GT(server.status_kib("VmRSS"), 8 * 1024);
       EXPECT_EQ(0, server.status_kib("RssShmem"));
       EXPECT_EQ("", shared_mappings(server.pid()));
-      // The server inherits the files that the caller of this program had opened.
+      // The server inherits the files that the caller of this program has opened.
       const auto inherited = open_files(getpid());
       for (const std::string& name : open_files(server.pid())) {
         EXPECT_TRUE(inherited.contains(name) || name == server.directory() + "/log") << name;
@@ -143,7 +144,7 @@ TEST_P(Stop, KilledItLeavesNothingBehind) {
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
     EXPECT_TRUE(shared_memory_of(server.pid()).empty());
     EXPECT_FALSE(std::filesystem::exists("/proc/" + std::to_string(server.pid())));
-    // Of the directory that the test gave it, only what the test asked for.
+    // The server's directory must contain only files that the test asked for.
     for (const std::string& name : names_in(server.directory())) {
       EXPECT_TRUE(name == "socket" || name == "pid" || name == "log") << name;
     }
