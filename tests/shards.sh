@@ -17,7 +17,8 @@ for program; do
 done
 
 awk -v listed="$listed" '
-  /^\[=+\] [0-9]+ tests? from .* ran\./ { ran += $2 }
+  /^[0-9]+\/[0-9]+ Testing: / { shard = $3 ~ /[.]shard_/ }
+  shard && /^\[=+\] [0-9]+ tests? from .* ran\./ { ran += $2 }
   # The lists at the end name each once more, without a time or a parameter.
   /^\[  SKIPPED \] [^ ,]+$/ { skipped[$4] = 1 }
   /^\[  FAILED  \] [^ ,]+(, where .*)?$/ { name = $4; sub(/,$/, "", name); failed[name] = 1 }

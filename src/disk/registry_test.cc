@@ -126,7 +126,8 @@ TEST(CheckOptions, MlockWhereTheSystemCan) {
 
 TEST(ParseAllocator, LevelsAsFarAsTheLibraryHasThem) {
   const ZstdSupport range = zstd_support().value();
-  for (const int level : {range.least_level, range.least_level + 1, -1, 0, 1, 3, range.most_level - 1, range.most_level}) {
+  for (const int level : {range.least_level, range.least_level + 1, -1, 0, 1, 3,
+                          range.most_level - 1, range.most_level}) {
     Result<AllocatorOptions> result = parse_allocator("zstd,level=" + std::to_string(level));
     ASSERT_TRUE(result.ok()) << result.status().message();
     EXPECT_EQ(result.value().level, level);
@@ -137,10 +138,11 @@ TEST(ParseAllocator, LevelsAsFarAsTheLibraryHasThem) {
 
 TEST(ParseAllocator, BadLevelsNameTheRange) {
   const ZstdSupport range = zstd_support().value();
-  const std::string least = std::to_string(range.least_level), most = std::to_string(range.most_level);
+  const std::string least = std::to_string(range.least_level),
+                    most = std::to_string(range.most_level);
   for (const std::string& level :
-       {std::to_string(range.least_level - 1), std::to_string(range.most_level + 1), std::string(""),
-        std::string("x"), std::string("3x"), std::string("3 "), std::string(" 3"),
+       {std::to_string(range.least_level - 1), std::to_string(range.most_level + 1),
+        std::string(""), std::string("x"), std::string("3x"), std::string("3 "), std::string(" 3"),
         std::string("0x3"), std::string("3.0"), std::string("99999999999999999999")}) {
     EXPECT_EQ(fault_in("zstd,level=" + level, {"allocator=zstd", "level=" + level, least, most}),
               "");

@@ -192,8 +192,9 @@ TEST(ZstdMemory, TextTakesLessThanItsBytes) {
     ASSERT_TRUE(disk->write(make_data(1 << 20, Data::text, rng), at).ok());
   }
   EXPECT_EQ(disk->usage().stored_bytes, kFill / 2);
-  EXPECT_LT(disk->usage().memory_bytes, kFill / 4);
-  EXPECT_LT(memory.resident_bytes(), kFill / 4);
+  constexpr size_t kSegment = size_t{73} * 4096;  // the cleaner's, which may have begun
+  EXPECT_LT(disk->usage().memory_bytes, kFill / 4 + kSegment);
+  EXPECT_LT(memory.resident_bytes(), kFill / 4 + kSegment);
 }
 #endif
 
