@@ -140,14 +140,15 @@ TEST_P(ZstdRecovery, EveryCallForMemoryOfTheBackgroundFailsOnce) {
     memory.fail_once(nth);  // from now on nearly all calls come from the background
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     for (uint64_t i = 2; i < kPages; i += 8) ASSERT_TRUE(disk->zero(kPage, i * kPage).ok());
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    comes_true([&] { return memory.failures() > 0; }, std::chrono::seconds(1));
     failures += memory.failures();
     memory.allow();
     write_text(*disk, kPages, 0);
     expect_all_goes_on(*disk);
   }
-  // With a small write cache there may be no failure.
-  if (!GetParam().cache) {
+  // With a small write cache, or where the writer is as slow as under a sanitizer, it may be the
+  // writer that makes all the calls.
+  if (!GetParam().cache && !slow_build()) {
     EXPECT_GT(failures, 0u);
   }
 }
