@@ -5,7 +5,8 @@
 #   quick      the plugin and the units; two minutes
 #   all        every stage but quick and usual, in the order below; about an hour
 # Stages:
-#   lint     formatting, layers, names in documents, clang-tidy, libc++, shell scripts, packaging
+#   lint     formatting, layers, names in documents, that the faults of mutants.py apply, clang-tidy,
+#            libc++, shell scripts, packaging
 #   clang    clang's warnings and thread-safety analysis for everything; units
 #   nozstd   build without libzstd; units
 #   asan     units, conformance, hostile clients and stops under the address and undefined-behaviour sanitizers
@@ -94,6 +95,7 @@ stage_lint() {
   python3 tests/lint-pipelines.py || bad=1
   [ ! -d src/base ] || python3 tests/lint-layers.py || bad=1
   python3 tests/lint-design.py || bad=1
+  python3 tests/mutants.py --check || bad=1
   for script in .packaging/debian/*.in .packaging/alpine/APKBUILD; do sh -n "$script" || bad=1; done
   # The other C++ library has less of C++20 than gcc's.
   find src -name '*.cc' ! -name '*_test.cc' -print0 | xargs -0 -n 4 -P "$jobs" \

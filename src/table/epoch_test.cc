@@ -296,6 +296,25 @@ TEST(Epoch, APinThatIsLateCounts) {
   EXPECT_EQ(numbers.freed(), (List{1, 2}));
 }
 
+// A pin ends after a collector has seen it and before the collector has stopped: the collector has
+// to look again, because nobody else will.
+TEST(Epoch, APinThatEndsBesideACollectorFrees) {
+  NEEDS_YIELD_POINTS();
+  Epoch epoch;
+  Numbers numbers(epoch);
+  std::optional<Epoch::Guard> reader(std::in_place, epoch);
+  std::optional<Epoch::Guard> writer(std::in_place, epoch);
+  numbers.retire(1, *writer);
+  {
+    const unit::AtYield at([&](std::string_view place) {
+      if (place == "Epoch::collect, about to stop") reader.reset();
+    });
+    writer.reset();
+  }
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(numbers.freed(), List{1});
+}
+
 // The two threads take turns, so the order of all events is known.
 TEST(Epoch, TheLastThreadToLetGoFrees) {
   Epoch epoch;

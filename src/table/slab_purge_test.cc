@@ -239,5 +239,18 @@ TEST_F(SlabAllocatorMemory, ReleaseFreeLeavesWhatIsTaken) {
   }
 }
 
+// The spare slab is not spare any more when a block of it is taken.
+TEST_F(SlabAllocatorMemory, ASpareThatIsInUseStays) {
+  SlabAllocator slabs(memory_, epoch_, kBlock);
+  allocate_blocks(slabs, kPerSlab);
+  retire_all(slabs, epoch_, allocate_blocks(slabs, 1));  // the second slab becomes the spare one
+  std::byte* block = slabs.allocate(1).base;
+  ASSERT_NE(block, nullptr);
+  fill_pattern({block, kBlock}, 7);
+  slabs.release_free();
+  EXPECT_EQ(memory_.mapped_bytes(), 2 * kSlab);
+  EXPECT_TRUE(has_pattern({block, kBlock}, 7));
+}
+
 }  // namespace
 }  // namespace ramdisk

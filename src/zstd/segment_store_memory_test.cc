@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "support/data.h"
 #include "unit/segment_store_model.h"
@@ -139,6 +140,26 @@ TEST(SegmentStoreMemory, SegmentThatCannotBeCleanedIsPutAside) {
   store.check();
   store.remove_all(rng);
   EXPECT_LE(store.segments().held_bytes(), kKeptWhenEmpty);
+}
+
+// A segment whose objects are all in use does not keep the cleaner from the others.
+TEST(SegmentStoreMemory, SegmentsInUseAreTriedInTurn) {
+  StoreModel store;
+  constexpr uint64_t kPages = 4000;
+  for (uint64_t page = 0; page < kPages; ++page) ASSERT_TRUE(store.put(page, 4096));
+  for (uint64_t page = 0; page < kPages; ++page) {
+    if (page % 4 != 0) store.remove(page);
+  }
+  std::set<const StoredObject*> seen;
+  for (int segments = 1; segments <= 5; ++segments) {
+    const size_t before = seen.size();
+    const Epoch::Guard guard(store.epoch());
+    store.segments().clean(SegmentStore::Effort::usual, guard, [&](const StoredObject* object) {
+      EXPECT_TRUE(seen.insert(object).second) << "it is tried again at once";
+      return SegmentStore::Moved::left;
+    });
+    EXPECT_GT(seen.size(), before);
+  }
 }
 
 // ---- memory that runs out
