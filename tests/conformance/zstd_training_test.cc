@@ -1,5 +1,5 @@
-// When dictionaries are trained, and what one that becomes current during a recompression walk does:
-// the walk continues with it, and leaves pages that use it already alone.
+// A dictionary becomes current during a recompression walk: the walk continues with it, and leaves
+// pages that use it already alone.
 
 #include <gtest/gtest.h>
 
@@ -134,44 +134,6 @@ TEST_F(ZstdTraining, WhatHasTheNewDictionaryIsNotCompressedAgain) {
               static_cast<int>(again), static_cast<int>(kOld), static_cast<int>(kFresh));
   EXPECT_LE(again, kOld);
   disk_.stop();
-}
-
-// Data that compresses much worse than what the dictionary was made from gets a dictionary of its
-// own, although the next one that is due by itself is far away.
-TEST(ZstdDictionaries, DataThatHasChangedGetsOne) {
-  if (slow_build()) GTEST_SKIP() << "this compresses too much for a build with a sanitizer";
-  const std::unique_ptr<MemorySource> memory = make_system_memory();
-  BackgroundTiming pace = hasty();
-  pace.training_growth = 1 << 20;
-  const Environment environment{.memory = memory.get(), .pace = pace, .trace_directories = {}};
-  ZstdDisk disk(environment, uint64_t{1} << 40, options_of(kZstdVariants[4]));
-  ASSERT_TRUE(disk.get_ready().ok());
-  ASSERT_TRUE(disk.after_fork().ok());
-  uint64_t next = 0;
-  // Returns the bytes that each page took on average.
-  const auto write = [&](Pages& pages, uint64_t count) {
-    const auto before = disk.totals();
-    for (uint64_t end = next + count; next < end; ++next) {
-      EXPECT_TRUE(disk.write(pages.next(), next * kPage).ok());
-    }
-    const auto after = disk.totals();
-    return static_cast<double>(after.bytes - before.bytes) /
-           static_cast<double>(after.pages - before.pages);
-  };
-  Pages first(83);
-  for (uint64_t pages = 0; pages < 2 * kTraining; pages += 1024) {
-    write(first, 1024);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  Pages second(84);
-  const double before = write(second, 100);
-  double now = before;
-  EXPECT_TRUE(comes_true([&] {
-    now = write(second, 100);
-    return now < 0.9 * before;
-  })) << now
-      << " bytes a page, " << before << " before";
-  disk.stop();
 }
 
 }  // namespace
