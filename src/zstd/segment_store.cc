@@ -229,15 +229,17 @@ size_t SegmentStore::cleaner_room() const {
 }
 
 // Chooses the segment with the most gaps. Without a reserve, the segments that are aside come
-// first, because they hold the memory that the cleaner needs.
+// first, because they hold the memory that the cleaner needs; but last if the previous victim could
+// not be moved either.
 SegmentStore::Segment* SegmentStore::find_victim() {
   const size_t room = cleaner_room();
   const auto fits = [&](const Segment* segment) { return segment && segment->live <= room; };
-  if (!reserve_ && !stuck_ && fits(buckets_[kAside])) return buckets_[kAside];
+  Segment* const aside = !reserve_ && fits(buckets_[kAside]) ? buckets_[kAside] : nullptr;
+  if (aside && !stuck_) return aside;
   for (size_t bucket = kBuckets; bucket-- > kFirstVictim;) {
     if (fits(buckets_[bucket])) return buckets_[bucket];
   }
-  return nullptr;
+  return aside;
 }
 
 SegmentStore::Segment* SegmentStore::begin_cleaning() {
@@ -255,11 +257,12 @@ SegmentStore::Segment* SegmentStore::begin_cleaning() {
 SegmentStore::Cleaning SegmentStore::end_cleaning(Segment* segment, Moved last,
                                                   const Epoch::Guard& guard) {
   Segment* empty = nullptr;
-  bool stuck = false;
+  bool stuck_again = false;
   {
     MutexLock lock(mutex_);
     DCHECK(cleaning_ && segment->state == State::cleaning);
-    stuck = stuck_ = segment->live == victim_live_;
+    stuck_ = segment->live == victim_live_;
+    stuck_again = stuck_ && segment->bucket == kAside;
     if (segment->live > 0 && last != Moved::no_memory) {
       list(segment, kAside);
     } else {
@@ -267,9 +270,8 @@ SegmentStore::Cleaning SegmentStore::end_cleaning(Segment* segment, Moved last,
     }
   }
   if (empty) retire(empty, guard);
-  release_reserve();
   if (last == Moved::no_memory) return Cleaning::no_memory;
-  return stuck ? Cleaning::busy : Cleaning::done;
+  return stuck_again ? Cleaning::busy : Cleaning::done;
 }
 
 }  // namespace ramdisk

@@ -288,6 +288,7 @@ SegmentStore::Cleaning SegmentStore::clean(Effort effort, const Epoch::Guard& gu
     }
     result = end_cleaning(segment, last, guard);
   }
+  release_reserve();
   cleaning_.store(false, std::memory_order_release);
   return result;
 }

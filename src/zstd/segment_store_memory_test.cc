@@ -154,12 +154,26 @@ TEST(SegmentStoreMemory, SegmentsInUseAreTriedInTurn) {
   for (int segments = 1; segments <= 5; ++segments) {
     const size_t before = seen.size();
     const Epoch::Guard guard(store.epoch());
-    store.segments().clean(SegmentStore::Effort::usual, guard, [&](const StoredObject* object) {
+    const auto leave = [&](const StoredObject* object) {
       EXPECT_TRUE(seen.insert(object).second) << "it is tried again at once";
       return SegmentStore::Moved::left;
-    });
+    };
+    EXPECT_EQ(store.segments().clean(SegmentStore::Effort::usual, guard, leave),
+              SegmentStore::Cleaning::done);
     EXPECT_GT(seen.size(), before);
   }
+}
+
+// Gaps in a segment that is still being filled are no reason to keep a reserve.
+TEST(SegmentStoreMemory, ASmallStoreKeepsNoReserve) {
+  StoreModel store;
+  for (uint64_t page = 0; page < 10; ++page) ASSERT_TRUE(store.put(page, 4096));
+  store.remove(3);
+  store.segments().release_free();
+  const uint64_t held = store.segments().held_bytes();
+  EXPECT_FALSE(store.clean(true));
+  store.segments().release_free();
+  EXPECT_EQ(store.segments().held_bytes(), held);
 }
 
 // ---- memory that runs out
