@@ -13,6 +13,7 @@
 #include <thread>
 
 #if defined(__linux__)
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,14 +145,18 @@ TEST(PopulateInParallel, WithoutThreadsTheCallerDoesIt) {
   if (child == 0) {
     const rlimit none{0, 0};
     NotedMemory memory;
-    const bool good = setrlimit(RLIMIT_AS, &none) == 0 &&
-                      populate_in_parallel(memory, some_address(), 512 * kMebibyte) &&
+    if (setrlimit(RLIMIT_AS, &none) != 0) _exit(1);
+    // An emulator does not apply the limit to what it emulates.
+    if (mmap(nullptr, 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) _exit(77);
+    const bool good = populate_in_parallel(memory, some_address(), 512 * kMebibyte) &&
                       memory.ranges().size() == 8 && memory.threads() == 1;
     _exit(good ? 0 : 1);
   }
   int result = -1;
   ASSERT_EQ(waitpid(child, &result, 0), child);
-  EXPECT_EQ(result, 0);
+  ASSERT_TRUE(WIFEXITED(result)) << result;
+  if (WEXITSTATUS(result) == 77) GTEST_SKIP() << "SKIP: RLIMIT_AS limits nothing here";
+  EXPECT_EQ(WEXITSTATUS(result), 0);
 }
 
 #endif
