@@ -31,6 +31,12 @@ def has_zstd(path):
     return "zstd=yes" in dump_plugin(path)
 
 
+def zstd_version(path):
+    """Of the library that the plugin works with."""
+    return next((line.split("=")[1] for line in dump_plugin(path)
+                 if line.startswith("zstd_version=")), "unknown")
+
+
 def accepts(path, allocator):
     """Whether the plugin knows this value of allocator=."""
     return shutil.which("nbdkit") is not None and subprocess.run(

@@ -15,6 +15,23 @@ UNTIERED = "zstd,cache=0"  # without its tier of uncompressed pages: the codec's
 Spec = collections.namedtuple("Spec", "allocator group args once only memory",
                               defaults=((), False, None, 4 * GIB))
 
+# What a process measures, by group.
+WORKLOADS = {
+    "stream": ("fill", "overwrite", "read", "trim"),
+    "random": ("random-read", "random-write", "random-mix", "hot-page", "random"),
+    "far": ("far",),
+    "trim-half": ("trim-half",),
+    "refill": ("refill",),
+    "holes": ("hole-extents", "hole-trim", "hole-read"),
+    "startup": ("startup",),
+    "files-stream": ("files-fill", "files-read", "files-overwrite", "files-trim"),
+    "files-random": ("files-random-read", "files-random-write", "files-random-mix", "files-random"),
+    "files-churn": ("churn-filled", "churn-filled-idle", "read-cold", "read-hot", "churn-rewrite",
+                    "churn-rewritten", "churn-rewritten-idle", "churn-trim"),
+    "files-burst": ("burst", "journal"),
+    "incompressible": ("incompressible",),
+}
+
 
 def spec(allocator, group, *args, **kwargs):
     return Spec(allocator, group, args, **kwargs)
@@ -108,9 +125,11 @@ def run_program(program, plugin, name, one, corpus, timeout=600):
                "--group", one.group, "--corpus", corpus, *one.args]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     lines = done.stdout.splitlines()
-    if done.returncode != 0 or not lines:
+    measured = {name.removesuffix("-part") for line in lines for name in line.split(",")[2:3]}
+    missing = set(WORKLOADS[one.group]) - measured
+    if done.returncode != 0 or missing:
         sys.stderr.write(done.stdout + done.stderr)
-        raise RuntimeError(f"exit status {done.returncode} and {len(lines)} results from: "
+        raise RuntimeError(f"exit status {done.returncode}, without {sorted(missing)}: "
                            + " ".join(command))
     return lines
 

@@ -16,7 +16,8 @@ def available_bytes():
     return 0
 
 
-def describe_machine():
+def describe():
+    """What its figures depend on, by name."""
     model = platform.machine()
     with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
         for line in cpuinfo:
@@ -30,9 +31,9 @@ def describe_machine():
     except (OSError, IndexError):
         pass
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    version = nbdkit_config().get("version", "absent")
-    return (f"{model}, {os.cpu_count()} CPUs, {pages / 2**30:.0f} GiB, Linux "
-            f"{platform.release()}, huge pages: {huge}, nbdkit {version}")
+    return {"cpu": model, "cpus": os.cpu_count(), "memory_gib": round(pages / 2**30),
+            "kernel": platform.release(), "huge_pages": huge,
+            "nbdkit": nbdkit_config().get("version", "absent")}
 
 
 class Watch:

@@ -1,14 +1,12 @@
-"""Writes what was measured: Markdown tables and plots."""
-
-import datetime
-import os
+"""What was measured, as Markdown tables."""
 
 import bars
 import bars_zstd
-import plots
 from results import median, ratio
 from units import show, show_block
 
+FACTS = (("cpu", "{}"), ("cpus", "{} CPUs"), ("memory_gib", "{} GiB"), ("kernel", "Linux {}"),
+         ("huge_pages", "huge pages: {}"), ("nbdkit", "nbdkit {}"), ("zstd", "zstd {}"))
 VERDICTS = {True: "met", False: "**not met**", None: "not measured"}
 
 
@@ -97,18 +95,17 @@ def targets(results):
             + bars_section(f"Targets of the zstd disk, {wire}", bars_zstd.wire_bars(results)))
 
 
-def write(results, out, machine, rounds, quick):
-    today = datetime.date.today().isoformat()
-    text = (f"# Benchmarks\n\n{today}; {machine}; {rounds} round(s), medians; ratios are medians "
-            "of the rounds' ratios. `old` is the distribution's memory plugin. First fills find "
-            "memory that the machine has touched just before, so that a hypervisor's share in the "
-            "first touch is not measured.\n\n")
-    text += "".join(f"- Note: {note}.\n" for note in results.notes) + "\n"
-    judged = targets(results)
-    text += "A quick run: its disks are too small to be held against targets.\n\n" if quick \
-        else judged
-    text += plots.section(results, out, f"{today}, {machine}")
-    text += inprocess_section(results) + wire_section(results) + zram_section(results)
-    with open(os.path.join(out, "results.md"), "w", encoding="utf-8") as file:
-        file.write(text)
-    return text
+def describe(run):
+    """The day and the machine in one line, as far as the file of the run knows."""
+    return run["date"] + "; " + ", ".join(shown.format(run["machine"][name])
+                                          for name, shown in FACTS if name in run["machine"])
+
+
+def text(results):
+    notes = "".join(f"- Note: {note}.\n" for note in results.notes)
+    judged = targets(results) if results.run["judged"] else ""
+    return (f"# Benchmarks\n\n{describe(results.run)}; {results.rounds()} round(s), medians; "
+            "ratios are medians of the rounds' ratios. `old` is the distribution's memory plugin. "
+            "First fills find memory that the machine has touched just before, so that a "
+            f"hypervisor's share in the first touch is not measured.\n\n{notes}\n{judged}"
+            + inprocess_section(results) + wire_section(results) + zram_section(results))

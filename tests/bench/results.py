@@ -1,29 +1,25 @@
-"""Measured figures of all rounds, their medians and their ratios."""
+"""Measured figures of all rounds, their medians and their ratios; the file of a run."""
 
 import collections
-import csv
+import json
 import math
 import statistics
 
 # What was measured. `threads` are threads in-process and connections over the wire.
 Key = collections.namedtuple("Key", "place allocator workload block threads metric unit")
-COLUMNS = ("round", "place", "plugin", "allocator", "workload", "block", "threads", "metric",
-           "value", "unit")
 
 
 class Results:
-    def __init__(self):
+    def __init__(self, run, notes=()):
+        self.run = run  # date, machine, judged: whether to hold the figures against targets
+        self.notes = list(notes)  # what a reader of the figures has to know
         self.figures = {}  # Key -> plugin -> round -> value
-        self.rows = []
-        self.notes = []  # what a reader of the figures has to know
 
     def add(self, round_number, plugin, key, value):
-        value = float(value)
+        value = round(float(value), 6)
         if not math.isfinite(value) or value < 0:
             raise ValueError(f"{plugin}: {key}: not a figure: {value}")
         self.figures.setdefault(key, {}).setdefault(plugin, {})[round_number] = value
-        self.rows.append((round_number, key.place, plugin, key.allocator, key.workload, key.block,
-                          key.threads, key.metric, f"{value:.6g}", key.unit))
 
     def note(self, text):
         if text not in self.notes:
@@ -37,11 +33,34 @@ class Results:
                 return plugins
         return {}
 
-    def write_csv(self, path):
-        with open(path, "w", newline="", encoding="utf-8") as out:
-            writer = csv.writer(out, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(self.rows)
+    def rounds(self):
+        return max((r + 1 for plugins in self.figures.values() for rounds in plugins.values()
+                    for r in rounds), default=0)
+
+    def save(self, path):
+        """Writes JSON with a line for each figure: what was measured, and each plugin's rounds."""
+        head = json.dumps({**self.run, "notes": self.notes, "columns": [*Key._fields, "rounds"]},
+                          indent=1, ensure_ascii=False)
+        lines = [json.dumps([*key, {plugin: [rounds.get(r) for r in range(max(rounds) + 1)]
+                                    for plugin, rounds in plugins.items()}])
+                 for key, plugins in self.figures.items()]
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(head[:-2] + ',\n "figures": [\n' + ",\n".join(lines) + "\n]}\n")
+
+
+def load(path):
+    """What save() has written. More columns may follow those of save()."""
+    with open(path, encoding="utf-8") as file:
+        run = json.load(file)
+    figures = run.pop("figures")
+    run.pop("columns")
+    results = Results(run, run.pop("notes"))
+    for *key, plugins in (row[:len(Key._fields) + 1] for row in figures):
+        for plugin, values in plugins.items():
+            for number, value in enumerate(values):
+                if value is not None:
+                    results.add(number, plugin, Key(*key), value)
+    return results
 
 
 def median(rounds):

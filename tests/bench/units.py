@@ -21,10 +21,6 @@ def show(value, unit):
     return f"{scaled:,.{digits}f} {name}".rstrip()
 
 
-def show_count(count, what):
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def show_block(block):
     if block == 0:
         return ""
