@@ -82,7 +82,7 @@ std::vector<FullDiskSetup> noise_setups() {
     all.push_back({AllocatorType::sparse, false, mib, Matter::noise});
 #ifdef RAMDISK_HAVE_ZSTD
     all.push_back({AllocatorType::zstd, true, mib, Matter::noise});
-    all.push_back({AllocatorType::zstd, false, mib, Matter::noise});
+    if (!slow_build()) all.push_back({AllocatorType::zstd, false, mib, Matter::noise});
 #endif
   }
   return all;
