@@ -90,13 +90,14 @@ class StatisticsDocument : public testing::TestWithParam<AllocatorType> {
 
   // Makes requests of which `trims` in a hundred are trims and the others writes.
   void use(Allocator& disk, uint64_t trims, uint64_t stream) const {
+    const uint64_t longest = (slow_build() ? 8 : 64) * kPage;
     Rng rng(stream);
     std::vector<Bytes> data;
     for (const auto kind : {Data::word, Data::text, Data::random})
-      data.push_back(make_data(64 * kPage, kind, rng));
+      data.push_back(make_data(longest, kind, rng));
     for (int i = scaled(GetParam() == AllocatorType::zstd ? 300 : 5000); i > 0; --i) {
       const uint64_t at = rng.below(kBytes);
-      const uint64_t count = 1 + rng.below(std::min(kBytes - at, 64 * kPage));
+      const uint64_t count = 1 + rng.below(std::min(kBytes - at, longest));
       const Bytes& content = data[rng.below(data.size())];
       const Status status = rng.chance(trims)
                                 ? disk.zero(std::min(count, 4 * kPage), at)
