@@ -123,12 +123,11 @@ struct GroupHead {
 static_assert(sizeof(GroupHead) == 4);
 
 class SegmentStore {
- private:
-  // The 511 usable pages of a slab hold exactly 7 segments. Small segments keep the steps of the
-  // cleaner short.
-  static constexpr size_t kSegmentBytes = size_t{73} * 4096;
-
  public:
+  // Of one segment, header included. The 511 usable pages of a slab hold exactly 7 segments. Small
+  // segments keep the steps of the cleaner short.
+  static constexpr size_t kSegmentBytes = 73 * kPageBytes;
+
   // The memory that the cleaner takes before it frees any: the reserve, the segment that it fills,
   // and one that readers may still be using.
   static constexpr uint64_t kReclaimBytes = 3 * kSegmentBytes;

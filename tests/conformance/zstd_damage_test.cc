@@ -10,6 +10,7 @@
 
 #include "support/waiting.h"
 #include "support/zstd_variants.h"
+#include "zstd/segment_store.h"
 
 #if defined(__clang__) || defined(__GNUC__)
 #define RAMDISK_NO_SANITIZER __attribute__((no_sanitize("address", "thread")))
@@ -138,8 +139,8 @@ TEST_F(ZstdDamage, TheCleanerGoesOn) {
       ASSERT_TRUE(disk_->zero(kPage, i * kPage).ok());
     }
   }
-  constexpr uint64_t kSegment = 73 * 4096;  // the cleaner holds one that is partly filled
-  const uint64_t gone = kPages * 3 / 4 * kNoise - kSegment;
+  // The cleaner holds a segment that is partly filled.
+  const uint64_t gone = kPages * 3 / 4 * kNoise - SegmentStore::kSegmentBytes;
   EXPECT_TRUE(comes_true([&] { return disk_->usage().memory_bytes + gone < before; }))
       << disk_->usage().memory_bytes << " of " << before;
   for (uint64_t i = 0; i < kPages; i += 4) {
