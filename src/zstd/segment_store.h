@@ -53,6 +53,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -100,10 +101,10 @@ class StoredObject {
   }
 
  private:
-  static constexpr unsigned kSizeBits = 12;
-  static constexpr unsigned kGroupSizeBits = 14;
-  static constexpr unsigned kGroupShift = 2;
-  static_assert(kGroupPages == 1u << kGroupShift);
+  static constexpr unsigned kSizeBits = kPageShift;
+  static constexpr unsigned kGroupShift = std::countr_zero(kGroupPages);
+  static constexpr unsigned kGroupSizeBits = kSizeBits + kGroupShift;
+  static_assert(std::has_single_bit(kGroupPages));
   static_assert(63 - kPageShift + kSizeBits + 1 <= 64 && kMaxBytes <= 1u << kSizeBits);
   static_assert(63 - kPageShift - kGroupShift + kGroupSizeBits + 1 <= 64 &&
                 kMaxGroupBytes <= 1u << kGroupSizeBits);
@@ -120,7 +121,7 @@ struct GroupHead {
   static uint16_t units(size_t bytes) { return static_cast<uint16_t>((bytes + 7) / 8); }
   size_t single_bytes() const { return size_t{single_units} * 8; }
 };
-static_assert(sizeof(GroupHead) == 4);
+static_assert(sizeof(GroupHead) == 4 && StoredObject::kGroupPages <= 8);
 
 class SegmentStore {
  public:
