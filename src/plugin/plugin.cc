@@ -13,6 +13,7 @@
 #include "memory/memory_lock.h"
 #include "plugin/filters.h"
 #include "plugin/plugin_state.h"
+#include "table/slab_allocator.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -75,16 +76,16 @@ void report_refusal(const MemoryRefusal& refusal) noexcept {
   }
 }
 
-// allocator=malloc allocates and locks its memory at once, the others do so as they grow.
+// allocator=malloc allocates and locks its memory at once, the others do so slab by slab, as they
+// grow.
 Status make_memory(const Config& config) {
-  constexpr size_t kSlab = size_t{2} << 20;  // the others lock one slab at a time
   const bool lock = config.options().mlock;
   const bool grows = config.options().type != AllocatorType::malloc;
   if (lock && grows) {
     if (default_memory_is_portable()) {
       return Status::error(ENOTSUP, "mlock=true: here only allocator=malloc can lock its memory");
     }
-    if (Status status = allow_locking(kSlab); !status.ok()) return status;
+    if (Status status = allow_locking(SlabAllocator::kSlabBytes); !status.ok()) return status;
   }
   Budget::Options limits;
   limits.limit = config.max_memory();
