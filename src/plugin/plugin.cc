@@ -4,6 +4,10 @@
 // Every callback is noexcept: an exception from below (thrown only for lack of memory) becomes an
 // error here, with one message and one errno. Only the files of this folder know nbdkit.
 
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
@@ -144,8 +148,20 @@ int get_ready() noexcept {
   });
 }
 
+// A zstd disk takes some megabytes for a moment when it makes a dictionary. Without a fixed
+// threshold, glibc would raise its own when they are freed, and then keep such memory. The setting
+// is the whole process's, so it is made here and not by the disk, and before there are threads. A
+// process that has locked all its memory makes no dictionaries.
+void fix_malloc_threshold([[maybe_unused]] const Config& config) {
+#ifdef M_MMAP_THRESHOLD
+  if (config.options().type != AllocatorType::zstd || process_memory_is_locked()) return;
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
+}
+
 int after_fork() noexcept {
   return guarded([] {
+    fix_malloc_threshold(plugin->config);
     Status status = plugin->allocator->after_fork();
     return status.ok() ? start_statistics(*plugin) : status;
   });
