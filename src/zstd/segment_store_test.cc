@@ -204,7 +204,7 @@ TEST(SegmentStore, AMovedGroupIsTheSame) {
   FailingMemory memory;
   Epoch epoch;
   SegmentStore store(memory, epoch);
-  std::vector<std::byte> data(12345);
+  std::vector<std::byte> data(kGroup * 3000 + 345);
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 7);
   const Epoch::Guard guard(epoch);
   const StoredObject* group = store.add_group(400, data, 4000, guard);
