@@ -4,6 +4,10 @@
 // Every callback is noexcept: an exception from below (thrown only for lack of memory) becomes an
 // error here, with one message and one errno. Only the files of this folder know nbdkit.
 
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
@@ -13,6 +17,7 @@
 #include "memory/memory_lock.h"
 #include "plugin/filters.h"
 #include "plugin/plugin_state.h"
+#include "table/slab_allocator.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -75,16 +80,16 @@ void report_refusal(const MemoryRefusal& refusal) noexcept {
   }
 }
 
-// allocator=malloc allocates and locks its memory at once, the others do so as they grow.
+// allocator=malloc allocates and locks its memory at once, the others do so slab by slab, as they
+// grow.
 Status make_memory(const Config& config) {
-  constexpr size_t kSlab = size_t{2} << 20;  // the others lock one slab at a time
   const bool lock = config.options().mlock;
   const bool grows = config.options().type != AllocatorType::malloc;
   if (lock && grows) {
     if (default_memory_is_portable()) {
       return Status::error(ENOTSUP, "mlock=true: here only allocator=malloc can lock its memory");
     }
-    if (Status status = allow_locking(kSlab); !status.ok()) return status;
+    if (Status status = allow_locking(SlabAllocator::kSlabBytes); !status.ok()) return status;
   }
   Budget::Options limits;
   limits.limit = config.max_memory();
@@ -143,8 +148,20 @@ int get_ready() noexcept {
   });
 }
 
+// A zstd disk takes some megabytes for a moment when it makes a dictionary. Without a fixed
+// threshold, glibc would raise its own when they are freed, and then keep such memory. The setting
+// is the whole process's, so it is made here and not by the disk, and before there are threads. A
+// process that has locked all its memory makes no dictionaries.
+void fix_malloc_threshold([[maybe_unused]] const Config& config) {
+#ifdef M_MMAP_THRESHOLD
+  if (config.options().type != AllocatorType::zstd || process_memory_is_locked()) return;
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
+}
+
 int after_fork() noexcept {
   return guarded([] {
+    fix_malloc_threshold(plugin->config);
     Status status = plugin->allocator->after_fork();
     return status.ok() ? start_statistics(*plugin) : status;
   });

@@ -1,5 +1,7 @@
 #include "plugin/statistics.h"
 
+#include "base/page.h"
+
 namespace ramdisk {
 
 namespace {
@@ -21,7 +23,9 @@ std::string seconds_of_bucket(size_t bucket) {
 }
 
 Metric pages(const DiskFigures& disk) {
-  const auto pages_of = [](uint64_t bytes) { return bytes / 4096 + (bytes % 4096 != 0); };
+  const auto pages_of = [](uint64_t bytes) {
+    return bytes / kPageBytes + (bytes % kPageBytes != 0);
+  };
   const Statistics& s = disk.statistics;
   Metric metric{"pages", Type::gauge, "Pages of 4096 bytes, by what they are kept as.", {}};
   const auto add = [&](const char* kind, const char* generation, uint64_t count) {

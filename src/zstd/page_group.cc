@@ -1,6 +1,7 @@
 #include "zstd/page_group.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace ramdisk {
 
@@ -11,8 +12,11 @@ GroupSlots try_lock_group(uint64_t first, const GroupEntries& entries, PageTable
     return entries[i] == PageEntry() ? PageTable::Slot()
                                      : cursor.try_lock(first + i, entries[i].bits());
   };
-  static_assert(StoredObject::kGroupPages == 4);
-  return {lock(0), lock(1), lock(2), lock(3)};
+  // A slot can be neither copied nor moved, so the array is made in one step.
+  const auto lock_all = [&]<unsigned... i>(std::integer_sequence<unsigned, i...>) {
+    return GroupSlots{lock(i)...};
+  };
+  return lock_all(std::make_integer_sequence<unsigned, StoredObject::kGroupPages>());
 }
 
 unsigned count_locked(const GroupSlots& slots) {

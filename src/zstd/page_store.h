@@ -108,7 +108,7 @@ class PageStore {
 
   // Stores `frame`, the pages of a group, which the caller has compressed together and which take
   // `single_bytes` each by themselves. Returns a hole if there is no memory. The caller must be a
-  // user of the generation; the group counts as four more users.
+  // user of the generation; the group counts as one more user for each of its pages.
   PageEntry store_group(uint64_t first, std::span<const std::byte> frame, unsigned generation,
                         size_t single_bytes, const Epoch::Guard& guard);
   static constexpr size_t kMaxGroupFrame = StoredObject::kMaxGroupBytes - sizeof(GroupHead);

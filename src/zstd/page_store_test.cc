@@ -27,8 +27,8 @@ PageStore::Data view(const Bytes& page) {
 }
 
 TEST(PageEntry, FieldsDoNotTouchEachOther) {
-  const StoredObject object(4, 100, false);
-  const StoredObject group(4, 5000, true);
+  const StoredObject object(kGroup, 100, false);
+  const StoredObject group(kGroup, 5000, true);
   for (unsigned generation = 0; generation < Dictionaries::kGenerations; ++generation) {
     const PageEntry entry = PageEntry::compressed(&object, generation);
     EXPECT_EQ(entry.kind(), PageKind::compressed);
@@ -84,7 +84,7 @@ class PageStoreTest : public testing::Test {
     pages_.drop(entry, guard);
   }
 
-  // Compresses four pages together with the current dictionary, as the Recompressor does.
+  // Compresses the pages of a group together with the current dictionary, as the Recompressor does.
   PageEntry store_group(uint64_t first, const Bytes& pages) {
     Dictionaries& dictionaries = pages_.dictionaries();
     const unsigned generation = dictionaries.ref();
@@ -184,7 +184,7 @@ TEST_F(PageStoreTest, GroupsGoPageByPage) {
 }
 
 TEST_F(PageStoreTest, APageOfAGroupIsHotWhenItIsReadAgain) {
-  const PageEntry group = store_group(4, make_data(kGroup * kPageBytes, Data::text, rng_));
+  const PageEntry group = store_group(kGroup, make_data(kGroup * kPageBytes, Data::text, rng_));
   const auto hot = [&](unsigned index) {
     const Epoch::Guard guard(epoch_);
     PageStore::Reader reader(pages_, guard);
@@ -193,7 +193,7 @@ TEST_F(PageStoreTest, APageOfAGroupIsHotWhenItIsReadAgain) {
     return reader.hot_page();
   };
   for (unsigned i = 0; i < kGroup; ++i) EXPECT_EQ(hot(i), std::nullopt);
-  EXPECT_EQ(hot(2), uint64_t{4 + 2});
+  EXPECT_EQ(hot(kGroup - 1), uint64_t{2 * kGroup - 1});
 }
 
 TEST_F(PageStoreTest, NoMemoryIsAHole) {

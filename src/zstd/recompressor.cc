@@ -166,7 +166,7 @@ Recompressor::Outcome Recompressor::recompress_pages(uint64_t first) {
   return Outcome::done;
 }
 
-// Four neighbouring pages that may become a group, as they were when they were read.
+// Neighbouring pages that may become a group, as they were when they were read.
 struct Recompressor::Candidate {
   GroupEntries entries;
   std::array<std::byte, StoredObject::kMaxGroupBytes> contents;
@@ -218,7 +218,7 @@ Recompressor::Grouped Recompressor::make_group(uint64_t first, PageStore::Reader
   return publish(first, group, candidate, cursor, guard);
 }
 
-// Either all four pages get the group's entry, or none does.
+// Either all pages get the group's entry, or none does.
 Recompressor::Grouped Recompressor::publish(uint64_t first, PageEntry group,
                                             const Candidate& candidate, PageTable::Cursor& cursor,
                                             const Epoch::Guard& guard) {

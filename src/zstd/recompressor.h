@@ -1,5 +1,5 @@
 // Recompressor: makes cold pages smaller. It walks over the disk, directory by directory, and
-// compresses pages that have not been used for a while again: four neighbours together, at a higher
+// compresses pages that have not been used for a while again: neighbours together, at a higher
 // level and with the current dictionary. (When a page of such a group is read often, the thread
 // that reads it stores it by itself again: take_out_of_group().)
 //
@@ -81,7 +81,8 @@ class Recompressor {
   Outcome recompress_directory(uint64_t first);
   Outcome recompress_pages(uint64_t first);
 
-  // The outcome for four pages. no: they would not take less memory together, or cannot be grouped.
+  // The outcome for such neighbours. no: they would not take less memory together, or cannot be
+  // grouped.
   enum class Grouped { yes, no, later, no_memory };
   struct Candidate;
   Grouped make_group(uint64_t first, PageStore::Reader& reader, PageTable::Cursor& cursor,

@@ -53,6 +53,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -100,10 +101,10 @@ class StoredObject {
   }
 
  private:
-  static constexpr unsigned kSizeBits = 12;
-  static constexpr unsigned kGroupSizeBits = 14;
-  static constexpr unsigned kGroupShift = 2;
-  static_assert(kGroupPages == 1u << kGroupShift);
+  static constexpr unsigned kSizeBits = kPageShift;
+  static constexpr unsigned kGroupShift = std::countr_zero(kGroupPages);
+  static constexpr unsigned kGroupSizeBits = kSizeBits + kGroupShift;
+  static_assert(std::has_single_bit(kGroupPages));
   static_assert(63 - kPageShift + kSizeBits + 1 <= 64 && kMaxBytes <= 1u << kSizeBits);
   static_assert(63 - kPageShift - kGroupShift + kGroupSizeBits + 1 <= 64 &&
                 kMaxGroupBytes <= 1u << kGroupSizeBits);
@@ -120,15 +121,14 @@ struct GroupHead {
   static uint16_t units(size_t bytes) { return static_cast<uint16_t>((bytes + 7) / 8); }
   size_t single_bytes() const { return size_t{single_units} * 8; }
 };
-static_assert(sizeof(GroupHead) == 4);
+static_assert(sizeof(GroupHead) == 4 && StoredObject::kGroupPages <= 8);
 
 class SegmentStore {
- private:
-  // The 511 usable pages of a slab hold exactly 7 segments. Small segments keep the steps of the
-  // cleaner short.
-  static constexpr size_t kSegmentBytes = size_t{73} * 4096;
-
  public:
+  // Of one segment, header included. The 511 usable pages of a slab hold exactly 7 segments. Small
+  // segments keep the steps of the cleaner short.
+  static constexpr size_t kSegmentBytes = 73 * kPageBytes;
+
   // The memory that the cleaner takes before it frees any: the reserve, the segment that it fills,
   // and one that readers may still be using.
   static constexpr uint64_t kReclaimBytes = 3 * kSegmentBytes;

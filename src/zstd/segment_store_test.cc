@@ -24,6 +24,8 @@ using unit::kSegment;
 using unit::kSlab;
 using unit::StoreModel;
 
+constexpr unsigned kGroup = StoredObject::kGroupPages;
+
 TEST(StoredObject, KeepsPageAndSize) {
   const uint64_t last = (uint64_t{1} << 51) - 1;  // the last page of the largest disk
   for (const uint64_t page : {uint64_t{0}, uint64_t{1}, uint64_t{8191}, uint64_t{8192}, last}) {
@@ -40,16 +42,17 @@ TEST(StoredObject, KeepsPageAndSize) {
 }
 
 TEST(StoredObject, GroupKeepsFirstPageAndSize) {
-  const uint64_t last = (uint64_t{1} << 51) - 4;
-  for (const uint64_t page : {uint64_t{0}, uint64_t{4}, uint64_t{8192}, last}) {
-    for (const size_t bytes : {1, 4096, 4097, 16383, 16384}) {
+  constexpr size_t kMost = StoredObject::kMaxGroupBytes;
+  const uint64_t last = (uint64_t{1} << 51) - kGroup;
+  for (const uint64_t page : {uint64_t{0}, uint64_t{kGroup}, uint64_t{8192}, last}) {
+    for (const size_t bytes : {size_t{1}, size_t{4096}, size_t{4097}, kMost - 1, kMost}) {
       const StoredObject object(page, bytes, true);
       EXPECT_TRUE(object.group());
       EXPECT_EQ(object.page(), page);
       EXPECT_EQ(object.size(), bytes);
-      EXPECT_EQ(object.footprint() % 32, 0u) << "each page's share is a multiple of 8";
+      EXPECT_EQ(object.footprint() % (8 * kGroup), 0u) << "each page's share is a multiple of 8";
       EXPECT_GE(object.footprint(), bytes + 8);
-      EXPECT_LT(object.footprint(), bytes + 8 + 32);
+      EXPECT_LT(object.footprint(), bytes + 8 + 8 * kGroup);
     }
   }
 }
@@ -170,16 +173,17 @@ TEST(SegmentStore, GroupsAreDroppedInShares) {
   FailingMemory memory;
   Epoch epoch;
   SegmentStore store(memory, epoch);
-  const std::vector<std::byte> data(9000, std::byte{5});
+  const std::vector<std::byte> data(kGroup * 2250, std::byte{5});
   std::vector<const StoredObject*> groups;
   const Epoch::Guard guard(epoch);
-  for (uint64_t i = 0; i < 200; ++i) groups.push_back(store.add_group(4 * i, data, 2500, guard));
-  EXPECT_EQ(store.pages(), 800u);
+  for (uint64_t i = 0; i < 200; ++i)
+    groups.push_back(store.add_group(kGroup * i, data, 2500, guard));
+  EXPECT_EQ(store.pages(), 200 * kGroup);
   EXPECT_EQ(store.clean(kAll, guard, [](const StoredObject*) { return Moved::yes; }),
             Cleaning::nothing)
       << "there are no gaps";
   for (const StoredObject* group : groups) {
-    for (int i = 0; i < 3; ++i) store.drop(group, guard);
+    for (unsigned i = 1; i < kGroup; ++i) store.drop(group, guard);
   }
   EXPECT_EQ(store.pages(), 200u);
   size_t seen = 0;
@@ -200,17 +204,17 @@ TEST(SegmentStore, AMovedGroupIsTheSame) {
   FailingMemory memory;
   Epoch epoch;
   SegmentStore store(memory, epoch);
-  std::vector<std::byte> data(12345);
+  std::vector<std::byte> data(kGroup * 3000 + 345);
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 7);
   const Epoch::Guard guard(epoch);
   const StoredObject* group = store.add_group(400, data, 4000, guard);
-  const StoredObject* copy = store.add_copy(*group, 4, 4000, guard);
+  const StoredObject* copy = store.add_copy(*group, kGroup, 4000, guard);
   ASSERT_NE(copy, group);
   EXPECT_TRUE(copy->group());
   EXPECT_EQ(copy->page(), 400u);
   const auto frame = copy->bytes().subspan(sizeof(GroupHead));
   EXPECT_TRUE(std::equal(data.begin(), data.end(), frame.begin(), frame.end()));
-  EXPECT_EQ(store.pages(), 8u);
+  EXPECT_EQ(store.pages(), 2 * kGroup);
 }
 
 // A disk needs what its pages take by themselves, grouped or not, because there has to be room to
@@ -219,26 +223,27 @@ TEST(SegmentStore, AGroupNeedsWhatItsPagesTakeByThemselves) {
   FailingMemory memory;
   Epoch epoch;
   SegmentStore store(memory, epoch);
-  const std::vector<std::byte> data(6000, std::byte{5});
+  const std::vector<std::byte> data(kGroup * 1500, std::byte{5});
   const Epoch::Guard guard(epoch);
   std::vector<const StoredObject*> groups;
-  for (uint64_t i = 0; i < 100; ++i) groups.push_back(store.add_group(4 * i, data, 2000, guard));
+  for (uint64_t i = 0; i < 100; ++i)
+    groups.push_back(store.add_group(kGroup * i, data, 2000, guard));
   const auto needs = [&](uint64_t pages) {
     const uint64_t bytes = pages * 2000;
     EXPECT_EQ(store.needed_bytes(), bytes + bytes / 128);
   };
-  needs(400);
-  for (uint64_t gone = 1; gone <= 4; ++gone) {
+  needs(100 * kGroup);
+  for (uint64_t gone = 1; gone <= kGroup; ++gone) {
     for (const StoredObject* group : groups) store.drop(group, guard);
-    needs(100 * (4 - gone));
+    needs(100 * (kGroup - gone));
   }
   const StoredObject* group = store.add_group(0, data, 2000, guard);
   store.drop(group, guard);
-  const StoredObject* copy = store.add_copy(*group, 3, 2000, guard);
-  needs(6);
-  for (int i = 0; i < 3; ++i) store.drop(group, guard);
-  needs(3);
-  for (int i = 0; i < 3; ++i) store.drop(copy, guard);
+  const StoredObject* copy = store.add_copy(*group, kGroup - 1, 2000, guard);
+  needs(2 * (kGroup - 1));
+  for (unsigned i = 1; i < kGroup; ++i) store.drop(group, guard);
+  needs(kGroup - 1);
+  for (unsigned i = 1; i < kGroup; ++i) store.drop(copy, guard);
   needs(0);
 }
 

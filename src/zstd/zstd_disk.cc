@@ -1,9 +1,5 @@
 #include "zstd/zstd_disk.h"
 
-#if __has_include(<malloc.h>)
-#include <malloc.h>
-#endif
-
 #include <climits>
 #include <cstring>
 
@@ -43,11 +39,6 @@ Status ZstdDisk::get_ready() {
 // memory for threads and their stacks.
 Status ZstdDisk::after_fork() {
   if (process_memory_is_locked()) return {};
-#ifdef M_MMAP_THRESHOLD
-  // Training takes some megabytes for a moment. Without a fixed threshold, glibc would raise its
-  // own when they are freed, and then keep such memory.
-  mallopt(M_MMAP_THRESHOLD, 256 << 10);
-#endif
   if (state_.background.start([this](size_t worker) { return loop_.work(worker); })) {
     compactor_.set_limit();
   }

@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "base/page.h"
+#include "zstd/segment_store.h"
 
 namespace ramdisk::conformance {
 namespace {
@@ -20,7 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kDiskBytes = uint64_t{1} << 40;
-constexpr double kSegment = 73 * 4096;
+constexpr double kSegment = SegmentStore::kSegmentBytes;
 constexpr uint64_t kPiecePages = 16;  // in the 64 KiB requests that write data again
 // The bytes written to a page of which only the beginning is written; the others are zeroes.
 constexpr uint64_t kSliver = 512;

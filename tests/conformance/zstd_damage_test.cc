@@ -10,6 +10,7 @@
 
 #include "support/waiting.h"
 #include "support/zstd_variants.h"
+#include "zstd/segment_store.h"
 
 #if defined(__clang__) || defined(__GNUC__)
 #define RAMDISK_NO_SANITIZER __attribute__((no_sanitize("address", "thread")))
@@ -22,6 +23,7 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kDisk = 64 << 20;
+constexpr uint64_t kGroup = StoredObject::kGroupPages;
 constexpr size_t kNoise = 1200;  // bytes of each page, at its beginning
 constexpr size_t kShared = 500;  // further bytes, equal in all pages of a group
 
@@ -83,7 +85,7 @@ class ZstdDamage : public testing::Test {
   void SetUp() override {
     Bytes shared;
     for (uint64_t i = 0; i < kPages; ++i) {
-      if (i % 4 == 0) shared = make_data(kShared, Data::random, rng_);
+      if (i % kGroup == 0) shared = make_data(kShared, Data::random, rng_);
       Bytes page = make_data(kNoise, Data::random, rng_);
       page.insert(page.end(), shared.begin(), shared.end());
       page.resize(kPage, std::byte{'x'});
@@ -116,7 +118,7 @@ class ZstdDamage : public testing::Test {
 
 TEST_F(ZstdDamage, OnlyItsReaderIsTold) {
   for (uint64_t i = 0; i < kPages; ++i) {
-    const bool damaged = i / 4 == kDamaged / 4;
+    const bool damaged = i / kGroup == kDamaged / kGroup;
     EXPECT_EQ(read_error(i), damaged ? EIO : 0) << "page " << i;
     if (!damaged) {
       EXPECT_EQ(first_difference(read_back(*disk_, kPage, i * kPage), pages_[i], 0), "");
@@ -126,7 +128,7 @@ TEST_F(ZstdDamage, OnlyItsReaderIsTold) {
   ASSERT_TRUE(disk_->write(pages_[kDamaged], kDamaged * kPage).ok());
   EXPECT_EQ(read_back(*disk_, kPage, kDamaged * kPage), pages_[kDamaged]);
   EXPECT_EQ(read_error(kDamaged + 1), EIO);
-  ASSERT_TRUE(disk_->zero(4 * kPage, kDamaged * kPage).ok());
+  ASSERT_TRUE(disk_->zero(kGroup * kPage, kDamaged * kPage).ok());
   EXPECT_EQ(read_error(kDamaged + 1), 0);
 }
 
@@ -134,15 +136,15 @@ TEST_F(ZstdDamage, OnlyItsReaderIsTold) {
 TEST_F(ZstdDamage, TheCleanerGoesOn) {
   const uint64_t before = disk_->usage().memory_bytes;
   for (uint64_t i = 0; i < kPages; ++i) {
-    if (i % 4 != 0) {
+    if (i % kGroup != 0) {
       ASSERT_TRUE(disk_->zero(kPage, i * kPage).ok());
     }
   }
-  constexpr uint64_t kSegment = 73 * 4096;  // the cleaner holds one that is partly filled
-  const uint64_t gone = kPages * 3 / 4 * kNoise - kSegment;
+  // The cleaner holds a segment that is partly filled.
+  const uint64_t gone = (kPages - kPages / kGroup) * kNoise - SegmentStore::kSegmentBytes;
   EXPECT_TRUE(comes_true([&] { return disk_->usage().memory_bytes + gone < before; }))
       << disk_->usage().memory_bytes << " of " << before;
-  for (uint64_t i = 0; i < kPages; i += 4) {
+  for (uint64_t i = 0; i < kPages; i += kGroup) {
     EXPECT_EQ(read_error(i), i == kDamaged ? EIO : 0) << "page " << i;
   }
 }
@@ -152,7 +154,7 @@ TEST_F(ZstdDamage, OverwritingLeavesNoGaps) {
   const uint64_t before = disk_->usage().memory_bytes;
   for (int round = 0; round < 3; ++round) {
     for (uint64_t i = 0; i < kPages; ++i) {
-      if (i / 4 == kDamaged / 4 && i % 4 != 0) continue;
+      if (i / kGroup == kDamaged / kGroup && i % kGroup != 0) continue;
       ASSERT_TRUE(disk_->write(pages_[i], i * kPage).ok());
     }
   }

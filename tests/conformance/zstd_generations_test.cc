@@ -30,7 +30,7 @@ std::vector<std::string> words_of(uint64_t kind) {
 
 // Neighbours begin with the same noise, so that grouping them is worthwhile.
 Bytes page_of(const std::vector<std::string>& words, uint64_t number, Rng& rng) {
-  Rng shared(number / 4);
+  Rng shared(number / StoredObject::kGroupPages);
   std::string text(600, ' ');
   fill(std::as_writable_bytes(std::span(text)), Data::random, shared);
   while (text.size() < kPage) text += rng.pick(words);

@@ -19,7 +19,7 @@
 namespace ramdisk::unit {
 
 constexpr size_t kSlab = SlabAllocator::kSlabBytes;
-constexpr size_t kSegment = size_t{73} * 4096;  // bytes of one, header included
+constexpr size_t kSegment = SegmentStore::kSegmentBytes;
 
 // The first slab, a spare, and those of the segment that is being filled and of the reserve.
 constexpr size_t kKeptWhenEmpty = 4 * kSlab;
