@@ -11,15 +11,21 @@ namespace {
 
 constexpr unsigned kGroup = StoredObject::kGroupPages;
 
-class RecompressorTest : public unit::StillDisk {
+class RecompressorPlainTest : public unit::StillDisk {
  protected:
-  RecompressorTest() {
-    for (uint64_t page = 0; page < 2 * kGroup; ++page) write_text(page);
-  }
-
   // Walks over the disk once, at a time when everything on it is cold.
   void walk() {
     for (recompressor_.begin(); recompressor_.under_way();) recompressor_.step(1);
+  }
+
+  Cleaner cleaner_{state_};
+  Recompressor recompressor_{state_, cleaner_};
+};
+
+class RecompressorTest : public RecompressorPlainTest {
+ protected:
+  RecompressorTest() {
+    for (uint64_t page = 0; page < 2 * kGroup; ++page) write_text(page);
   }
 
   void expect_kinds(PageKind first_four, PageKind next_four) {
@@ -28,9 +34,6 @@ class RecompressorTest : public unit::StillDisk {
     }
     expect_written();
   }
-
-  Cleaner cleaner_{state_};
-  Recompressor recompressor_{state_, cleaner_};
 };
 
 TEST_F(RecompressorTest, FourPagesBecomeAGroup) {
@@ -84,6 +87,22 @@ TEST_F(RecompressorTest, HolesAreNotGrouped) {
   EXPECT_EQ(entry(0).kind(), PageKind::compressed);
   EXPECT_EQ(entry(1).kind(), PageKind::hole);
   EXPECT_EQ(entry(kGroup).kind(), PageKind::group);
+}
+
+// A page is overwritten in place after it was read for a group and before the group is published.
+// All pages are plain, so the group needs memory for the first segment, and that is the moment.
+TEST_F(RecompressorPlainTest, WhatIsOverwrittenMeanwhileIsKept) {
+  const auto text = [&] { return make_data(kPageBytes, conformance::Data::text, rng_); };
+  for (uint64_t page = 0; page < kGroup; ++page) write_plain(page, text());
+  memory_.step = [&] { overwrite_plain(2, text()); };
+  walk();
+  EXPECT_FALSE(memory_.step) << "it was not overwritten";
+  EXPECT_EQ(entry(2).kind(), PageKind::plain);
+  EXPECT_TRUE(recompressor_.expects_more());
+  expect_written();
+  walk();
+  EXPECT_EQ(entry(0).kind(), PageKind::group);
+  expect_written();
 }
 
 }  // namespace

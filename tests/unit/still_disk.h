@@ -8,7 +8,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <map>
+#include <utility>
 
 #include "support/data.h"
 #include "support/failing_memory.h"
@@ -21,6 +24,19 @@ inline AllocatorOptions zstd_options() {
   options.type = AllocatorType::zstd;
   return options;
 }
+
+// Memory that takes one step of the test's when it is next asked to make memory present: between
+// the reading of pages and the publishing of what has been made of them, there may be no other
+// place.
+class SteppingMemory : public FailingMemory {
+ public:
+  std::function<void()> step;  // empty once it has been taken
+
+  bool populate(void* base, size_t bytes) override {
+    if (step) std::exchange(step, nullptr)();
+    return FailingMemory::populate(base, bytes);
+  }
+};
 
 class StillDisk : public testing::Test {
  protected:
@@ -40,6 +56,13 @@ class StillDisk : public testing::Test {
   void write_plain(uint64_t number, Bytes page) {
     const Epoch::Guard guard(state_.epoch);
     publish(number, state_.pages.store_plain(view(page), Claim::data), guard);
+    written_[number] = std::move(page);
+  }
+
+  // Overwrites a plain page in place, which does not change its entry.
+  void overwrite_plain(uint64_t number, Bytes page) {
+    ASSERT_EQ(entry(number).kind(), PageKind::plain);
+    std::copy(page.begin(), page.end(), entry(number).page());
     written_[number] = std::move(page);
   }
 
@@ -68,7 +91,7 @@ class StillDisk : public testing::Test {
     ASSERT_TRUE(state_.pages.dictionaries().install(std::move(dictionary)));
   }
 
-  FailingMemory memory_;
+  SteppingMemory memory_;
   DiskState state_{
       {.memory = &memory_, .pace = {}, .trace_directories = {}}, uint64_t{1} << 30, zstd_options()};
   Rng rng_{61};
