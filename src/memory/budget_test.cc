@@ -168,6 +168,26 @@ TEST(Budget, KeepsSomethingForChanges) {
   }
 }
 
+// One thread is slow, because it asks the system what it can spare; meanwhile another takes a part
+// of the limit. (The other one takes so little that it asks nothing, whatever the time.)
+TEST(Budget, TheLimitIsCheckedAgainAfterAnotherThreadWasFaster) {
+  constexpr uint64_t kLimit = 12 * kMiB;
+  constexpr uint64_t kOther = kMiB / 4;
+  Budget* other = nullptr;
+  Budget budget({.limit = kLimit,
+                 .probe =
+                     [&] {
+                       EXPECT_TRUE(!other || other->charge(kOther, Claim::reclaim));
+                       return AvailableMemory{100 * kMiB, "", 128 * kMiB};
+                     },
+                 .on_mark = {}});
+  other = &budget;
+  EXPECT_FALSE(budget.charge(kLimit, Claim::reclaim));
+  EXPECT_EQ(budget.used(), kOther);
+  EXPECT_EQ(budget.why().errnum(), ENOSPC);
+  EXPECT_NE(std::string(budget.why().message()).find("max-memory"), std::string::npos);
+}
+
 class BudgetMarks : public testing::Test {
  protected:
   std::vector<unsigned> marks_;

@@ -154,6 +154,18 @@ TEST(PageTable, PeekTakesNoLockAndMakesNothing) {
   EXPECT_EQ(cursor.peek(700), 64u) << "the lock is no part of it";
 }
 
+TEST(PageTable, OneCursorGoesToAllDirectories) {
+  TableModel table(kLargestDisk);
+  const std::vector<uint64_t> edges = edge_pages(table.pages());
+  {
+    const Epoch::Guard guard(table.epoch());
+    PageTable::Cursor cursor(table.table(), guard);
+    for (const uint64_t page : edges) ASSERT_TRUE(table.set(cursor, page, payload_for(page)));
+    for (const uint64_t page : edges) EXPECT_EQ(cursor.peek(page), payload_for(page));
+  }
+  table.check();
+}
+
 // ---- try_lock
 
 TEST(PageTable, TryLockWantsTheVeryPayload) {

@@ -129,12 +129,15 @@ TEST_F(Purge, BlocksThatTheSystemRefusesAreNotHandedOut) {
   SlabAllocator slabs(memory_, epoch_, kBlock);
   thin_out(slabs, [](size_t i) { return i % 8 == 0; });
   memory_.fail_from(0);
+  uint64_t taken = slabs.taken_blocks();
   std::vector<SlabAllocator::Run> runs;
   for (int i = 0; i < 20000; ++i) {
     const SlabAllocator::Run run = slabs.allocate(8);
+    taken += run.count;
     if (run.base) runs.push_back(run);
   }
   EXPECT_GT(memory_.failures(), 0u);
+  EXPECT_EQ(slabs.taken_blocks(), taken) << "what was refused was not put back";
   const size_t before = memory_.resident_bytes();
   for (const SlabAllocator::Run& run : runs)
     std::fill_n(run.base, run.count * kBlock, std::byte{1});

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "base/page.h"
@@ -240,6 +241,38 @@ class SharedPages {
   std::array<std::atomic<const Published*>, 32> places_{};
   Garbage garbage_{epoch_};
 };
+
+// A thread whose page did not compress is no user any more, and has no pin either. Only the count
+// of users tells the thread that frees the dictionary that it has been read for the last time; the
+// thread sanitizer reports it if that does not suffice.
+TEST(DictionariesThreads, TheLastUseComesBeforeTheEnd) {
+  Epoch epoch;
+  const std::unique_ptr<MemorySource> memory = make_system_memory();
+  Dictionaries dictionaries(*memory, epoch);
+  ASSERT_TRUE(dictionaries.install(make_dictionary(0)));
+  const unsigned generation = dictionaries.ref();
+  ASSERT_TRUE(dictionaries.install(nullptr));
+  unit::run_threads(2, [&](int i) {
+    if (i == 0) {
+      Rng rng(7);
+      const Bytes page = conformance::make_data(kPageBytes, Data::text, rng);
+      Bytes data(kPageBytes);
+      const auto compressor = Compressor::make(1, kPageBytes);
+      EXPECT_GT(compressor->compress(data, page, dictionaries.get(generation)), 0u);
+      dictionaries.unref(generation);
+      return;
+    }
+    while (dictionaries.count() > 0) {
+      {
+        const Epoch::Guard guard(epoch);
+        dictionaries.sweep(guard);
+      }
+      epoch.collect();
+      std::this_thread::yield();
+    }
+  });
+  EXPECT_EQ(dictionaries.memory_bytes(), 0u);
+}
 
 // Four threads publish and read pages while a fifth replaces the dictionaries.
 TEST(DictionariesThreads, PagesStayReadable) {

@@ -1,0 +1,66 @@
+// Trainer: when all generations of dictionaries are in use, old pages are compressed again until
+// one is free.
+
+#include "zstd/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include "unit/still_disk.h"
+
+namespace ramdisk {
+namespace {
+
+class TrainerTest : public unit::StillDisk {
+ protected:
+  // Has pages in each directory use each generation that there is.
+  void use_all_generations() {
+    while (dictionaries_.has_free_generation()) {
+      install_dictionary();
+      for (uint64_t i = 0; i < 3; ++i, ++pages_) write_text(pages_ * 100);
+    }
+    for (size_t i = 0; i < TrainingSamples::kMost; ++i) state_.samples.add(0);
+  }
+
+  void sweep() {
+    {
+      const Epoch::Guard guard(state_.epoch);
+      dictionaries_.sweep(guard);
+    }
+    state_.epoch.collect();
+  }
+
+  Dictionaries& dictionaries_ = state_.pages.dictionaries();
+  Trainer trainer_{state_};
+  uint64_t pages_ = 0;  // every hundredth one of the disk
+};
+
+TEST_F(TrainerTest, RenewalFreesOldGenerations) {
+  use_all_generations();
+  EXPECT_FALSE(trainer_.train_if_due(1, false)) << "there is no generation for it";
+  ASSERT_TRUE(trainer_.renewing());
+  Trainer::Renewal step = Trainer::Renewal::more;
+  while (step == Trainer::Renewal::more) step = trainer_.renew_some();
+  EXPECT_EQ(step, Trainer::Renewal::done);
+  EXPECT_FALSE(trainer_.renewing());
+  for (uint64_t i = 0; i < pages_; ++i) {
+    EXPECT_EQ(entry(i * 100).generation(), dictionaries_.current()) << "page " << i * 100;
+  }
+  expect_written();
+  sweep();
+  EXPECT_EQ(dictionaries_.count(), 1u);
+  EXPECT_TRUE(dictionaries_.has_free_generation());
+}
+
+TEST_F(TrainerTest, OneRenewalInATick) {
+  use_all_generations();
+  for (uint32_t tick = 1; tick <= 2; ++tick) {
+    trainer_.train_if_due(tick, false);
+    EXPECT_TRUE(trainer_.renewing());
+    while (trainer_.renewing()) trainer_.renew_some();
+    trainer_.train_if_due(tick, false);
+    EXPECT_FALSE(trainer_.renewing());
+  }
+}
+
+}  // namespace
+}  // namespace ramdisk
