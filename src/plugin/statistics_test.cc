@@ -20,6 +20,7 @@ using conformance::Bytes;
 using conformance::Data;
 using conformance::Rng;
 using conformance::scaled;
+using conformance::slow_build;
 
 constexpr uint64_t kPage = 4096;
 
