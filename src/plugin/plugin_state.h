@@ -51,6 +51,8 @@ int guarded(Body body) noexcept {
   }
 }
 
+// ---- what the disk says of itself (disk_report.cc)
+
 // Returns one phrase for people: how the disk is stored, and how full it is.
 std::string describe_disk();
 void log_disk() noexcept;  // writes describe_disk() to the log of nbdkit -v

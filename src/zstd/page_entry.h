@@ -39,7 +39,7 @@
 #include "base/check.h"
 #include "memory/memory_source.h"
 #include "zstd/dictionaries.h"
-#include "zstd/segment_store.h"
+#include "zstd/stored_object.h"
 
 namespace ramdisk {
 

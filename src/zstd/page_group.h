@@ -13,7 +13,7 @@
 #include "table/page_table.h"
 #include "zstd/disk_state.h"
 #include "zstd/page_entry.h"
-#include "zstd/segment_store.h"
+#include "zstd/stored_object.h"
 
 namespace ramdisk {
 

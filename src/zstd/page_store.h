@@ -23,6 +23,7 @@
 #include "zstd/dictionaries.h"
 #include "zstd/page_entry.h"
 #include "zstd/segment_store.h"
+#include "zstd/stored_object.h"
 
 namespace ramdisk {
 
