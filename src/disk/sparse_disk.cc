@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/shared_bytes.h"
+#include "base/yield.h"
 #include "disk/extent_merger.h"
 #include "disk/least_memory.h"
 #include "disk/zero_run.h"
@@ -170,6 +171,7 @@ Status SparseDisk::extents(uint64_t count, uint64_t offset, ExtentVisitor& visit
 std::optional<ExtentKind> SparseDisk::kind_of(uint64_t page, const std::byte* bytes,
                                               const Epoch::Guard& guard) {
   if (!is_zero_shared(bytes, kPageBytes)) return ExtentKind::data;
+  RAMDISK_YIELD("SparseDisk::kind_of, looks like zeroes");
   const PageTable::Slot slot = PageTable::Cursor(table_, guard).lock_existing(page);
   if (!slot || slot.payload() == 0) return std::nullopt;
   return is_zero_shared(page_at(slot.payload()), kPageBytes) ? ExtentKind::zero : ExtentKind::data;
