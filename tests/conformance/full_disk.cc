@@ -13,7 +13,9 @@
 #include <fstream>
 
 #include "base/page.h"
+#ifdef RAMDISK_HAVE_ZSTD
 #include "zstd/segment_store.h"
+#endif
 
 namespace ramdisk::conformance {
 namespace {
@@ -21,7 +23,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kDiskBytes = uint64_t{1} << 40;
+#ifdef RAMDISK_HAVE_ZSTD
 constexpr double kSegment = SegmentStore::kSegmentBytes;
+#else
+constexpr double kSegment = 0;
+#endif
 constexpr uint64_t kPiecePages = 16;  // in the 64 KiB requests that write data again
 // The bytes written to a page of which only the beginning is written; the others are zeroes.
 constexpr uint64_t kSliver = 512;
