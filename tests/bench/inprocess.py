@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import machine
-from results import Key
+from results import Key, rotated
 
 GIB = 1 << 30
 UNTIERED = "zstd,cache=0"  # without its tier of uncompressed pages: the codec's own speed
@@ -142,11 +142,7 @@ def record(results, round_number, lines):
 
 
 def run_one(results, program, plugins, one, round_number, corpus):
-    # Every other round the other way round, so that nobody always comes after the same neighbour.
-    order = list(plugins.items())
-    if round_number % 2:
-        order.reverse()
-    for name, path in order:
+    for name, path in rotated(list(plugins.items()), round_number):
         if one.only not in (None, name):
             continue
         record(results, round_number, run_program(program, path, name, one, corpus))

@@ -11,7 +11,7 @@ Key = collections.namedtuple("Key", "place allocator workload block threads metr
 
 class Results:
     def __init__(self, run, notes=()):
-        self.run = run  # date, machine, judged: whether to hold the figures against targets
+        self.run = run  # date and machine
         self.notes = list(notes)  # what a reader of the figures has to know
         self.figures = {}  # Key -> plugin -> round -> value
 
@@ -73,3 +73,11 @@ def ratio(rounds, base):
     machine's slow drift does not enter. None when they have no round in common."""
     ratios = [rounds[r] / base[r] for r in rounds or {} if r in (base or {}) and base[r] > 0]
     return statistics.median(ratios) if ratios else None
+
+
+def rotated(members, round_number):
+    """The members in the order of a round: each begins one further on, so that nobody always comes
+    first, and nobody always after the same neighbour."""
+    begin = round_number % len(members)
+    turned = members[begin:] + members[:begin]
+    return turned[::-1] if round_number % 2 else turned

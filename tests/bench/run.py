@@ -4,10 +4,9 @@ file plugins: the candidates in turn, round after round. Writes results.json, wh
 and the figures of all rounds, prints tables of them, and plots throughput and latency over the wire
 as wire.svg if matplotlib is installed (Debian: python3-matplotlib).
 
-  run.py --build DIR             everything about sparse and malloc, under 15 minutes
-  run.py --build DIR --zstd      the zstd disk as well; with --only-zstd nothing else
-  run.py --build DIR --quick     a bit of everything, under 90 seconds; asserts nothing about time,
-                                 but that all of it was measured and written
+  run.py --build DIR             everything; --only and --disks leave parts of it out
+  run.py --build DIR --quick     a bit of everything, in a minute; asserts nothing about time, but
+                                 that all of it was measured and written
   run.py --report FILE           the tables and the plot of a results.json, and no measurement
 
 Run it on a machine that has nothing else to do. --tier is the default size of the zstd disk's tier
@@ -15,6 +14,7 @@ of uncompressed pages: what "within the tier" and "twice the tier" are measured 
 """
 
 import argparse
+import collections
 import datetime
 import os
 import sys
@@ -24,6 +24,7 @@ sys.dont_write_bytecode = True  # the source tree stays as it is
 
 # pylint: disable=wrong-import-position
 import candidates
+import clients
 import corpus
 import inprocess
 import machine
@@ -33,6 +34,26 @@ import wire
 from results import Results, load
 
 MIB = 1 << 20
+PARTS = ("inprocess", "wire", "clients")
+DISKS = ("sparse", "malloc", "zstd")
+
+# What was built: the in-process program, the plugin that only copies (or None), and the plugins
+# that are compared, name -> path.
+Programs = collections.namedtuple("Programs", "inprocess null_copy plugins")
+
+
+def parse_size(text):
+    """The bytes of 256M, 2G."""
+    return int(text[:-1]) * {"M": MIB, "G": 1024 * MIB}[text[-1]]
+
+
+def choice_of(names):
+    def parse(text):
+        chosen = text.split(",")
+        if not set(chosen) <= set(names):
+            raise argparse.ArgumentTypeError("not of " + ",".join(names))
+        return chosen
+    return parse
 
 
 def parse_arguments():
@@ -41,17 +62,20 @@ def parse_arguments():
     parser.add_argument("--build", default="build/release", help="the build folder")
     parser.add_argument("--plugin", help="the plugin under test; default: the build folder's")
     parser.add_argument("--inprocess", help="the in-process program; default: the build folder's")
+    parser.add_argument("--null-copy", help="the plugin that only copies; default: likewise")
     parser.add_argument("--old", help="the plugin to compare with; default: nbdkit's own")
     parser.add_argument("--out", help="where results go; default: bench-results, or beside FILE")
     parser.add_argument("--work", help="where the corpus is kept; default: OUT")
     parser.add_argument("--rounds", type=int, help="default: 3; quick: 1")
-    parser.add_argument("--only", choices=("inprocess", "wire"))
-    parser.add_argument("--zstd", action="store_true", help="the zstd disk as well")
-    parser.add_argument("--only-zstd", action="store_true", help="the zstd disk, nothing else")
+    parser.add_argument("--only", type=choice_of(PARTS), default=PARTS, metavar=",".join(PARTS))
+    parser.add_argument("--disks", type=choice_of(DISKS), default=DISKS, metavar=",".join(DISKS))
+    parser.add_argument("--sizes", type=lambda text: [parse_size(s) for s in text.split(",")],
+                        metavar="SMALL,LARGE",
+                        help="what clients copy; default: 256M,2G; quick: 16M,32M")
     parser.add_argument("--quick", action="store_true", help="a run for CI")
     parser.add_argument("--report", metavar="FILE", help="measure nothing, show these results")
     parser.add_argument("--tier", type=int, default=2, metavar="MIB")
-    parser.add_argument("--idle", type=int, default=60, metavar="SECONDS",
+    parser.add_argument("--idle", type=int, default=20, metavar="SECONDS",
                         help="how long the zstd disk rests before its ratio is taken again")
     arguments = parser.parse_args()
     if not arguments.out:
@@ -75,9 +99,13 @@ def checks_invariants(plugin):
 
 
 def find_programs(arguments, results):
-    """The paths of the in-process program and of the plugins by name."""
     plugin = arguments.plugin or os.path.join(arguments.build, "nbdkit-memory-plugin.so")
-    program = arguments.inprocess or os.path.join(arguments.build, "tests", "bench", "inprocess")
+    folder = os.path.join(arguments.build, "tests", "bench")
+    program = arguments.inprocess or os.path.join(folder, "inprocess")
+    null_copy = arguments.null_copy or os.path.join(folder, "nbdkit-null-copy-plugin.so")
+    if not os.path.exists(null_copy):
+        results.note("the plugin that only copies is not built (--null-copy): no floor")
+        null_copy = None
     for path in (plugin, program):
         if not os.path.exists(path):
             skip(f"{path} is not built (--build, --plugin and --inprocess say where it is)")
@@ -90,7 +118,7 @@ def find_programs(arguments, results):
     if old:
         # Old first: its figures are the ones that ours are held against.
         plugins = {"old": os.path.abspath(old), **plugins}
-    return os.path.abspath(program), plugins
+    return Programs(os.path.abspath(program), null_copy and os.path.abspath(null_copy), plugins)
 
 
 def with_zstd(plugins, results):
@@ -100,38 +128,48 @@ def with_zstd(plugins, results):
     return able
 
 
-def run_inprocess(arguments, results, program, plugins, rounds, files):
-    if not arguments.only_zstd:
-        specs = inprocess.quick_specs() if arguments.quick else inprocess.full_specs()
-        inprocess.run(results, program, plugins, specs, rounds, files)
-    able = with_zstd(plugins, results)
+def run_inprocess(arguments, results, programs, rounds, files):
+    chosen = [disk for disk in ("sparse", "malloc") if disk in arguments.disks]
+    specs = inprocess.quick_specs() if arguments.quick else inprocess.full_specs()
+    inprocess.run(results, programs.inprocess, programs.plugins,
+                  [spec for spec in specs if spec.allocator in chosen], rounds, files)
+    if "zstd" not in arguments.disks:
+        return
+    able = with_zstd(programs.plugins, results)
     if "ours" not in able:
         return
     if arguments.quick:
-        inprocess.run(results, program, able, inprocess.quick_zstd_specs(), rounds, files)
-    elif arguments.zstd or arguments.only_zstd:
+        specs = inprocess.quick_zstd_specs()
+    else:
         tiered = candidates.accepts(able["ours"], inprocess.UNTIERED)
         if not tiered:
             results.note("this zstd disk knows no cache=0: the default stands in for it")
         specs = inprocess.full_zstd_specs(arguments.tier, arguments.idle,
                                           os.path.getsize(files) // MIB, tiered)
-        inprocess.run(results, program, able, specs, rounds, files)
+    inprocess.run(results, programs.inprocess, able, specs, rounds, files)
 
 
-def run_wire(arguments, results, plugins, rounds, files):
+def run_wire(arguments, results, programs, rounds, files):
     absent = wire.missing()
     if absent:
-        if arguments.only == "wire":
-            skip(absent)
-        print("SKIP of the wire: " + absent)
         results.note(f"{absent}: nothing measured over the wire")
         return
-    if not arguments.only_zstd:
-        wire.run(results, plugins, ("sparse", "malloc"), rounds, arguments.quick, None)
-    if arguments.zstd or arguments.only_zstd:
-        able = with_zstd(plugins, results)
+    chosen = [disk for disk in ("sparse", "malloc") if disk in arguments.disks]
+    if chosen:
+        wire.run(results, programs.plugins, chosen, rounds, arguments.quick, None)
+    if "zstd" in arguments.disks:
+        able = with_zstd(programs.plugins, results)
         if "ours" in able:
             wire.run(results, able, ("zstd",), rounds, arguments.quick, files)
+
+
+def run_clients(arguments, results, programs, rounds, folder):
+    small, large = arguments.sizes or ((16 * MIB, 32 * MIB) if arguments.quick
+                                       else (256 * MIB, 2048 * MIB))
+    disks = {disk: with_zstd(programs.plugins, results) if disk == "zstd" else programs.plugins
+             for disk in arguments.disks}
+    clients.run(results, programs, disks, rounds, clients.works(small, large, arguments.quick),
+                folder)
 
 
 def present(path, out):
@@ -161,21 +199,23 @@ def main():
         present(arguments.report, arguments.out)
         return 0
     begin, watch = time.monotonic(), machine.Watch()
-    results = Results({"date": datetime.date.today().isoformat(), "judged": not arguments.quick,
+    results = Results({"date": datetime.date.today().isoformat(),
                        "machine": machine.describe()})
     if arguments.quick:
-        results.note("a quick run: its disks are too small to be held against targets")
-    program, plugins = find_programs(arguments, results)
+        results.note("a quick run: too short to compare anything")
+    programs = find_programs(arguments, results)
     rounds = arguments.rounds or (1 if arguments.quick else 3)
-    size = 32 if arguments.quick else 256
-    files = corpus.make_corpus(os.path.join(arguments.work or arguments.out, f"corpus-{size}M"),
-                               size * MIB)
+    folder = os.path.abspath(arguments.work or arguments.out)
+    mib = 32 if arguments.quick else 256
+    files = corpus.make_corpus(os.path.join(folder, f"files-{mib}M"), mib * MIB)
     path = os.path.join(arguments.out, "results.json")
     try:
-        if arguments.only != "wire":
-            run_inprocess(arguments, results, program, plugins, rounds, files)
-        if arguments.only != "inprocess":
-            run_wire(arguments, results, plugins, rounds, files)
+        if "inprocess" in arguments.only:
+            run_inprocess(arguments, results, programs, rounds, files)
+        if "wire" in arguments.only:
+            run_wire(arguments, results, programs, rounds, files)
+        if "clients" in arguments.only:
+            run_clients(arguments, results, programs, rounds, folder)
     finally:  # what was measured before something failed
         if watch.others() > 0.03:
             results.note(f"others used {watch.others():.0%} of the CPUs meanwhile: do not trust "
