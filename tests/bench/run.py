@@ -8,6 +8,7 @@ as wire.svg if matplotlib is installed (Debian: python3-matplotlib).
   run.py --build DIR --quick     a bit of everything, in a minute; asserts nothing about time, but
                                  that all of it was measured and written
   run.py --report FILE           the tables and the plot of a results.json, and no measurement
+  run.py --compare BEFORE AFTER  what changed beyond noise from one results.json to another
 
 Run it on a machine that has nothing else to do. --tier is the default size of the zstd disk's tier
 of uncompressed pages: what "within the tier" and "twice the tier" are measured with.
@@ -25,6 +26,7 @@ sys.dont_write_bytecode = True  # the source tree stays as it is
 # pylint: disable=wrong-import-position
 import candidates
 import clients
+import compare
 import corpus
 import inprocess
 import machine
@@ -74,6 +76,7 @@ def parse_arguments():
                         help="what clients copy; default: 256M,2G; quick: 16M,32M")
     parser.add_argument("--quick", action="store_true", help="a run for CI")
     parser.add_argument("--report", metavar="FILE", help="measure nothing, show these results")
+    parser.add_argument("--compare", metavar="FILE", nargs=2, help="likewise, of two runs")
     parser.add_argument("--tier", type=int, default=2, metavar="MIB")
     parser.add_argument("--idle", type=int, default=20, metavar="SECONDS",
                         help="how long the zstd disk rests before its ratio is taken again")
@@ -194,6 +197,9 @@ def is_complete(results, saved, text):
 
 def main():
     arguments = parse_arguments()
+    if arguments.compare:
+        print(compare.text(*map(load, arguments.compare), report.table), end="")
+        return 0
     os.makedirs(arguments.out, exist_ok=True)
     if arguments.report:
         present(arguments.report, arguments.out)
