@@ -1,10 +1,15 @@
-"""Finds the plugins that are compared."""
+"""Finds the plugins that are compared, and the tools to do it with."""
 
 import os
 import shutil
 import subprocess
 
 from server import Candidate
+
+
+def missing_tool(*tools):
+    """What is not installed of these, or None."""
+    return next((tool + " is not installed" for tool in tools if not shutil.which(tool)), None)
 
 
 def nbdkit_config():

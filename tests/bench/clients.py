@@ -2,7 +2,6 @@
 
 import collections
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -10,7 +9,7 @@ import time
 import filesystem
 import images
 import machine
-from candidates import make_candidates
+from candidates import make_candidates, missing_tool
 from results import Key, rotated
 from server import Server
 
@@ -33,10 +32,7 @@ def missing(work):
     """What is not on this machine and has to be for this work, or None."""
     if work.client == "ext4":
         return filesystem.missing()
-    for tool in ("nbdkit", "nbdinfo", work.client, "mkfs.ext4"):
-        if not shutil.which(tool):
-            return tool + " is not installed"
-    return None
+    return missing_tool("nbdkit", "nbdinfo", work.client, "mkfs.ext4")
 
 
 def copies(work, path, uri):

@@ -5,14 +5,15 @@ import shutil
 import subprocess
 import time
 
+from candidates import missing_tool
+
 TOOLS = ("nbdkit", "nbdinfo", "nbdfuse", "losetup", "mkfs.ext4", "mount", "umount", "tar", "fstrim")
 
 
 def missing():
     """Why it cannot be measured, or None."""
-    for tool in TOOLS:
-        if not shutil.which(tool):
-            return tool + " is not installed"
+    if missing_tool(*TOOLS):
+        return missing_tool(*TOOLS)
     if os.geteuid() != 0:
         return "this user may not mount"
     for node in ("/dev/fuse", "/dev/loop-control"):

@@ -24,6 +24,7 @@ WORKLOADS = {
     "refill": ("refill",),
     "holes": ("hole-extents", "hole-trim", "hole-read"),
     "startup": ("startup",),
+    "growth": ("fill", "random-read", "random-write"),
     "files-stream": ("files-fill", "files-read", "files-overwrite", "files-trim"),
     "files-random": ("files-random-read", "files-random-write", "files-random-mix", "files-random"),
     "files-churn": ("churn-filled", "churn-filled-idle", "read-cold", "read-hot", "churn-rewrite",
@@ -44,7 +45,6 @@ def quick_specs():
         spec("sparse", "stream", "--size", "64M", "--blocks", "256K", "--threads", "1",
              "--reference", *small),
         spec("sparse", "random", "--size", "64M", "--blocks", "4K", "--reference", *small),
-        spec("sparse", "far", "--count", "1000"),
         spec("sparse", "trim-half", "--size", "64M"),
         spec("sparse", "refill", "--size", "128M"),
         spec("sparse", "holes", *small),
@@ -89,11 +89,6 @@ def full_specs():
         spec("sparse", "trim-half", "--size", "1G"),
         spec("sparse", "refill", "--size", "4G"),
         spec("sparse", "holes"),
-        # The old plugin slows down so much that it does the first 100,000 only, and once.
-        spec("sparse", "far", "--warm", "2G", once=True, only="old",
-             memory=7 * GIB),
-        spec("sparse", "far", "--more", "900000", "--warm", "8G", once=True, only="ours",
-             memory=14 * GIB),
         spec("malloc", "startup", "--size", "8G", once=True, memory=9 * GIB),
     ]
 
@@ -108,7 +103,6 @@ def full_zstd_specs(tier_mib, idle, files, tiered):
         spec("zstd", "incompressible", *size),
         spec("zstd", "files-burst", *size, "--part", f"{tier_mib // 2}M", "--idle", "0.5"),
         spec("zstd", "files-random", *size, "--part", f"{2 * tier_mib}M", "--threads", "1"),
-        spec("zstd", "far", "--warm", "1G", once=True),
         spec("zstd", "files-churn", *size, "--idle", str(idle), "--threads", "1", once=True),
     ]
     for allocator, only in (("zstd", None), (UNTIERED, "ours"))[:1 + tiered]:

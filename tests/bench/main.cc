@@ -33,6 +33,7 @@ const std::map<std::string, Run>& groups() {
       {"files-churn", run_files_churn},
       {"files-burst", run_files_burst},
       {"incompressible", run_incompressible},
+      {"growth", run_growth},
   };
   return all;
 }
@@ -43,7 +44,7 @@ const std::map<std::string, Run>& groups() {
   std::fprintf(stderr,
                "usage: inprocess --plugin PATH --group GROUP --corpus FILE [--name LABEL]\n"
                "  [--allocator sparse] [--size 1G] [--part BYTES] [--blocks 4K,256K]\n"
-               "  [--threads 1,2] [--seconds 0.3] [--idle 5] [--count N] [--more N]\n"
+               "  [--threads 1,2] [--seconds 0.3] [--idle 5] [--count N]\n"
                "  [--warm BYTES] [--passes 5] [--reference] [--verbose]\n"
                "groups:%s\n",
                names.c_str());
@@ -84,7 +85,6 @@ Options parse(int argc, char** argv) {
       {"idle", [&](const std::string& v) { o.idle = std::atof(v.c_str()); }},
       {"warm", [&](const std::string& v) { o.warm = size_of(v); }},
       {"count", [&](const std::string& v) { o.count = static_cast<uint32_t>(size_of(v)); }},
-      {"more", [&](const std::string& v) { o.more = static_cast<uint32_t>(size_of(v)); }},
       {"passes", [&](const std::string& v) { o.passes = list_of<unsigned>(v).front(); }},
       {"reference", [&](const std::string&) { o.reference = true; }},
       {"verbose", [&](const std::string&) { o.verbose = true; }},

@@ -11,6 +11,12 @@ FACTS = (("cpu", "{}"), ("cpus", "{} CPUs"), ("memory_gib", "{} GiB"), ("kernel"
 SERVERS = (("wire", "Over the wire", ("block", "connections"), "null"),
            ("wire-files", "Over the wire, real files", ("block", "connections"), "null"),
            ("clients", "Real clients", ("size", ""), "copy"))
+# Of what grows: the place, its title, the field of a key that grows, and how to show it.
+GROWTH = (("growth-stored", "Cost of a page against what is stored", "block", show_block),
+          ("growth-far", "Cost of a page against the number of far-apart pages", "block",
+           "{:,}".format),
+          ("growth-connections", "Cost of a request against connections", "threads", str))
+COSTS = ("cost", "memory", "cpu")
 OTHERS = ("null", "copy", "file")  # candidates that have no allocators
 
 EXPLANATION = """\
@@ -95,6 +101,30 @@ def zram_section(results):
     return "## The kernel's compressed RAM disk\n\n" + table(header, rows) + "\n" if rows else ""
 
 
+def growth_rows(results, place, field, steps):
+    rows = {}
+    for key, plugins in results.figures.items():
+        if key.place == place and key.metric in COSTS:
+            for member, rounds in plugins.items():
+                name = (key.allocator or "–", member, key.workload, key.metric, key.unit)
+                rows.setdefault(name, {})[getattr(key, field)] = median(rounds)
+    for (*name, unit), values in rows.items():
+        first, last = values[min(values)], values[max(values)]
+        yield (*name, *(show(values.get(step), unit) for step in steps),
+               f"{last / first:.2f}" if first and len(values) > 1 else "–")
+
+
+def growth_sections(results):
+    """A row for each cost, flat where the last figure is as the first."""
+    text = ""
+    for place, title, field, shown in GROWTH:
+        steps = sorted({getattr(key, field) for key in results.figures if key.place == place})
+        if steps:
+            header = ("disk", "plugin", "workload", "figure", *map(shown, steps), "last / first")
+            text += f"## {title}\n\n{table(header, growth_rows(results, place, field, steps))}\n"
+    return text
+
+
 def describe(run):
     """The day and the machine in one line, as far as the file of the run knows."""
     return run["date"] + "; " + ", ".join(shown.format(run["machine"][name])
@@ -105,4 +135,4 @@ def text(results):
     notes = "".join(f"- Note: {note}.\n" for note in results.notes)
     return (f"# Benchmarks\n\n{describe(results.run)}; {results.rounds()} round(s).\n\n"
             f"{EXPLANATION}\n\n{notes}\n" + server_sections(results) + inprocess_section(results)
-            + zram_section(results))
+            + growth_sections(results) + zram_section(results))

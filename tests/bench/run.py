@@ -28,6 +28,7 @@ import candidates
 import clients
 import compare
 import corpus
+import growth
 import inprocess
 import machine
 import plot
@@ -36,7 +37,7 @@ import wire
 from results import Results, load
 
 MIB = 1 << 20
-PARTS = ("inprocess", "wire", "clients")
+PARTS = ("inprocess", "wire", "clients", "growth")
 DISKS = ("sparse", "malloc", "zstd")
 
 # What was built: the in-process program, the plugin that only copies (or None), and the plugins
@@ -74,6 +75,8 @@ def parse_arguments():
     parser.add_argument("--sizes", type=lambda text: [parse_size(s) for s in text.split(",")],
                         metavar="SMALL,LARGE",
                         help="what clients copy; default: 256M,2G; quick: 16M,32M")
+    parser.add_argument("--grow-to", type=parse_size, default=12 << 30, metavar="SIZE",
+                        help="the memory that growth may take; default: 12G")
     parser.add_argument("--quick", action="store_true", help="a run for CI")
     parser.add_argument("--report", metavar="FILE", help="measure nothing, show these results")
     parser.add_argument("--compare", metavar="FILE", nargs=2, help="likewise, of two runs")
@@ -166,13 +169,22 @@ def run_wire(arguments, results, programs, rounds, files):
             wire.run(results, able, ("zstd",), rounds, arguments.quick, files)
 
 
+def by_disk(arguments, results, programs, disks):
+    """The chosen ones of these disks, each with the plugins that have it."""
+    return {disk: with_zstd(programs.plugins, results) if disk == "zstd" else programs.plugins
+            for disk in disks if disk in arguments.disks}
+
+
 def run_clients(arguments, results, programs, rounds, folder):
     small, large = arguments.sizes or ((16 * MIB, 32 * MIB) if arguments.quick
                                        else (256 * MIB, 2048 * MIB))
-    disks = {disk: with_zstd(programs.plugins, results) if disk == "zstd" else programs.plugins
-             for disk in arguments.disks}
-    clients.run(results, programs, disks, rounds, clients.works(small, large, arguments.quick),
-                folder)
+    clients.run(results, programs, by_disk(arguments, results, programs, DISKS), rounds,
+                clients.works(small, large, arguments.quick), folder)
+
+
+def run_growth(arguments, results, programs, files):
+    growth.run(results, programs, by_disk(arguments, results, programs, ("sparse", "zstd")),
+               arguments.quick, arguments.grow_to, files, os.path.getsize(files))
 
 
 def present(path, out):
@@ -222,6 +234,8 @@ def main():
             run_wire(arguments, results, programs, rounds, files)
         if "clients" in arguments.only:
             run_clients(arguments, results, programs, rounds, folder)
+        if "growth" in arguments.only:
+            run_growth(arguments, results, programs, files)
     finally:  # what was measured before something failed
         if watch.others() > 0.03:
             results.note(f"others used {watch.others():.0%} of the CPUs meanwhile: do not trust "

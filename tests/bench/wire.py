@@ -9,7 +9,7 @@ import tempfile
 
 import machine
 import zram
-from candidates import make_candidates
+from candidates import make_candidates, missing_tool
 from results import Key, rotated
 from server import Candidate, Server
 
@@ -33,9 +33,9 @@ PERCENTILES = (("p50", "50.000000"), ("p99", "99.000000"), ("p99.9", "99.900000"
 
 def missing():
     """What is not on this machine and has to be, or None."""
-    for tool in ("nbdkit", "fio", "nbdinfo"):
-        if not shutil.which(tool):
-            return tool + " is not installed"
+    absent = missing_tool("nbdkit", "fio", "nbdinfo")
+    if absent:
+        return absent
     engines = subprocess.run(["fio", "--enghelp"], capture_output=True, text=True, check=False)
     return None if "nbd" in engines.stdout.split() else "fio has no nbd engine"
 

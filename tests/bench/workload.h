@@ -28,7 +28,6 @@ struct Options {
   double idle = 5;       // seconds of rest, where a workload rests
   uint64_t warm = 0;     // bytes of memory to touch for the far-apart writes
   uint32_t count = 100000;
-  uint32_t more = 0;
   unsigned passes = 5;
   bool reference = false;  // measure plain memcpy beside the disk
   bool verbose = false;
@@ -85,6 +84,7 @@ void run_files_random(const Options& options, Report& report);
 void run_files_churn(const Options& options, Report& report);
 void run_files_burst(const Options& options, Report& report);
 void run_incompressible(const Options& options, Report& report);
+void run_growth(const Options& options, Report& report);
 
 }  // namespace bench
 
