@@ -96,20 +96,20 @@ class Session:
             self.results.add(self.round_number, server.candidate.name, key, value)
 
 
-def run(results, programs, allocators, rounds, todo, folder):
-    """`allocators`: each with the plugins that have it, name -> path."""
+def run(results, programs, rounds, todo, folder):
     for round_number in range(rounds):
         for work in todo:
             why_not = missing(work)
             if why_not:
-                results.note(f"{why_not}: nothing measured with {work.client}")
+                results.leave_out(work.client, why_not)
                 continue
             # The image, what the disk takes, and what the client does.
             if machine.available_bytes() < 3 * work.size + (1 << 28):
-                results.note(f"little free memory: no {work.client} of {work.size >> 20} MiB")
+                results.leave_out(work.client,
+                                  f"little free memory for {work.size >> 20} MiB")
                 continue
             members = []
-            for allocator, plugins in allocators.items():
+            for allocator, plugins in programs.disks.items():
                 members += make_candidates(plugins, (allocator,), work.size, programs.null_copy)
             print(f"clients round {round_number + 1}/{rounds}: {work.client} {work.image} "
                   f"{work.size >> 20}M", flush=True)

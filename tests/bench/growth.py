@@ -1,5 +1,7 @@
 """Runs what shows how costs grow: with what is stored, with far-apart pages, with connections."""
 
+import os
+
 import machine
 import wire
 from candidates import make_candidates, missing_tool
@@ -62,9 +64,9 @@ def in_process(results, programs, name, allocator, place, steps, files):
                            Spec(allocator, group, args), files))
 
 
-def run(results, programs, disks, quick, most, files, size):
+def run(results, programs, disks, quick, most, files):
     """Once, not in rounds. `disks`: each with the plugins that have it; `most`: bytes of memory
-    that a step may need; `size`: of the disk that connections go to."""
+    that a step may need."""
     stored, far, connections = QUICK if quick else (STORED, FAR, CONNECTIONS)
     room = machine.available_bytes() * 8 // 10
     if most > room:
@@ -79,8 +81,9 @@ def run(results, programs, disks, quick, most, files, size):
                            [(step, needed) for step, needed in steps if needed <= most], files)
     why_not = wire.missing() or missing_tool("nbdcopy")
     if why_not:
-        results.note(f"{why_not}: no growth with connections")
+        results.leave_out("growth-connections", why_not)
         return
+    size = os.path.getsize(files)
     members = [candidate for allocator, plugins in disks.items()
                for candidate in make_candidates(plugins, (allocator,), size)
                if candidate.name in ("null", "ours")]
@@ -88,4 +91,4 @@ def run(results, programs, disks, quick, most, files, size):
         print(f"growth: {count} connection(s)", flush=True)
         session = Session(results, "growth-connections", 0, count, size, 0.1 if quick else 0.4,
                           files)
-        session.run(list(dict.fromkeys(members)), JOBS)
+        session.run(list(dict.fromkeys(members)), JOBS[:3] if quick else JOBS)

@@ -148,8 +148,8 @@ def run(results, program, plugins, specs, rounds, corpus):
             if one.once and round_number > 0 or one.only and one.only not in plugins:
                 continue
             if machine.available_bytes() < one.memory:
-                results.note(f"left out for lack of free memory: {one.allocator} {one.group} "
-                             + " ".join(one.args))
+                results.leave_out("inprocess", "little free memory for " + " ".join(
+                    (one.allocator, one.group, *one.args)))
                 continue
             label = " ".join((one.allocator, one.group, *one.args))
             print(f"in-process round {round_number + 1}/{rounds}: {label}", flush=True)

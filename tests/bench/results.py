@@ -14,6 +14,7 @@ class Results:
         self.run = run  # date and machine
         self.notes = list(notes)  # what a reader of the figures has to know
         self.figures = {}  # Key -> plugin -> round -> value
+        self.left_out = set()  # kinds of rows that this machine cannot measure
 
     def add(self, round_number, plugin, key, value):
         value = round(float(value), 6)
@@ -25,6 +26,17 @@ class Results:
         if text not in self.notes:
             self.notes.append(text)
             print("note: " + text, flush=True)
+
+    def leave_out(self, kind, reason):
+        """Notes that no row of this kind is measured: how its place or its workload begins."""
+        self.left_out.add(kind)
+        self.note(f"{reason}: no rows of {kind}")
+
+    def lacking(self, kinds):
+        """Those of the kinds that have no row although the machine can measure them."""
+        return [kind for kind in kinds if kind not in self.left_out
+                and not any(key.place.startswith(kind) or key.workload.startswith(kind)
+                            for key in self.figures)]
 
     def find(self, place, allocator, workload, block, threads, metric):
         """The rounds of every plugin for one figure; empty when it was not measured."""

@@ -37,12 +37,15 @@ import wire
 from results import Results, load
 
 MIB = 1 << 20
-PARTS = ("inprocess", "wire", "clients", "growth")
+# What can be measured: each part, and the kinds of rows that it has.
+PARTS = {"inprocess": ("inprocess",), "wire": ("wire",),
+         "clients": ("nbdcopy", "qemu-img", "ext4"),
+         "growth": ("growth-stored", "growth-far", "growth-connections")}
 DISKS = ("sparse", "malloc", "zstd")
 
-# What was built: the in-process program, the plugin that only copies (or None), and the plugins
-# that are compared, name -> path.
-Programs = collections.namedtuple("Programs", "inprocess null_copy plugins")
+# What was built: the in-process program, the plugin that only copies (or None), the plugins that
+# are compared, name -> path, and those of each disk.
+Programs = collections.namedtuple("Programs", "inprocess null_copy plugins disks")
 
 
 def parse_size(text):
@@ -70,7 +73,8 @@ def parse_arguments():
     parser.add_argument("--out", help="where results go; default: bench-results, or beside FILE")
     parser.add_argument("--work", help="where the corpus is kept; default: OUT")
     parser.add_argument("--rounds", type=int, help="default: 3; quick: 1")
-    parser.add_argument("--only", type=choice_of(PARTS), default=PARTS, metavar=",".join(PARTS))
+    parser.add_argument("--only", type=choice_of(PARTS), default=list(PARTS),
+                        metavar=",".join(PARTS))
     parser.add_argument("--disks", type=choice_of(DISKS), default=DISKS, metavar=",".join(DISKS))
     parser.add_argument("--sizes", type=lambda text: [parse_size(s) for s in text.split(",")],
                         metavar="SMALL,LARGE",
@@ -124,26 +128,29 @@ def find_programs(arguments, results):
     if old:
         # Old first: its figures are the ones that ours are held against.
         plugins = {"old": os.path.abspath(old), **plugins}
-    return Programs(os.path.abspath(program), null_copy and os.path.abspath(null_copy), plugins)
+    disks = plugins_by_disk(arguments, plugins, results)
+    if not disks:
+        skip("the plugin has none of these disks: " + ",".join(arguments.disks))
+    return Programs(os.path.abspath(program), null_copy and os.path.abspath(null_copy), plugins,
+                    disks)
 
 
-def with_zstd(plugins, results):
+def plugins_by_disk(arguments, plugins, results):
+    """Those of the chosen disks that ours has, each with the plugins that have it."""
     able = {name: path for name, path in plugins.items() if candidates.has_zstd(path)}
     for name in plugins.keys() - able.keys():
         results.note(f"{name} does not say that it has zstd: left out of what concerns zstd")
-    return able
+    found = {disk: able if disk == "zstd" else plugins for disk in arguments.disks}
+    return {disk: those for disk, those in found.items() if "ours" in those}
 
 
 def run_inprocess(arguments, results, programs, rounds, files):
-    chosen = [disk for disk in ("sparse", "malloc") if disk in arguments.disks]
     specs = inprocess.quick_specs() if arguments.quick else inprocess.full_specs()
     inprocess.run(results, programs.inprocess, programs.plugins,
-                  [spec for spec in specs if spec.allocator in chosen], rounds, files)
-    if "zstd" not in arguments.disks:
+                  [spec for spec in specs if spec.allocator in programs.disks], rounds, files)
+    if "zstd" not in programs.disks:
         return
-    able = with_zstd(programs.plugins, results)
-    if "ours" not in able:
-        return
+    able = programs.disks["zstd"]
     if arguments.quick:
         specs = inprocess.quick_zstd_specs()
     else:
@@ -158,33 +165,28 @@ def run_inprocess(arguments, results, programs, rounds, files):
 def run_wire(arguments, results, programs, rounds, files):
     absent = wire.missing()
     if absent:
-        results.note(f"{absent}: nothing measured over the wire")
+        results.leave_out("wire", absent)
         return
-    chosen = [disk for disk in ("sparse", "malloc") if disk in arguments.disks]
-    if chosen:
-        wire.run(results, programs.plugins, chosen, rounds, arguments.quick, None)
-    if "zstd" in arguments.disks:
-        able = with_zstd(programs.plugins, results)
-        if "ours" in able:
-            wire.run(results, able, ("zstd",), rounds, arguments.quick, files)
-
-
-def by_disk(arguments, results, programs, disks):
-    """The chosen ones of these disks, each with the plugins that have it."""
-    return {disk: with_zstd(programs.plugins, results) if disk == "zstd" else programs.plugins
-            for disk in disks if disk in arguments.disks}
+    plain = [disk for disk in programs.disks if disk != "zstd"]
+    if plain:
+        wire.run(results, programs.plugins, plain, rounds, arguments.quick, None)
+    if "zstd" in programs.disks:
+        wire.run(results, programs.disks["zstd"], ("zstd",), rounds, arguments.quick, files)
 
 
 def run_clients(arguments, results, programs, rounds, folder):
     small, large = arguments.sizes or ((16 * MIB, 32 * MIB) if arguments.quick
                                        else (256 * MIB, 2048 * MIB))
-    clients.run(results, programs, by_disk(arguments, results, programs, DISKS), rounds,
-                clients.works(small, large, arguments.quick), folder)
+    clients.run(results, programs, rounds, clients.works(small, large, arguments.quick), folder)
 
 
 def run_growth(arguments, results, programs, files):
-    growth.run(results, programs, by_disk(arguments, results, programs, ("sparse", "zstd")),
-               arguments.quick, arguments.grow_to, files, os.path.getsize(files))
+    disks = {disk: plugins for disk, plugins in programs.disks.items() if disk != "malloc"}
+    if disks:
+        growth.run(results, programs, disks, arguments.quick, arguments.grow_to, files)
+    else:
+        for kind in PARTS["growth"]:
+            results.leave_out(kind, "malloc takes all of its memory at the start")
 
 
 def present(path, out):
@@ -198,13 +200,14 @@ def present(path, out):
     return results, text
 
 
-def is_complete(results, saved, text):
-    """Whether the file and the tables have everything that was measured."""
+def is_complete(parts, results, saved, text):
+    """Whether every kind of row was measured, and all of it is in the file and the tables."""
     lost = [key for key in results.figures if saved.figures.get(key) != results.figures[key]
             or f"| {key.workload} |" not in text]
-    for key in lost:
-        print(f"not in the results: {key}", file=sys.stderr)
-    return bool(results.figures) and not lost
+    lost += [kind for part in parts for kind in results.lacking(PARTS[part])]
+    for what in lost:
+        print(f"not in the results: {what}", file=sys.stderr)
+    return not lost
 
 
 def main():
@@ -244,7 +247,7 @@ def main():
     saved, text = present(path, arguments.out)
     print(f"{len(results.figures)} figures in {time.monotonic() - begin:.0f} s: "
           + os.path.abspath(path))
-    return 0 if is_complete(results, saved, text) else 1
+    return 0 if is_complete(arguments.only, results, saved, text) else 1
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ class Session:
 def run(results, plugins, allocators, rounds, quick, corpus):
     """`corpus`: for disks that compress, the file they hold; None for the others. Figures of the
     two go to different places, since fio has other work in each."""
-    size, seconds, jobs = (64 << 20, 0.2, QUICK_JOBS) if quick else (1 << 30, 0.4, JOBS)
+    size, seconds, jobs = (64 << 20, 0.1, QUICK_JOBS) if quick else (1 << 30, 0.4, JOBS)
     if not corpus and machine.available_bytes() < 12 * size:
         size //= 4
         results.note(f"little free memory: disks of {size >> 20} MiB over the wire")
