@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "codec.h"
 #include "workload.h"
 
 namespace bench {
@@ -114,6 +115,14 @@ void run_files_stream(const Options& options, Report& report) {
               "MB/s");
   report_ratio(report, "files-overwrite", block, threads, options.size);
   trim_all(disk, options, report, "files-trim");
+  if (!options.reference) return;
+  const CodecLimits limits = codec_limits(corpus, threads, options.seconds);
+  if (limits.compressions == 0) return;
+  const double in = limits.compressions * kPage / 1e6;
+  const double out = limits.decompressions * kPage / 1e6;
+  report.limit("files-fill", block, threads, "speed", in, "MB/s");
+  report.limit("files-read", block, threads, "speed", out, "MB/s");
+  report.limit("files-overwrite", block, threads, "speed", in, "MB/s");
 }
 
 void run_files_random(const Options& options, Report& report) {
@@ -131,8 +140,9 @@ void run_files_random(const Options& options, Report& report) {
     const char* name;
     unsigned reads;
   };
-  for (const Kind kind :
-       {Kind{"files-random-read", 100}, {"files-random-write", 0}, {"files-random-mix", 70}}) {
+  constexpr Kind kKinds[] = {
+      {"files-random-read", 100}, {"files-random-write", 0}, {"files-random-mix", 70}};
+  for (const Kind kind : kKinds) {
     for (const unsigned threads : options.threads) {
       const auto request = [&](unsigned thread, Random& random) {
         const uint64_t at = random.below(part) * kPage;
@@ -147,6 +157,14 @@ void run_files_random(const Options& options, Report& report) {
     }
   }
   report_ratio(report, ("files-random" + suffix).c_str(), kPage, 0, options.size);
+  for (const unsigned threads : options.threads) {
+    if (!options.reference) break;
+    const CodecLimits limits = codec_limits(corpus, threads, options.seconds);
+    if (limits.compressions == 0) break;
+    for (const Kind kind : kKinds) {
+      report.limit(kind.name + suffix, kPage, threads, "rate", limits.mixed(kind.reads), "ops/s");
+    }
+  }
 }
 
 void run_files_churn(const Options& options, Report& report) {

@@ -29,7 +29,7 @@ struct Options {
   uint64_t warm = 0;     // bytes of memory to touch for the far-apart writes
   uint32_t count = 100000;
   unsigned passes = 5;
-  bool reference = false;  // measure plain memcpy beside the disk
+  bool reference = false;  // measure the machine's limits beside the disk
   bool verbose = false;
 };
 
