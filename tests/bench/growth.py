@@ -79,6 +79,9 @@ def run(results, programs, disks, quick, most, files):
                                  ("far", [(step, step * each) for step in far])):
                 in_process(results, programs, name, allocator, place,
                            [(step, needed) for step, needed in steps if needed <= most], files)
+    for kind in ("growth-stored", "growth-far"):
+        if results.lacking([kind]):
+            results.leave_out(kind, f"no step of it fits into {most >> 20} MiB")
     why_not = wire.missing() or missing_tool("nbdcopy")
     if why_not:
         results.leave_out("growth-connections", why_not)

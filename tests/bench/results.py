@@ -3,6 +3,7 @@
 import collections
 import json
 import math
+import os
 import statistics
 
 # What was measured. `threads` are threads in-process and connections over the wire.
@@ -61,7 +62,10 @@ class Results:
 
 
 def load(path):
-    """What save() has written. More columns may follow those of save()."""
+    """What save() has written to this file, or to results.json in this folder. More columns may
+    follow those of save()."""
+    if os.path.isdir(path):
+        path = os.path.join(path, "results.json")
     with open(path, encoding="utf-8") as file:
         run = json.load(file)
     figures = run.pop("figures")

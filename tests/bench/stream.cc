@@ -50,7 +50,8 @@ void run_stream(const Options& options, Report& report) {
   Region region(options.reference ? options.size : 0);
   report.set_baseline();
   WarmMemory warm(options.size + options.size / 16);
-  if (options.allocator.starts_with("malloc")) warm.release_all();  // it takes it at the start
+  const bool has_memory = options.allocator.starts_with("malloc");  // from its start
+  if (has_memory) warm.release_all();
   const Disk disk(options.plugin, disk_parameters(options, options.size));
 
   const auto write = [&](unsigned t, uint64_t at) { disk.write(buffers.of(t), block, at); };
@@ -65,7 +66,7 @@ void run_stream(const Options& options, Report& report) {
   const double fill = first_sweep(warm, options.size, block, threads, write);
   report.line("fill", block, threads, "speed", mb_per_second(options.size, fill), "MB/s");
   if (options.reference) {
-    region.free(0, options.size);
+    if (!has_memory) region.free(0, options.size);
     const double seconds = sweep(options.size, block, threads, copy_in);
     report.limit("fill", block, threads, "speed", mb_per_second(options.size, seconds), "MB/s");
   }
@@ -91,7 +92,7 @@ void run_stream(const Options& options, Report& report) {
   }
   report.resident_line("overwrite", block, threads);
   trim_all(disk, options, report, "trim");
-  if (options.reference && disk.can_trim()) {
+  if (options.reference && !has_memory) {
     const double begin = now();
     region.free(0, options.size);
     report.limit("trim", block, threads, "speed", mb_per_second(options.size, now() - begin),
