@@ -27,6 +27,18 @@ def quiet(*command):
                           text=True).stdout.strip()
 
 
+def unmount(node):
+    """The system lets go of a loop device, and with it of the file, a moment after its end."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return quiet("umount", node)
+        except subprocess.CalledProcessError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 class Mounted:
     """The filesystem, mounted as long as the context lasts."""
 
@@ -50,7 +62,7 @@ class Mounted:
         with open(self.node, "wb"):
             os.mkdir(self.mount)
         fuse = subprocess.Popen(["nbdfuse", self.node, self.uri], stdin=subprocess.DEVNULL)
-        self.undo.append(lambda: (quiet("umount", self.node), fuse.wait(60)))
+        self.undo.append(lambda: (unmount(self.node), fuse.wait(60)))
         deadline = time.monotonic() + 60
         while os.stat(self.node).st_size != self.size:
             if fuse.poll() is not None or time.monotonic() > deadline:
@@ -60,11 +72,17 @@ class Mounted:
         self.undo.append(lambda: quiet("losetup", "-d", self.loop))
         quiet("mkfs.ext4", "-q", self.loop)
         quiet("mount", self.loop, self.mount)
-        self.undo.append(lambda: quiet("umount", self.mount))
+        self.undo.append(lambda: unmount(self.mount))
 
     def __exit__(self, *_):
+        failed = None
         while self.undo:
-            self.undo.pop()()
+            try:
+                self.undo.pop()()
+            except (OSError, subprocess.SubprocessError) as error:
+                failed = failed or error
+        if failed:
+            raise failed
 
     def commands(self, tar):
         """What is measured, each on what the one before has left."""
@@ -80,7 +98,7 @@ class Mounted:
 
     def forget(self):
         """Mounts anew, with nothing in the caches of the filesystem and of nbdfuse's file."""
-        quiet("umount", self.mount)
+        unmount(self.mount)
         node = os.open(self.node, os.O_RDONLY)
         os.posix_fadvise(node, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(node)
