@@ -98,7 +98,7 @@ void run_files_stream(const Options& options, Report& report) {
   const Corpus corpus(options.corpus, options.size);
   const Buffers buffers(options.corpus, threads);
   report.set_baseline();
-  WarmMemory warm(options.size);
+  WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
 
   double seconds = fill(warm, disk, corpus, block, threads);
@@ -129,7 +129,7 @@ void run_files_random(const Options& options, Report& report) {
   const Corpus corpus(options.corpus, options.size);
   const Buffers buffers(options.corpus, 2);
   report.set_baseline();
-  WarmMemory warm(options.size);
+  WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
   fill(warm, disk, corpus, kBig, 1);
 
@@ -171,7 +171,7 @@ void run_files_churn(const Options& options, Report& report) {
   const unsigned threads = options.threads.front();
   const Corpus corpus(options.corpus, options.size);
   report.set_baseline();
-  WarmMemory warm(options.size);
+  WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
   fill(warm, disk, corpus, kBig, threads);
   report_ratio(report, "churn-filled", kBig, threads, options.size);
@@ -197,7 +197,7 @@ void run_files_burst(const Options& options, Report& report) {
   const uint64_t burst = options.part ? options.part : uint64_t{16} << 20;
   const Corpus corpus(options.corpus, std::max(burst, options.size / options.passes));
   report.set_baseline();
-  WarmMemory warm(burst * options.passes);
+  WarmMemory warm(burst * options.passes, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, burst * options.passes));
   std::vector<double> speeds;
   for (uint64_t pass = 0; pass < options.passes; ++pass) {
@@ -229,7 +229,7 @@ void run_incompressible(const Options& options, Report& report) {
     std::memcpy(noise.at(at), &word, sizeof word);
   }
   report.set_baseline();
-  WarmMemory warm(options.size);
+  WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
   const double seconds = first_sweep(warm, options.size, kBig, 1, [&](unsigned, uint64_t at) {
     disk.write(noise.at(at), kBig, at);

@@ -17,7 +17,7 @@ void run_growth(const Options& options, Report& report) {
   const Corpus corpus(options.corpus, std::min(options.size, kMostCorpus));
   const Buffers buffers(options.corpus, 1);
   report.set_baseline();
-  WarmMemory warm(options.size);
+  WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
   const double pages = static_cast<double>(options.size / kPage);
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import machine
+import server
 from results import Key, rotated
 
 GIB = 1 << 30
@@ -116,6 +117,8 @@ def run_program(program, plugin, name, one, corpus, timeout=600):
     """The lines of results of one process."""
     command = [program, "--plugin", plugin, "--name", name, "--allocator", one.allocator,
                "--group", one.group, "--corpus", corpus, *one.args]
+    if not server.asks_for_huge_pages(name):
+        command.append("--small-pages")
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     lines = done.stdout.splitlines()
     measured = {name.removesuffix("-part") for line in lines for name in line.split(",")[2:3]}

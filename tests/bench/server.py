@@ -6,6 +6,14 @@ import signal
 import subprocess
 import time
 
+SHM = "/dev/shm"  # where a tmpfs is
+CPUCLOCK_SCHED = 2  # of the kernel's clocks of a process: user and system time, in nanoseconds
+
+
+def asks_for_huge_pages(name):
+    """Whether the candidate of this name does so."""
+    return name == "ours"
+
 
 class Candidate(collections.namedtuple("Candidate", "name allocator arguments")):
     """The name in the results, the allocator ("" where there is none) and what follows `nbdkit`. A
@@ -13,12 +21,7 @@ class Candidate(collections.namedtuple("Candidate", "name allocator arguments"))
 
     @property
     def huge_pages(self):
-        """Whether it asks the kernel for huge pages."""
-        return self.name == "ours"
-
-
-SHM = "/dev/shm"  # where a tmpfs is
-CPUCLOCK_SCHED = 2  # of the kernel's clocks of a process: user and system time, in nanoseconds
+        return asks_for_huge_pages(self.name)
 
 
 class Server:

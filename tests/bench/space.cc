@@ -72,7 +72,7 @@ void run_far(const Options& options, Report& report) {
   constexpr uint32_t kStep = 10000;
   const Buffers buffers(options.corpus, 1);
   report.set_baseline();
-  WarmMemory warm(options.warm);
+  WarmMemory warm(options.warm, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, std::numeric_limits<int64_t>::max()));
   Random random(1);
   double seconds = 0;
@@ -186,7 +186,7 @@ void run_holes(const Options& options, Report& report) {
 void run_startup(const Options& options, Report& report) {
   const Buffers buffers(options.corpus, 1);
   report.set_baseline();
-  WarmMemory(options.size + options.size / 16).release_all();
+  WarmMemory(options.size + options.size / 16, options.pages).release_all();
   const Disk disk(options.plugin, disk_parameters(options, options.size));
   report.line("startup", 0, 1, "seconds", disk.start_seconds(), "s");
   report.resident_line("startup", 0, 1);

@@ -49,7 +49,7 @@ void run_stream(const Options& options, Report& report) {
   const Buffers buffers(options.corpus, threads);
   Region region(options.reference ? options.size : 0);
   report.set_baseline();
-  WarmMemory warm(options.size + options.size / 16);
+  WarmMemory warm(options.size + options.size / 16, options.pages);
   const bool has_memory = options.allocator.starts_with("malloc");  // from its start
   if (has_memory) warm.release_all();
   const Disk disk(options.plugin, disk_parameters(options, options.size));

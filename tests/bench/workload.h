@@ -24,9 +24,10 @@ struct Options {
   uint64_t part = 0;                  // of the disk that random requests go to; 0: all of it
   std::vector<uint32_t> blocks = {4096, 32768, 262144};
   std::vector<unsigned> threads = {1, 2};
-  double seconds = 0.3;  // for each point that runs for a time
-  double idle = 5;       // seconds of rest, where a workload rests
-  uint64_t warm = 0;     // bytes of memory to touch for the far-apart writes
+  double seconds = 0.3;       // for each point that runs for a time
+  double idle = 5;            // seconds of rest, where a workload rests
+  uint64_t warm = 0;          // bytes of memory to touch for the far-apart writes
+  Pages pages = Pages::huge;  // that the disk asks for
   uint32_t count = 100000;
   unsigned passes = 5;
   bool reference = false;  // measure the machine's limits beside the disk
