@@ -94,4 +94,4 @@ def run(results, programs, disks, quick, most, files):
         print(f"growth: {count} connection(s)", flush=True)
         session = Session(results, "growth-connections", 0, count, size, 0.1 if quick else 0.4,
                           files)
-        session.run(list(dict.fromkeys(members)), JOBS[:3] if quick else JOBS)
+        session.run(list(dict.fromkeys(members)), JOBS[:2] if quick else JOBS)

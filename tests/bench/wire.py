@@ -24,7 +24,7 @@ JOBS = (
     Job("random-read-d16", "randread", 4096, 16),
     Job("random-write-d16", "randwrite", 4096, 16),
 )
-QUICK_JOBS = JOBS[0:1] + JOBS[2:3] + JOBS[5:6]
+QUICK_JOBS = JOBS[0:1] + JOBS[2:3]
 CONNECTIONS = 2
 PERCENTILES = (("p50", "50.000000"), ("p99", "99.000000"), ("p99.9", "99.900000"))
 
