@@ -4,14 +4,6 @@ import noise
 from results import median
 from units import show, show_block
 
-LEAST = 0.02  # a change below this is of no interest, even where the rounds hardly differ
-
-
-def shift(before, after):
-    """By how much the median changed, up or down: 0.5 if it is half or double."""
-    low, high = sorted((median(before), median(after)))
-    return (high - low) / high if high else 0
-
 
 def changes(before, after):
     """(key, member, its rounds in both, "better" or "worse" or None) of each figure that can be
@@ -19,15 +11,14 @@ def changes(before, after):
     its figure of a row shifts is the machine's doing, and ours has to shift by more."""
     for key, plugins in before.figures.items():
         now = after.figures.get(key, {})
-        least = LEAST
-        if "old" in plugins and "old" in now:
-            least = max(least, shift(plugins["old"], now["old"]))
+        drift = noise.shift(now["old"], plugins["old"]) if "old" in plugins and "old" in now else 0
         for member, old in plugins.items():
-            verdict = noise.verdict(key, now.get(member), old)
+            new = now.get(member)
+            verdict = noise.verdict(key, new, old)
             if verdict:
-                moved = shift(old, now[member]) > (least if member == "ours" else LEAST)
-                yield (key, member, old, now[member],
-                       verdict if moved and verdict != "within noise" else None)
+                counts = verdict != "within noise" and (member != "ours"
+                                                        or noise.shift(new, old) > drift)
+                yield key, member, old, new, verdict if counts else None
 
 
 def row(key, old, new, verdict):

@@ -2,7 +2,10 @@
 
 import statistics
 
+from results import median
+
 ENOUGH = 3  # rounds; with fewer there are no quartiles to speak of
+LEAST = 0.02  # a difference below this is of no interest, even where the rounds hardly differ
 COLD = 0.1  # of the other rounds' median: what the first round has to be off
 
 
@@ -14,6 +17,12 @@ def quartiles(rounds):
     return first, third
 
 
+def shift(rounds, base):
+    """By how much the medians differ, up or down: 0.5 if one is half of the other."""
+    low, high = sorted((median(rounds), median(base)))
+    return (high - low) / high if high else 0
+
+
 def more_is_better(key):
     return key.unit in ("ops/s", "MB/s") or key.metric == "ratio"
 
@@ -23,7 +32,8 @@ def verdict(key, rounds, base):
     mine, other = quartiles(rounds), quartiles(base)
     if not mine or not other:
         return ""
-    if mine[0] <= other[1] and other[0] <= mine[1]:
+    overlap = mine[0] <= other[1] and other[0] <= mine[1]
+    if overlap or shift(rounds, base) < LEAST:
         return "within noise"
     return "better" if (mine[0] > other[1]) == more_is_better(key) else "worse"
 

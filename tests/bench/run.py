@@ -7,7 +7,7 @@ as wire.svg if matplotlib is installed (Debian: python3-matplotlib).
   run.py --build DIR             everything; --only and --disks leave parts of it out
   run.py --build DIR --quick     a bit of everything, in a minute; asserts nothing about time, but
                                  that all of it was measured and written
-  run.py --report FILE           the tables and the plot of a results.json, and no measurement
+  run.py --report FILE...        the tables and the plot of each results.json, and no measurement
   run.py --compare BEFORE AFTER  what changed beyond noise from one results.json, or folder that has
                                  one, to another
 
@@ -71,7 +71,7 @@ def parse_arguments():
     parser.add_argument("--inprocess", help="the in-process program; default: the build folder's")
     parser.add_argument("--null-copy", help="the plugin that only copies; default: likewise")
     parser.add_argument("--old", help="the plugin to compare with; default: nbdkit's own")
-    parser.add_argument("--out", help="where results go; default: bench-results, or beside FILE")
+    parser.add_argument("--out", default="bench-results", help="where results go")
     parser.add_argument("--work", help="where the corpus is kept; default: OUT")
     parser.add_argument("--rounds", type=int, help="default: 3; quick: 1")
     parser.add_argument("--only", type=choice_of(PARTS), default=list(PARTS),
@@ -83,16 +83,13 @@ def parse_arguments():
     parser.add_argument("--grow-to", type=parse_size, default=12 << 30, metavar="SIZE",
                         help="the memory that growth may take; default: 12G")
     parser.add_argument("--quick", action="store_true", help="a run for CI")
-    parser.add_argument("--report", metavar="FILE", help="measure nothing, show these results")
+    parser.add_argument("--report", metavar="FILE", nargs="+",
+                        help="measure nothing, show these results, as those of several machines")
     parser.add_argument("--compare", metavar="FILE", nargs=2, help="likewise, of two runs")
     parser.add_argument("--tier", type=int, default=2, metavar="MIB")
     parser.add_argument("--idle", type=int, default=20, metavar="SECONDS",
                         help="how long the zstd disk rests before its ratio is taken again")
-    arguments = parser.parse_args()
-    if not arguments.out:
-        arguments.out = os.path.dirname(os.path.abspath(arguments.report)) if arguments.report \
-            else "bench-results"
-    return arguments
+    return parser.parse_args()
 
 
 def skip(reason):
@@ -216,10 +213,11 @@ def main():
     if arguments.compare:
         print(compare.text(*map(load, arguments.compare), report.table), end="")
         return 0
-    os.makedirs(arguments.out, exist_ok=True)
     if arguments.report:
-        present(arguments.report, arguments.out)
+        for path in arguments.report:
+            present(path, os.path.dirname(os.path.abspath(path)))
         return 0
+    os.makedirs(arguments.out, exist_ok=True)
     begin, watch = time.monotonic(), machine.Watch()
     results = Results({"date": datetime.date.today().isoformat(),
                        "machine": machine.describe()})
