@@ -1,7 +1,6 @@
 """Runs real clients against fresh servers: nbdcopy, qemu-img, a filesystem by way of nbdfuse."""
 
 import collections
-import os
 import subprocess
 import tempfile
 import time
