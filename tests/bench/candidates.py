@@ -1,8 +1,15 @@
-"""Finds the plugins that are compared."""
+"""Finds the plugins that are compared, and the tools to do it with."""
 
 import os
 import shutil
 import subprocess
+
+from server import Candidate
+
+
+def missing_tool(*tools):
+    """What is not installed of these, or None."""
+    return next((tool + " is not installed" for tool in tools if not shutil.which(tool)), None)
 
 
 def nbdkit_config():
@@ -63,3 +70,17 @@ def find_old(given, plugin, results):
                      "another)")
         return None
     return path
+
+
+def make_candidates(plugins, allocators, size, null_copy=None):
+    """`plugins`: name -> path. With them the ceiling of every plugin (null), the floor of every
+    disk in memory (copy, if `null_copy` is its path) and what a user would take instead (file)."""
+    members = [Candidate("null", "", ("null", f"size={size}"))]
+    if null_copy:
+        members.append(Candidate("copy", "", (null_copy, f"size={size}")))
+    for allocator in allocators:
+        for name, path in plugins.items():
+            arguments = (path, f"size={size}", "allocator=" + allocator)
+            members.append(Candidate(name, allocator, arguments))
+    members.append(Candidate("file", "", ("file", "{file}")))
+    return members

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "codec.h"
 #include "workload.h"
 
 namespace bench {
@@ -97,7 +98,7 @@ void run_files_stream(const Options& options, Report& report) {
   const Corpus corpus(options.corpus, options.size);
   const Buffers buffers(options.corpus, threads);
   report.set_baseline();
-  WarmMemory warm(options.size);
+  WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
 
   double seconds = fill(warm, disk, corpus, block, threads);
@@ -114,13 +115,21 @@ void run_files_stream(const Options& options, Report& report) {
               "MB/s");
   report_ratio(report, "files-overwrite", block, threads, options.size);
   trim_all(disk, options, report, "files-trim");
+  if (!options.reference) return;
+  const CodecLimits limits = codec_limits(corpus, threads, options.seconds);
+  if (limits.compressions == 0) return;
+  const double in = limits.compressions * kPage / 1e6;
+  const double out = limits.decompressions * kPage / 1e6;
+  report.limit("files-fill", block, threads, "speed", in, "MB/s");
+  report.limit("files-read", block, threads, "speed", out, "MB/s");
+  report.limit("files-overwrite", block, threads, "speed", in, "MB/s");
 }
 
 void run_files_random(const Options& options, Report& report) {
   const Corpus corpus(options.corpus, options.size);
   const Buffers buffers(options.corpus, 2);
   report.set_baseline();
-  WarmMemory warm(options.size);
+  WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
   fill(warm, disk, corpus, kBig, 1);
 
@@ -131,8 +140,9 @@ void run_files_random(const Options& options, Report& report) {
     const char* name;
     unsigned reads;
   };
-  for (const Kind kind :
-       {Kind{"files-random-read", 100}, {"files-random-write", 0}, {"files-random-mix", 70}}) {
+  constexpr Kind kKinds[] = {
+      {"files-random-read", 100}, {"files-random-write", 0}, {"files-random-mix", 70}};
+  for (const Kind kind : kKinds) {
     for (const unsigned threads : options.threads) {
       const auto request = [&](unsigned thread, Random& random) {
         const uint64_t at = random.below(part) * kPage;
@@ -147,13 +157,21 @@ void run_files_random(const Options& options, Report& report) {
     }
   }
   report_ratio(report, ("files-random" + suffix).c_str(), kPage, 0, options.size);
+  for (const unsigned threads : options.threads) {
+    if (!options.reference) break;
+    const CodecLimits limits = codec_limits(corpus, threads, options.seconds);
+    if (limits.compressions == 0) break;
+    for (const Kind kind : kKinds) {
+      report.limit(kind.name + suffix, kPage, threads, "rate", limits.mixed(kind.reads), "ops/s");
+    }
+  }
 }
 
 void run_files_churn(const Options& options, Report& report) {
   const unsigned threads = options.threads.front();
   const Corpus corpus(options.corpus, options.size);
   report.set_baseline();
-  WarmMemory warm(options.size);
+  WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
   fill(warm, disk, corpus, kBig, threads);
   report_ratio(report, "churn-filled", kBig, threads, options.size);
@@ -179,7 +197,7 @@ void run_files_burst(const Options& options, Report& report) {
   const uint64_t burst = options.part ? options.part : uint64_t{16} << 20;
   const Corpus corpus(options.corpus, std::max(burst, options.size / options.passes));
   report.set_baseline();
-  WarmMemory warm(burst * options.passes);
+  WarmMemory warm(burst * options.passes, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, burst * options.passes));
   std::vector<double> speeds;
   for (uint64_t pass = 0; pass < options.passes; ++pass) {
@@ -211,7 +229,7 @@ void run_incompressible(const Options& options, Report& report) {
     std::memcpy(noise.at(at), &word, sizeof word);
   }
   report.set_baseline();
-  WarmMemory warm(options.size);
+  WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
   const double seconds = first_sweep(warm, options.size, kBig, 1, [&](unsigned, uint64_t at) {
     disk.write(noise.at(at), kBig, at);

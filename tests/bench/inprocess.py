@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import machine
-from results import Key
+import server
+from results import Key, rotated
 
 GIB = 1 << 30
 UNTIERED = "zstd,cache=0"  # without its tier of uncompressed pages: the codec's own speed
@@ -24,6 +25,7 @@ WORKLOADS = {
     "refill": ("refill",),
     "holes": ("hole-extents", "hole-trim", "hole-read"),
     "startup": ("startup",),
+    "growth": ("fill", "random-read", "random-write"),
     "files-stream": ("files-fill", "files-read", "files-overwrite", "files-trim"),
     "files-random": ("files-random-read", "files-random-write", "files-random-mix", "files-random"),
     "files-churn": ("churn-filled", "churn-filled-idle", "read-cold", "read-hot", "churn-rewrite",
@@ -44,7 +46,6 @@ def quick_specs():
         spec("sparse", "stream", "--size", "64M", "--blocks", "256K", "--threads", "1",
              "--reference", *small),
         spec("sparse", "random", "--size", "64M", "--blocks", "4K", "--reference", *small),
-        spec("sparse", "far", "--count", "1000"),
         spec("sparse", "trim-half", "--size", "64M"),
         spec("sparse", "refill", "--size", "128M"),
         spec("sparse", "holes", *small),
@@ -57,8 +58,8 @@ def quick_specs():
 def quick_zstd_specs():
     small = ("--seconds", "0.02", "--idle", "0.1", "--size", "8M")
     specs = [
-        spec("zstd", "files-stream", "--blocks", "256K", "--threads", "1", *small),
-        spec("zstd", "files-random", *small),
+        spec("zstd", "files-stream", "--blocks", "256K", "--threads", "1", "--reference", *small),
+        spec("zstd", "files-random", "--reference", *small),
         spec("zstd", "files-churn", *small),
         spec("zstd", "files-burst", "--part", "2M", *small),
         spec("zstd", "incompressible", *small),
@@ -74,26 +75,19 @@ def stream(allocator, size, block, threads, *args):
 def full_specs():
     few = ("--passes", "3")
     return [
-        # 2 GiB: what the targets for the first fill and for trimming are about.
+        # Large enough for the first fill and for trimming to take a while.
         stream("sparse", "2G", "256K", "1", "--reference")._replace(memory=6 * GIB),
-        stream("sparse", "1G", "4K", "1", *few),
-        stream("sparse", "1G", "32K", "1", *few),
-        stream("sparse", "1G", "256K", "2", "--reference", *few),
-        stream("sparse", "1G", "4K", "2", *few),
-        stream("sparse", "1G", "32K", "2", *few),
-        stream("malloc", "1G", "256K", "1", "--reference"),
-        stream("malloc", "1G", "256K", "2", "--reference", *few),
-        stream("malloc", "1G", "4K", "1", *few),
-        spec("sparse", "random", "--reference", "--seconds", "0.2"),
-        spec("malloc", "random", "--reference", "--seconds", "0.2"),
+        stream("sparse", "512M", "4K", "1", "--reference", *few),
+        stream("sparse", "512M", "256K", "2", "--reference", *few),
+        stream("sparse", "512M", "4K", "2", "--reference", *few),
+        stream("malloc", "512M", "256K", "1", "--reference", *few),
+        stream("malloc", "512M", "256K", "2", "--reference", *few),
+        stream("malloc", "512M", "4K", "1", "--reference", *few),
+        spec("sparse", "random", "--blocks", "4K,256K", "--reference", "--seconds", "0.2"),
+        spec("malloc", "random", "--blocks", "4K,256K", "--reference", "--seconds", "0.2"),
         spec("sparse", "trim-half", "--size", "1G"),
         spec("sparse", "refill", "--size", "4G"),
         spec("sparse", "holes"),
-        # The old plugin slows down so much that it does the first 100,000 only, and once.
-        spec("sparse", "far", "--warm", "2G", once=True, only="old",
-             memory=7 * GIB),
-        spec("sparse", "far", "--more", "900000", "--warm", "8G", once=True, only="ours",
-             memory=14 * GIB),
         spec("malloc", "startup", "--size", "8G", once=True, memory=9 * GIB),
     ]
 
@@ -108,14 +102,14 @@ def full_zstd_specs(tier_mib, idle, files, tiered):
         spec("zstd", "incompressible", *size),
         spec("zstd", "files-burst", *size, "--part", f"{tier_mib // 2}M", "--idle", "0.5"),
         spec("zstd", "files-random", *size, "--part", f"{2 * tier_mib}M", "--threads", "1"),
-        spec("zstd", "far", "--warm", "1G", once=True),
         spec("zstd", "files-churn", *size, "--idle", str(idle), "--threads", "1", once=True),
     ]
     for allocator, only in (("zstd", None), (UNTIERED, "ours"))[:1 + tiered]:
-        for block, threads in (("256K", "1"), ("256K", "2"), ("4K", "1")):
+        rows = (("256K", "1"), ("256K", "2"), ("4K", "1"))
+        for block, threads in rows if allocator == "zstd" else rows[:1]:
             specs.append(spec(allocator, "files-stream", *size, "--blocks", block, "--threads",
-                              threads, only=only))
-        specs.append(spec(allocator, "files-random", *size, only=only))
+                              threads, "--reference", only=only))
+        specs.append(spec(allocator, "files-random", *size, "--reference", only=only))
     return specs
 
 
@@ -123,6 +117,8 @@ def run_program(program, plugin, name, one, corpus, timeout=600):
     """The lines of results of one process."""
     command = [program, "--plugin", plugin, "--name", name, "--allocator", one.allocator,
                "--group", one.group, "--corpus", corpus, *one.args]
+    if not server.asks_for_huge_pages(name):
+        command.append("--small-pages")
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     lines = done.stdout.splitlines()
     measured = {name.removesuffix("-part") for line in lines for name in line.split(",")[2:3]}
@@ -142,14 +138,13 @@ def record(results, round_number, lines):
 
 
 def run_one(results, program, plugins, one, round_number, corpus):
-    # Every other round the other way round, so that nobody always comes after the same neighbour.
-    order = list(plugins.items())
-    if round_number % 2:
-        order.reverse()
-    for name, path in order:
+    for name, path in rotated(list(plugins.items()), round_number):
         if one.only not in (None, name):
             continue
-        record(results, round_number, run_program(program, path, name, one, corpus))
+        # The limits are the machine's, and are measured beside ours alone.
+        args = [arg for arg in one.args if arg != "--reference" or name == "ours"]
+        record(results, round_number,
+               run_program(program, path, name, one._replace(args=args), corpus))
 
 
 def run(results, program, plugins, specs, rounds, corpus):
@@ -158,8 +153,8 @@ def run(results, program, plugins, specs, rounds, corpus):
             if one.once and round_number > 0 or one.only and one.only not in plugins:
                 continue
             if machine.available_bytes() < one.memory:
-                results.note(f"left out for lack of free memory: {one.allocator} {one.group} "
-                             + " ".join(one.args))
+                results.leave_out("inprocess", "little free memory for " + " ".join(
+                    (one.allocator, one.group, *one.args)))
                 continue
             label = " ".join((one.allocator, one.group, *one.args))
             print(f"in-process round {round_number + 1}/{rounds}: {label}", flush=True)

@@ -58,24 +58,25 @@ class Watch:
 
 
 class WarmMemory:
-    """Memory that is touched, to be given back just before somebody needs it; memory.h says why."""
+    """Memory that is touched, to be given back just before somebody needs it; memory.h says why.
+    It consists of huge or small pages, as those of whoever comes next."""
 
-    def __init__(self, size):
+    def __init__(self, size, huge_pages):
+        self.map = None
+        if size == 0:
+            return
         self.map = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self.released = 0
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            try:
-                self.map.madvise(mmap.MADV_HUGEPAGE)
-            except OSError:
-                pass  # a system without huge pages
+        try:
+            self.map.madvise(mmap.MADV_HUGEPAGE if huge_pages else mmap.MADV_NOHUGEPAGE)
+        except OSError:
+            pass  # a system without huge pages
         for offset in range(0, size, mmap.PAGESIZE):
             self.map[offset] = 1
 
-    def release(self, size):
-        size = min(size, len(self.map) - self.released)
-        if size > 0:
-            self.map.madvise(mmap.MADV_DONTNEED, self.released, size)
-            self.released += size
+    def release(self):
+        if self.map:
+            self.map.madvise(mmap.MADV_DONTNEED)
 
     def close(self):
-        self.map.close()
+        if self.map:
+            self.map.close()

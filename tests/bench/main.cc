@@ -33,6 +33,7 @@ const std::map<std::string, Run>& groups() {
       {"files-churn", run_files_churn},
       {"files-burst", run_files_burst},
       {"incompressible", run_incompressible},
+      {"growth", run_growth},
   };
   return all;
 }
@@ -43,8 +44,8 @@ const std::map<std::string, Run>& groups() {
   std::fprintf(stderr,
                "usage: inprocess --plugin PATH --group GROUP --corpus FILE [--name LABEL]\n"
                "  [--allocator sparse] [--size 1G] [--part BYTES] [--blocks 4K,256K]\n"
-               "  [--threads 1,2] [--seconds 0.3] [--idle 5] [--count N] [--more N]\n"
-               "  [--warm BYTES] [--passes 5] [--reference] [--verbose]\n"
+               "  [--threads 1,2] [--seconds 0.3] [--idle 5] [--count N]\n"
+               "  [--warm BYTES] [--passes 5] [--reference] [--small-pages] [--verbose]\n"
                "groups:%s\n",
                names.c_str());
   std::exit(2);
@@ -84,14 +85,14 @@ Options parse(int argc, char** argv) {
       {"idle", [&](const std::string& v) { o.idle = std::atof(v.c_str()); }},
       {"warm", [&](const std::string& v) { o.warm = size_of(v); }},
       {"count", [&](const std::string& v) { o.count = static_cast<uint32_t>(size_of(v)); }},
-      {"more", [&](const std::string& v) { o.more = static_cast<uint32_t>(size_of(v)); }},
       {"passes", [&](const std::string& v) { o.passes = list_of<unsigned>(v).front(); }},
       {"reference", [&](const std::string&) { o.reference = true; }},
+      {"small-pages", [&](const std::string&) { o.pages = Pages::small; }},
       {"verbose", [&](const std::string&) { o.verbose = true; }},
   };
   std::vector<option> known;
   for (const auto& [name, set] : setters) {
-    const bool flag = name == "reference" || name == "verbose";
+    const bool flag = name == "reference" || name == "small-pages" || name == "verbose";
     known.push_back({name.c_str(), flag ? no_argument : required_argument, nullptr, 0});
   }
   known.push_back({nullptr, 0, nullptr, 0});

@@ -74,6 +74,11 @@ void Report::line(const std::string& workload, uint64_t block, unsigned threads,
   std::fflush(stdout);
 }
 
+void Report::limit(const std::string& workload, uint64_t block, unsigned threads,
+                   const std::string& metric, double value, const char* unit) const {
+  Report("limit", allocator_).line(workload, block, threads, metric, value, unit);
+}
+
 uint64_t Report::resident() const {
   const uint64_t all = resident_bytes();
   return all > baseline_ ? all - baseline_ : 0;

@@ -70,6 +70,10 @@ class Report {
   void line(const std::string& workload, uint64_t block, unsigned threads,
             const std::string& metric, double value, const char* unit) const;
 
+  // What no disk can beat, as if it were one more plugin.
+  void limit(const std::string& workload, uint64_t block, unsigned threads,
+             const std::string& metric, double value, const char* unit) const;
+
   // Resident size beyond what the process had before the disk existed.
   void set_baseline() { baseline_ = resident_bytes(); }
   uint64_t resident() const;

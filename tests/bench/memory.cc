@@ -37,7 +37,7 @@ void read_file(const std::string& path, std::byte* into, uint64_t bytes) {
 
 }  // namespace
 
-Region::Region(uint64_t bytes) : bytes_(bytes) {
+Region::Region(uint64_t bytes, Pages pages) : bytes_(bytes) {
   if (bytes == 0) return;
   // A huge page more than asked for, to start at the edge of one.
   const uint64_t mapped = bytes + kHugePage;
@@ -50,7 +50,7 @@ Region::Region(uint64_t bytes) : bytes_(bytes) {
   const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   bytes_ = (bytes + page - 1) & ~(page - 1);
   munmap(data_ + bytes_, kHugePage - skip - (bytes_ - bytes));
-  madvise(data_, bytes_, MADV_HUGEPAGE);
+  madvise(data_, bytes_, pages == Pages::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   std::memset(data_, 1, bytes_);
 }
 

@@ -11,10 +11,12 @@
 
 namespace bench {
 
-// Touched memory, backed by huge pages where the system gives them.
+enum class Pages { huge, small };
+
+// Touched memory, backed by huge pages where the system gives them and unless told otherwise.
 class Region {
  public:
-  explicit Region(uint64_t bytes);
+  explicit Region(uint64_t bytes, Pages pages = Pages::huge);
   ~Region();
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
@@ -31,9 +33,10 @@ class Region {
 // Memory that is touched and then given back bit by bit, just before the disk needs it. Under a
 // hypervisor free memory may be taken away after a second or two, and the next touch of it costs
 // ten times as much: without this a first fill would measure that, and be ten times off by chance.
+// Its pages are of the kind that the disk asks for.
 class WarmMemory {
  public:
-  explicit WarmMemory(uint64_t bytes) : region_(bytes) {}
+  WarmMemory(uint64_t bytes, Pages pages) : region_(bytes, pages) {}
   void release(uint64_t bytes);  // at most what is left
   uint64_t left() const { return region_.size() - released_; }
   void release_all() { release(region_.size()); }

@@ -2,8 +2,8 @@
 
 from results import median
 from units import show, show_block
+from wire import CONNECTIONS
 
-CONNECTIONS = 2
 DISKS = (("wire", "sparse"), ("wire", "malloc"), ("wire-files", "zstd"))
 WORKLOADS = (("fill", 262144), ("read", 262144), ("random-read-d1", 4096),
              ("random-write-d1", 4096), ("random-read-d16", 4096), ("random-write-d16", 4096))

@@ -1,29 +1,44 @@
 """What was measured, as Markdown tables."""
 
-import bars
-import bars_zstd
+import noise
 from results import median, ratio
 from units import show, show_block
 
 FACTS = (("cpu", "{}"), ("cpus", "{} CPUs"), ("memory_gib", "{} GiB"), ("kernel", "Linux {}"),
          ("huge_pages", "huge pages: {}"), ("nbdkit", "nbdkit {}"), ("zstd", "zstd {}"))
-VERDICTS = {True: "met", False: "**not met**", None: "not measured"}
+# Of what is measured against servers: the place, its title, what its block and threads are, and the
+# candidate without a disk that the others are compared with.
+SERVERS = (("wire", "Over the wire", ("block", "connections"), "null"),
+           ("wire-files", "Over the wire, real files", ("block", "connections"), "null"),
+           ("clients", "Real clients", ("size", ""), "copy"))
+# Of what grows: the place, its title, the field of a key that grows, and how to show it.
+GROWTH = (("growth-stored", "Cost of a page against what is stored", "block", show_block),
+          ("growth-far", "Cost of a page against the number of far-apart pages", "block",
+           "{:,}".format),
+          ("growth-connections", "Cost of a request against connections", "threads", str))
+COSTS = ("cost", "memory", "cpu")
+OTHERS = ("null", "copy", "file")  # candidates that have no allocators
+
+EXPLANATION = """\
+Medians of the rounds; a ratio is the median of the rounds' ratios. `old` is the distribution's
+memory plugin, `null` nbdkit's plugin that does nothing, `copy` one that copies each request and
+keeps nothing, `file` nbdkit's file plugin on tmpfs. `better` and `worse` are said of ours beside
+old where the quartiles of the rounds do not overlap and the medians differ by 2 % at least;
+otherwise the two are within noise.
+`cold` names those whose first round differs from the others. Before each candidate takes memory,
+as much has been touched and freed, so that a hypervisor's share in the first touch is not
+measured. Server CPU is user and system time of the server's process. `limit` is what the machine
+can do without a disk: memcpy of the same bytes, to memory that is touched first for a fill, or zstd
+alone at its default level on the same pages, without a dictionary."""
 
 
 def table(header, rows):
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    """Without the columns in which there is nothing."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    kept = [n for n in range(len(header)) if any(row[n] not in ("", "–") for row in rows)]
+    lines = ["| " + " | ".join(header[n] for n in kept) + " |", "|" + "---|" * len(kept)]
+    lines += ["| " + " | ".join(row[n] for n in kept) + " |" for row in rows]
     return "\n".join(lines) + "\n"
-
-
-def bars_section(title, rows):
-    rows = [r for r in rows if r.met is not None or r.ours != "–"]
-    if not rows:
-        return ""
-    met = sum(r.met is True for r in rows)
-    header = ("workload", "target", "old", "ours", "ratio", "")
-    return (f"## {title}\n\n{met} of {len(rows)} met.\n\n"
-            + table(header, [(*r[:5], VERDICTS[r.met]) for r in rows]) + "\n")
 
 
 def show_ratio(value):
@@ -33,43 +48,48 @@ def show_ratio(value):
 def inprocess_section(results):
     text = ""
     keys = [k for k in results.figures if k.place == "inprocess"]
+    header = ("workload", "block", "threads", "figure", "limit", "old", "ours", "ours / limit",
+              "ours / old", "beyond noise")
     for allocator in dict.fromkeys(k.allocator for k in keys):
         rows = []
         for key in (k for k in keys if k.allocator == allocator):
             plugins = results.figures[key]
-            old, ours = plugins.get("old"), plugins.get("ours")
+            limit, old, ours = map(plugins.get, ("limit", "old", "ours"))
             rows.append((key.workload, show_block(key.block), key.threads or "", key.metric,
-                         show(median(old), key.unit), show(median(ours), key.unit),
-                         show_ratio(ratio(ours, old))))
-        text += f"### {allocator.replace('+', ',')}\n\n" + table(
-            ("workload", "block", "threads", "figure", "old", "ours", "ours / old"), rows) + "\n"
-    return "## In-process, all figures\n\n" + text if text else ""
+                         *(show(median(rounds), key.unit) for rounds in (limit, old, ours)),
+                         show_ratio(ratio(ours, limit)), show_ratio(ratio(ours, old)),
+                         noise.remarks(key, plugins)))
+        text += f"### {allocator.replace('+', ',')}\n\n" + table(header, rows) + "\n"
+    return "## In-process\n\n" + text if text else ""
 
 
-def wire_rows(results, place, allocator):
+def server_rows(results, place, allocator, base):
     for key, plugins in results.figures.items():
         if key.place != place or key.allocator != allocator:
             continue
         if key.metric == "speed" and key.block == 4096:
             continue  # says the same as iops
         others = results.find(place, "", *key[2:6])
-        null, old, ours = others.get("null"), plugins.get("old"), plugins.get("ours")
-        yield (key.workload, show_block(key.block), key.threads, key.metric,
-               *(show(median(r), key.unit) for r in (null, others.get("file"), old, ours)),
-               show_ratio(ratio(old, null)), show_ratio(ratio(ours, null)),
-               show_ratio(ratio(ours, old)))
+        old, ours = plugins.get("old"), plugins.get("ours")
+        yield (key.workload, show_block(key.block), key.threads or "", key.metric,
+               *(show(median(others.get(name)), key.unit) for name in OTHERS),
+               show(median(old), key.unit), show(median(ours), key.unit),
+               show_ratio(ratio(old, others.get(base))), show_ratio(ratio(ours, others.get(base))),
+               show_ratio(ratio(ours, old)), noise.remarks(key, {**others, **plugins}))
 
 
-def wire_section(results):
+def server_sections(results):
     text = ""
-    header = ("workload", "block", "connections", "figure", "null", "file on tmpfs", "old", "ours",
-              "old / null", "ours / null", "ours / old")
-    for place in ("wire", "wire-files"):
-        for allocator in dict.fromkeys(k.allocator for k in results.figures
-                                       if k.place == place and k.allocator):
+    for place, title, (block, threads), base in SERVERS:
+        header = ("workload", block, threads, "figure", *OTHERS, "old", "ours", f"old / {base}",
+                  f"ours / {base}", "ours / old", "beyond noise")
+        allocators = dict.fromkeys(k.allocator for k in results.figures
+                                   if k.place == place and k.allocator)
+        for number, allocator in enumerate(allocators):
+            text += f"## {title}\n\n" if number == 0 else ""
             text += f"### {allocator}\n\n"
-            text += table(header, wire_rows(results, place, allocator)) + "\n"
-    return "## Over the wire, all figures\n\n" + text if text else ""
+            text += table(header, server_rows(results, place, allocator, base)) + "\n"
+    return text
 
 
 def zram_section(results):
@@ -86,13 +106,28 @@ def zram_section(results):
     return "## The kernel's compressed RAM disk\n\n" + table(header, rows) + "\n" if rows else ""
 
 
-def targets(results):
-    wire = "over the wire (1 / 2 / 8 connections)"
-    return (bars_section("Targets, in-process", bars.inprocess_bars(results))
-            + bars_section(f"Targets, {wire}", bars.wire_bars(results))
-            + bars_section("Targets of the zstd disk, in-process",
-                           bars_zstd.inprocess_bars(results))
-            + bars_section(f"Targets of the zstd disk, {wire}", bars_zstd.wire_bars(results)))
+def growth_rows(results, place, field, steps):
+    rows = {}
+    for key, plugins in results.figures.items():
+        if key.place == place and key.metric in COSTS:
+            for member, rounds in plugins.items():
+                name = (key.allocator or "–", member, key.workload, key.metric, key.unit)
+                rows.setdefault(name, {})[getattr(key, field)] = median(rounds)
+    for (*name, unit), values in rows.items():
+        first, last = values[min(values)], values[max(values)]
+        yield (*name, *(show(values.get(step), unit) for step in steps),
+               f"{last / first:.2f}" if first and len(values) > 1 else "–")
+
+
+def growth_sections(results):
+    """A row for each cost, flat where the last figure is as the first."""
+    text = ""
+    for place, title, field, shown in GROWTH:
+        steps = sorted({getattr(key, field) for key in results.figures if key.place == place})
+        if steps:
+            header = ("disk", "plugin", "workload", "figure", *map(shown, steps), "last / first")
+            text += f"## {title}\n\n{table(header, growth_rows(results, place, field, steps))}\n"
+    return text
 
 
 def describe(run):
@@ -103,9 +138,6 @@ def describe(run):
 
 def text(results):
     notes = "".join(f"- Note: {note}.\n" for note in results.notes)
-    judged = targets(results) if results.run["judged"] else ""
-    return (f"# Benchmarks\n\n{describe(results.run)}; {results.rounds()} round(s), medians; "
-            "ratios are medians of the rounds' ratios. `old` is the distribution's memory plugin. "
-            "First fills find memory that the machine has touched just before, so that a "
-            f"hypervisor's share in the first touch is not measured.\n\n{notes}\n{judged}"
-            + inprocess_section(results) + wire_section(results) + zram_section(results))
+    return (f"# Benchmarks\n\n{describe(results.run)}; {results.rounds()} round(s).\n\n"
+            f"{EXPLANATION}\n\n{notes}\n" + server_sections(results) + inprocess_section(results)
+            + growth_sections(results) + zram_section(results))

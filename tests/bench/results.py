@@ -3,6 +3,7 @@
 import collections
 import json
 import math
+import os
 import statistics
 
 # What was measured. `threads` are threads in-process and connections over the wire.
@@ -11,9 +12,10 @@ Key = collections.namedtuple("Key", "place allocator workload block threads metr
 
 class Results:
     def __init__(self, run, notes=()):
-        self.run = run  # date, machine, judged: whether to hold the figures against targets
+        self.run = run  # date and machine
         self.notes = list(notes)  # what a reader of the figures has to know
         self.figures = {}  # Key -> plugin -> round -> value
+        self.left_out = set()  # kinds of rows that this machine cannot measure
 
     def add(self, round_number, plugin, key, value):
         value = round(float(value), 6)
@@ -25,6 +27,17 @@ class Results:
         if text not in self.notes:
             self.notes.append(text)
             print("note: " + text, flush=True)
+
+    def leave_out(self, kind, reason):
+        """Notes that no row of this kind is measured: how its place or its workload begins."""
+        self.left_out.add(kind)
+        self.note(f"{reason}: no rows of {kind}")
+
+    def lacking(self, kinds):
+        """Those of the kinds that have no row although the machine can measure them."""
+        return [kind for kind in kinds if kind not in self.left_out
+                and not any(key.place.startswith(kind) or key.workload.startswith(kind)
+                            for key in self.figures)]
 
     def find(self, place, allocator, workload, block, threads, metric):
         """The rounds of every plugin for one figure; empty when it was not measured."""
@@ -49,7 +62,10 @@ class Results:
 
 
 def load(path):
-    """What save() has written. More columns may follow those of save()."""
+    """What save() has written to this file, or to results.json in this folder. More columns may
+    follow those of save()."""
+    if os.path.isdir(path):
+        path = os.path.join(path, "results.json")
     with open(path, encoding="utf-8") as file:
         run = json.load(file)
     figures = run.pop("figures")
@@ -73,3 +89,11 @@ def ratio(rounds, base):
     machine's slow drift does not enter. None when they have no round in common."""
     ratios = [rounds[r] / base[r] for r in rounds or {} if r in (base or {}) and base[r] > 0]
     return statistics.median(ratios) if ratios else None
+
+
+def rotated(members, round_number):
+    """The members in the order of a round: each begins one further on, so that nobody always comes
+    first, and nobody always after the same neighbour."""
+    begin = round_number % len(members)
+    turned = members[begin:] + members[:begin]
+    return turned[::-1] if round_number % 2 else turned

@@ -4,17 +4,19 @@ file plugins: the candidates in turn, round after round. Writes results.json, wh
 and the figures of all rounds, prints tables of them, and plots throughput and latency over the wire
 as wire.svg if matplotlib is installed (Debian: python3-matplotlib).
 
-  run.py --build DIR             everything about sparse and malloc, under 15 minutes
-  run.py --build DIR --zstd      the zstd disk as well; with --only-zstd nothing else
-  run.py --build DIR --quick     a bit of everything, under 90 seconds; asserts nothing about time,
-                                 but that all of it was measured and written
-  run.py --report FILE           the tables and the plot of a results.json, and no measurement
+  run.py --build DIR             everything; --only and --disks leave parts of it out
+  run.py --build DIR --quick     a bit of everything, in a minute; asserts nothing about time, but
+                                 that all of it was measured and written
+  run.py --report FILE...        the tables and the plot of each results.json, and no measurement
+  run.py --compare BEFORE AFTER  what changed beyond noise from one results.json, or folder that has
+                                 one, to another
 
 Run it on a machine that has nothing else to do. --tier is the default size of the zstd disk's tier
 of uncompressed pages: what "within the tier" and "twice the tier" are measured with.
 """
 
 import argparse
+import collections
 import datetime
 import os
 import sys
@@ -24,7 +26,10 @@ sys.dont_write_bytecode = True  # the source tree stays as it is
 
 # pylint: disable=wrong-import-position
 import candidates
+import clients
+import compare
 import corpus
+import growth
 import inprocess
 import machine
 import plot
@@ -33,6 +38,29 @@ import wire
 from results import Results, load
 
 MIB = 1 << 20
+# What can be measured: each part, and the kinds of rows that it has.
+PARTS = {"inprocess": ("inprocess",), "wire": ("wire",),
+         "clients": ("nbdcopy", "qemu-img", "ext4"),
+         "growth": ("growth-stored", "growth-far", "growth-connections")}
+DISKS = ("sparse", "malloc", "zstd")
+
+# What was built: the in-process program, the plugin that only copies (or None), the plugins that
+# are compared, name -> path, and those of each disk.
+Programs = collections.namedtuple("Programs", "inprocess null_copy plugins disks")
+
+
+def parse_size(text):
+    """The bytes of 256M, 2G."""
+    return int(text[:-1]) * {"M": MIB, "G": 1024 * MIB}[text[-1]]
+
+
+def choice_of(names):
+    def parse(text):
+        chosen = text.split(",")
+        if not set(chosen) <= set(names):
+            raise argparse.ArgumentTypeError("not of " + ",".join(names))
+        return chosen
+    return parse
 
 
 def parse_arguments():
@@ -41,23 +69,27 @@ def parse_arguments():
     parser.add_argument("--build", default="build/release", help="the build folder")
     parser.add_argument("--plugin", help="the plugin under test; default: the build folder's")
     parser.add_argument("--inprocess", help="the in-process program; default: the build folder's")
+    parser.add_argument("--null-copy", help="the plugin that only copies; default: likewise")
     parser.add_argument("--old", help="the plugin to compare with; default: nbdkit's own")
-    parser.add_argument("--out", help="where results go; default: bench-results, or beside FILE")
+    parser.add_argument("--out", default="bench-results", help="where results go")
     parser.add_argument("--work", help="where the corpus is kept; default: OUT")
     parser.add_argument("--rounds", type=int, help="default: 3; quick: 1")
-    parser.add_argument("--only", choices=("inprocess", "wire"))
-    parser.add_argument("--zstd", action="store_true", help="the zstd disk as well")
-    parser.add_argument("--only-zstd", action="store_true", help="the zstd disk, nothing else")
+    parser.add_argument("--only", type=choice_of(PARTS), default=list(PARTS),
+                        metavar=",".join(PARTS))
+    parser.add_argument("--disks", type=choice_of(DISKS), default=DISKS, metavar=",".join(DISKS))
+    parser.add_argument("--sizes", type=lambda text: [parse_size(s) for s in text.split(",")],
+                        metavar="SMALL,LARGE",
+                        help="what clients copy; default: 256M,2G; quick: 16M,32M")
+    parser.add_argument("--grow-to", type=parse_size, default=12 << 30, metavar="SIZE",
+                        help="the memory that growth may take; default: 12G")
     parser.add_argument("--quick", action="store_true", help="a run for CI")
-    parser.add_argument("--report", metavar="FILE", help="measure nothing, show these results")
+    parser.add_argument("--report", metavar="FILE", nargs="+",
+                        help="measure nothing, show these results, as those of several machines")
+    parser.add_argument("--compare", metavar="FILE", nargs=2, help="likewise, of two runs")
     parser.add_argument("--tier", type=int, default=2, metavar="MIB")
-    parser.add_argument("--idle", type=int, default=60, metavar="SECONDS",
+    parser.add_argument("--idle", type=int, default=20, metavar="SECONDS",
                         help="how long the zstd disk rests before its ratio is taken again")
-    arguments = parser.parse_args()
-    if not arguments.out:
-        arguments.out = os.path.dirname(os.path.abspath(arguments.report)) if arguments.report \
-            else "bench-results"
-    return arguments
+    return parser.parse_args()
 
 
 def skip(reason):
@@ -75,9 +107,13 @@ def checks_invariants(plugin):
 
 
 def find_programs(arguments, results):
-    """The paths of the in-process program and of the plugins by name."""
     plugin = arguments.plugin or os.path.join(arguments.build, "nbdkit-memory-plugin.so")
-    program = arguments.inprocess or os.path.join(arguments.build, "tests", "bench", "inprocess")
+    folder = os.path.join(arguments.build, "tests", "bench")
+    program = arguments.inprocess or os.path.join(folder, "inprocess")
+    null_copy = arguments.null_copy or os.path.join(folder, "nbdkit-null-copy-plugin.so")
+    if not os.path.exists(null_copy):
+        results.note("the plugin that only copies is not built (--null-copy): no floor")
+        null_copy = None
     for path in (plugin, program):
         if not os.path.exists(path):
             skip(f"{path} is not built (--build, --plugin and --inprocess say where it is)")
@@ -90,48 +126,65 @@ def find_programs(arguments, results):
     if old:
         # Old first: its figures are the ones that ours are held against.
         plugins = {"old": os.path.abspath(old), **plugins}
-    return os.path.abspath(program), plugins
+    disks = plugins_by_disk(arguments, plugins, results)
+    if not disks:
+        skip("the plugin has none of these disks: " + ",".join(arguments.disks))
+    return Programs(os.path.abspath(program), null_copy and os.path.abspath(null_copy), plugins,
+                    disks)
 
 
-def with_zstd(plugins, results):
+def plugins_by_disk(arguments, plugins, results):
+    """Those of the chosen disks that ours has, each with the plugins that have it."""
     able = {name: path for name, path in plugins.items() if candidates.has_zstd(path)}
     for name in plugins.keys() - able.keys():
         results.note(f"{name} does not say that it has zstd: left out of what concerns zstd")
-    return able
+    found = {disk: able if disk == "zstd" else plugins for disk in arguments.disks}
+    return {disk: those for disk, those in found.items() if "ours" in those}
 
 
-def run_inprocess(arguments, results, program, plugins, rounds, files):
-    if not arguments.only_zstd:
-        specs = inprocess.quick_specs() if arguments.quick else inprocess.full_specs()
-        inprocess.run(results, program, plugins, specs, rounds, files)
-    able = with_zstd(plugins, results)
-    if "ours" not in able:
+def run_inprocess(arguments, results, programs, rounds, files):
+    specs = inprocess.quick_specs() if arguments.quick else inprocess.full_specs()
+    inprocess.run(results, programs.inprocess, programs.plugins,
+                  [spec for spec in specs if spec.allocator in programs.disks], rounds, files)
+    if "zstd" not in programs.disks:
         return
+    able = programs.disks["zstd"]
     if arguments.quick:
-        inprocess.run(results, program, able, inprocess.quick_zstd_specs(), rounds, files)
-    elif arguments.zstd or arguments.only_zstd:
+        specs = inprocess.quick_zstd_specs()
+    else:
         tiered = candidates.accepts(able["ours"], inprocess.UNTIERED)
         if not tiered:
             results.note("this zstd disk knows no cache=0: the default stands in for it")
         specs = inprocess.full_zstd_specs(arguments.tier, arguments.idle,
                                           os.path.getsize(files) // MIB, tiered)
-        inprocess.run(results, program, able, specs, rounds, files)
+    inprocess.run(results, programs.inprocess, able, specs, rounds, files)
 
 
-def run_wire(arguments, results, plugins, rounds, files):
+def run_wire(arguments, results, programs, rounds, files):
     absent = wire.missing()
     if absent:
-        if arguments.only == "wire":
-            skip(absent)
-        print("SKIP of the wire: " + absent)
-        results.note(f"{absent}: nothing measured over the wire")
+        results.leave_out("wire", absent)
         return
-    if not arguments.only_zstd:
-        wire.run(results, plugins, ("sparse", "malloc"), rounds, arguments.quick, None)
-    if arguments.zstd or arguments.only_zstd:
-        able = with_zstd(plugins, results)
-        if "ours" in able:
-            wire.run(results, able, ("zstd",), rounds, arguments.quick, files)
+    plain = [disk for disk in programs.disks if disk != "zstd"]
+    if plain:
+        wire.run(results, programs.plugins, plain, rounds, arguments.quick, None)
+    if "zstd" in programs.disks:
+        wire.run(results, programs.disks["zstd"], ("zstd",), rounds, arguments.quick, files)
+
+
+def run_clients(arguments, results, programs, rounds, folder):
+    small, large = arguments.sizes or ((16 * MIB, 32 * MIB) if arguments.quick
+                                       else (256 * MIB, 2048 * MIB))
+    clients.run(results, programs, rounds, clients.works(small, large, arguments.quick), folder)
+
+
+def run_growth(arguments, results, programs, files):
+    disks = {disk: plugins for disk, plugins in programs.disks.items() if disk != "malloc"}
+    if disks:
+        growth.run(results, programs, disks, arguments.quick, arguments.grow_to, files)
+    else:
+        for kind in PARTS["growth"]:
+            results.leave_out(kind, "malloc takes all of its memory at the start")
 
 
 def present(path, out):
@@ -145,37 +198,46 @@ def present(path, out):
     return results, text
 
 
-def is_complete(results, saved, text):
-    """Whether the file and the tables have everything that was measured."""
+def is_complete(parts, results, saved, text):
+    """Whether every kind of row was measured, and all of it is in the file and the tables."""
     lost = [key for key in results.figures if saved.figures.get(key) != results.figures[key]
             or f"| {key.workload} |" not in text]
-    for key in lost:
-        print(f"not in the results: {key}", file=sys.stderr)
-    return bool(results.figures) and not lost
+    lost += [kind for part in parts for kind in results.lacking(PARTS[part])]
+    for what in lost:
+        print(f"not in the results: {what}", file=sys.stderr)
+    return not lost
 
 
 def main():
     arguments = parse_arguments()
-    os.makedirs(arguments.out, exist_ok=True)
-    if arguments.report:
-        present(arguments.report, arguments.out)
+    if arguments.compare:
+        print(compare.text(*map(load, arguments.compare), report.table), end="")
         return 0
+    if arguments.report:
+        for path in arguments.report:
+            present(path, os.path.dirname(os.path.abspath(path)))
+        return 0
+    os.makedirs(arguments.out, exist_ok=True)
     begin, watch = time.monotonic(), machine.Watch()
-    results = Results({"date": datetime.date.today().isoformat(), "judged": not arguments.quick,
+    results = Results({"date": datetime.date.today().isoformat(),
                        "machine": machine.describe()})
     if arguments.quick:
-        results.note("a quick run: its disks are too small to be held against targets")
-    program, plugins = find_programs(arguments, results)
+        results.note("a quick run: too short to compare anything")
+    programs = find_programs(arguments, results)
     rounds = arguments.rounds or (1 if arguments.quick else 3)
-    size = 32 if arguments.quick else 256
-    files = corpus.make_corpus(os.path.join(arguments.work or arguments.out, f"corpus-{size}M"),
-                               size * MIB)
+    folder = os.path.abspath(arguments.work or arguments.out)
+    mib = 32 if arguments.quick else 256
+    files = corpus.make_corpus(os.path.join(folder, f"files-{mib}M"), mib * MIB)
     path = os.path.join(arguments.out, "results.json")
     try:
-        if arguments.only != "wire":
-            run_inprocess(arguments, results, program, plugins, rounds, files)
-        if arguments.only != "inprocess":
-            run_wire(arguments, results, plugins, rounds, files)
+        if "inprocess" in arguments.only:
+            run_inprocess(arguments, results, programs, rounds, files)
+        if "wire" in arguments.only:
+            run_wire(arguments, results, programs, rounds, files)
+        if "clients" in arguments.only:
+            run_clients(arguments, results, programs, rounds, folder)
+        if "growth" in arguments.only:
+            run_growth(arguments, results, programs, files)
     finally:  # what was measured before something failed
         if watch.others() > 0.03:
             results.note(f"others used {watch.others():.0%} of the CPUs meanwhile: do not trust "
@@ -184,7 +246,7 @@ def main():
     saved, text = present(path, arguments.out)
     print(f"{len(results.figures)} figures in {time.monotonic() - begin:.0f} s: "
           + os.path.abspath(path))
-    return 0 if is_complete(results, saved, text) else 1
+    return 0 if is_complete(arguments.only, results, saved, text) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-// Sequential workloads: first fill, overwrite, read, beside plain memcpy; then trim it all.
+// Sequential workloads: first fill, overwrite, read, then trim it all. The limit of each is the
+// same done to plain memory: to touch it first while copying, to copy in or out, to give it back.
 
 #include <algorithm>
 #include <cstring>
@@ -46,10 +47,11 @@ void run_stream(const Options& options, Report& report) {
   const uint32_t block = options.blocks.front();
   const unsigned threads = options.threads.front();
   const Buffers buffers(options.corpus, threads);
-  const Region region(options.reference ? options.size : 0);
+  Region region(options.reference ? options.size : 0);
   report.set_baseline();
-  WarmMemory warm(options.size + options.size / 16);
-  if (options.allocator.starts_with("malloc")) warm.release_all();  // it takes it at the start
+  WarmMemory warm(options.size + options.size / 16, options.pages);
+  const bool has_memory = options.allocator.starts_with("malloc");  // from its start
+  if (has_memory) warm.release_all();
   const Disk disk(options.plugin, disk_parameters(options, options.size));
 
   const auto write = [&](unsigned t, uint64_t at) { disk.write(buffers.of(t), block, at); };
@@ -63,6 +65,11 @@ void run_stream(const Options& options, Report& report) {
 
   const double fill = first_sweep(warm, options.size, block, threads, write);
   report.line("fill", block, threads, "speed", mb_per_second(options.size, fill), "MB/s");
+  if (options.reference) {
+    if (!has_memory) region.free(0, options.size);
+    const double seconds = sweep(options.size, block, threads, copy_in);
+    report.limit("fill", block, threads, "speed", mb_per_second(options.size, seconds), "MB/s");
+  }
   report.resident_line("fill", block, threads);
   check_content(disk, buffers, block, threads);
 
@@ -77,13 +84,20 @@ void run_stream(const Options& options, Report& report) {
     measure(2, read);
     if (options.reference) measure(3, copy_out);
   }
-  const char* const names[] = {"overwrite", "memcpy-in", "read", "memcpy-out"};
-  for (int kind = 0; kind < 4; ++kind) {
-    if (speed[kind].empty()) continue;
-    report.line(names[kind], block, threads, "speed", median(speed[kind]), "MB/s");
+  report.line("overwrite", block, threads, "speed", median(speed[0]), "MB/s");
+  report.line("read", block, threads, "speed", median(speed[2]), "MB/s");
+  if (options.reference) {
+    report.limit("overwrite", block, threads, "speed", median(speed[1]), "MB/s");
+    report.limit("read", block, threads, "speed", median(speed[3]), "MB/s");
   }
   report.resident_line("overwrite", block, threads);
   trim_all(disk, options, report, "trim");
+  if (options.reference && !has_memory) {
+    const double begin = now();
+    region.free(0, options.size);
+    report.limit("trim", block, threads, "speed", mb_per_second(options.size, now() - begin),
+                 "MB/s");
+  }
 }
 
 }  // namespace bench

@@ -24,4 +24,6 @@ def show(value, unit):
 def show_block(block):
     if block == 0:
         return ""
-    return f"{block // 1024}K" if block < 1 << 20 else f"{(block + 4096) >> 20}M"
+    if block < 1 << 20:
+        return f"{block // 1024}K"
+    return f"{(block + 4096) >> 20}M" if block < 1 << 30 else f"{(block + 4096) / (1 << 30):.3g}G"

@@ -24,13 +24,13 @@ struct Options {
   uint64_t part = 0;                  // of the disk that random requests go to; 0: all of it
   std::vector<uint32_t> blocks = {4096, 32768, 262144};
   std::vector<unsigned> threads = {1, 2};
-  double seconds = 0.3;  // for each point that runs for a time
-  double idle = 5;       // seconds of rest, where a workload rests
-  uint64_t warm = 0;     // bytes of memory to touch for the far-apart writes
+  double seconds = 0.3;       // for each point that runs for a time
+  double idle = 5;            // seconds of rest, where a workload rests
+  uint64_t warm = 0;          // bytes of memory to touch for the far-apart writes
+  Pages pages = Pages::huge;  // that the disk asks for
   uint32_t count = 100000;
-  uint32_t more = 0;
   unsigned passes = 5;
-  bool reference = false;  // measure plain memcpy beside the disk
+  bool reference = false;  // measure the machine's limits beside the disk
   bool verbose = false;
 };
 
@@ -85,6 +85,7 @@ void run_files_random(const Options& options, Report& report);
 void run_files_churn(const Options& options, Report& report);
 void run_files_burst(const Options& options, Report& report);
 void run_incompressible(const Options& options, Report& report);
+void run_growth(const Options& options, Report& report);
 
 }  // namespace bench
 

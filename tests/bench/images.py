@@ -1,0 +1,66 @@
+"""Makes what the clients copy: images of real files, of an ext4 filesystem, of noise, and a tar."""
+
+import os
+import subprocess
+import tarfile
+import tempfile
+
+import corpus
+
+CHUNK = 1 << 20
+FULL = 0.6  # of a filesystem: the share that its files take
+
+
+def make_noise(path, size):
+    with open(path, "wb") as out:
+        for begin in range(0, size, CHUNK):
+            out.write(os.urandom(min(CHUNK, size - begin)))
+
+
+def make_tar(path, size):
+    """Real files of about `size` bytes, each in a folder of two hundred."""
+    with tarfile.open(path, "w") as tar:
+        total = 0
+        for number, (name, length) in enumerate(corpus.choose_files(size)):
+            entry = tarfile.TarInfo(f"{number // 200}/{number}-{os.path.basename(name)}")
+            with open(name, "rb") as source:
+                entry.size = min(length, os.fstat(source.fileno()).st_size, size - total)
+                tar.addfile(entry, source)
+            total += entry.size
+
+
+def make_ext4(path, size, tar):
+    with open(path, "wb") as out:
+        out.truncate(size)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
+        subprocess.run(["tar", "-xf", tar, "-C", folder], check=True)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-d", folder, path], check=True)
+
+
+def make_once(path, size, make, *args):
+    if not os.path.exists(path):
+        make(path + ".new", size, *args)
+        os.rename(path + ".new", path)
+    return path
+
+
+def tar_of(folder, size):
+    """The path of the tar for a filesystem of `size` bytes."""
+    return make_once(os.path.join(folder, f"files-{size >> 20}M.tar"), int(size * FULL), make_tar)
+
+
+def image_of(folder, kind, size):
+    """The path of an image of `size` bytes: files, ext4 or noise."""
+    path = os.path.join(folder, f"{kind}-{size >> 20}M")
+    if kind == "files":
+        return corpus.make_corpus(path, size)
+    if kind == "noise":
+        return make_once(path, size, make_noise)
+    return make_once(path, size, make_ext4, tar_of(folder, size))
+
+
+def read_ahead(path):
+    """So that the system has the file in memory."""
+    with open(path, "rb") as file:
+        while file.read(CHUNK):
+            pass
