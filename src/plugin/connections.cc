@@ -40,13 +40,13 @@ int list_exports(int, int, nbdkit_exports* exports) noexcept {
 // The message about a wrong name does not repeat the name, because the client chose it and it may
 // contain anything.
 void* open_export(int) noexcept {
-  void* handle = &disk_handle;
+  std::unique_ptr<std::string> document;
   const int failed = guarded([&] {
     switch (export_called(nbdkit_export_name())) {
       case Export::disk:
         break;
       case Export::statistics:
-        handle = std::make_unique<std::string>(make_document(false)).release();
+        document = std::make_unique<std::string>(make_document(false));
         break;
       case Export::none:
         return Status::error(ENOENT,
@@ -58,7 +58,7 @@ void* open_export(int) noexcept {
   });
   if (failed) return nullptr;
   log_disk();
-  return handle;
+  return document ? static_cast<void*>(document.release()) : &disk_handle;
 }
 
 void close_export(void* handle) noexcept {
