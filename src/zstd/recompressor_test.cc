@@ -1,4 +1,4 @@
-// Recompressor: four cold pages become a group together, or not at all.
+// Recompressor: cold neighbours become a group together, or not at all.
 
 #include "zstd/recompressor.h"
 
@@ -28,22 +28,22 @@ class RecompressorTest : public RecompressorPlainTest {
     for (uint64_t page = 0; page < 2 * kGroup; ++page) write_text(page);
   }
 
-  void expect_kinds(PageKind first_four, PageKind next_four) {
+  void expect_kinds(PageKind first, PageKind second) {
     for (uint64_t page = 0; page < 2 * kGroup; ++page) {
-      EXPECT_EQ(entry(page).kind(), page < kGroup ? first_four : next_four) << "page " << page;
+      EXPECT_EQ(entry(page).kind(), page < kGroup ? first : second) << "page " << page;
     }
     expect_written();
   }
 };
 
-TEST_F(RecompressorTest, FourPagesBecomeAGroup) {
+TEST_F(RecompressorTest, NeighboursBecomeAGroup) {
   walk();
   expect_kinds(PageKind::group, PageKind::group);
   EXPECT_FALSE(recompressor_.expects_more());
   EXPECT_EQ(state_.pages.totals().recompressed, 2u);
 }
 
-// While one of the four is locked, none of them is grouped; a later walk does it.
+// While one of them is locked, none is grouped; a later walk does it.
 TEST_F(RecompressorTest, APageInUseKeepsItsNeighboursSingle) {
   for (uint64_t used = 0; used < kGroup; ++used) {
     const Epoch::Guard guard(state_.epoch);

@@ -64,17 +64,18 @@ class Session:
         room = self.work.size + self.work.size // 16
         warm = machine.WarmMemory(0 if candidate.name in ("null", "copy") else room,
                                   candidate.huge_pages)
-        # At once, and not just before the client: malloc takes its memory when it starts.
-        warm.release()
-        warm.close()
+        if candidate.allocator == "malloc":
+            warm.close()  # it takes its memory when it starts
         server = Server(folder, candidate, self.work.size)
         try:
             if self.work.image:
+                warm.close()
                 into, out = copies(self.work, self.source, server.uri)
                 self.timed(server, f"{self.work.client}-in {self.work.image}", into)
                 self.timed(server, f"{self.work.client}-out {self.work.image}", out)
             else:
                 with filesystem.Mounted(folder, server.uri, self.work.size) as mounted:
+                    warm.close()
                     for name, command in mounted.commands(self.source):
                         self.timed(server, name, command)
         finally:

@@ -1,4 +1,4 @@
-// The codec alone, in a tight loop: what a disk that compresses pages one by one cannot beat.
+// The codec alone, in a tight loop: what a disk that compresses every page at once cannot beat.
 //
 // zstd at its default level, without a dictionary. Without libzstd there is nothing to measure.
 //

@@ -125,9 +125,34 @@ void run_files_stream(const Options& options, Report& report) {
   report.limit("files-overwrite", block, threads, "speed", in, "MB/s");
 }
 
+namespace {
+
+struct RandomKind {
+  const char* name;
+  unsigned reads;
+};
+constexpr RandomKind kRandomKinds[] = {
+    {"files-random-read", 100}, {"files-random-write", 0}, {"files-random-mix", 70}};
+
+// To be called when there is no disk, whose workers would take a share of the CPUs.
+void limit_random(const Options& options, const Corpus& corpus, const std::string& suffix,
+                  const Report& report) {
+  for (const unsigned threads : options.threads) {
+    const CodecLimits limits = codec_limits(corpus, threads, options.seconds);
+    if (limits.compressions == 0) return;
+    for (const RandomKind kind : kRandomKinds) {
+      report.limit(kind.name + suffix, kPage, threads, "rate", limits.mixed(kind.reads), "ops/s");
+    }
+  }
+}
+
+}  // namespace
+
 void run_files_random(const Options& options, Report& report) {
   const Corpus corpus(options.corpus, options.size);
   const Buffers buffers(options.corpus, 2);
+  const std::string suffix = options.part ? "-part" : "";
+  if (options.reference) limit_random(options, corpus, suffix, report);
   report.set_baseline();
   WarmMemory warm(options.size, options.pages);
   const Disk disk(options.plugin, disk_parameters(options, options.size));
@@ -135,14 +160,7 @@ void run_files_random(const Options& options, Report& report) {
 
   const uint64_t pages = options.size / kPage;
   const uint64_t part = options.part ? options.part / kPage : pages;
-  const std::string suffix = options.part ? "-part" : "";
-  struct Kind {
-    const char* name;
-    unsigned reads;
-  };
-  constexpr Kind kKinds[] = {
-      {"files-random-read", 100}, {"files-random-write", 0}, {"files-random-mix", 70}};
-  for (const Kind kind : kKinds) {
+  for (const RandomKind kind : kRandomKinds) {
     for (const unsigned threads : options.threads) {
       const auto request = [&](unsigned thread, Random& random) {
         const uint64_t at = random.below(part) * kPage;
@@ -157,14 +175,6 @@ void run_files_random(const Options& options, Report& report) {
     }
   }
   report_ratio(report, ("files-random" + suffix).c_str(), kPage, 0, options.size);
-  for (const unsigned threads : options.threads) {
-    if (!options.reference) break;
-    const CodecLimits limits = codec_limits(corpus, threads, options.seconds);
-    if (limits.compressions == 0) break;
-    for (const Kind kind : kKinds) {
-      report.limit(kind.name + suffix, kPage, threads, "rate", limits.mixed(kind.reads), "ops/s");
-    }
-  }
 }
 
 void run_files_churn(const Options& options, Report& report) {

@@ -80,3 +80,4 @@ class WarmMemory:
     def close(self):
         if self.map:
             self.map.close()
+            self.map = None

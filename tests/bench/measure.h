@@ -70,7 +70,7 @@ class Report {
   void line(const std::string& workload, uint64_t block, unsigned threads,
             const std::string& metric, double value, const char* unit) const;
 
-  // What no disk can beat, as if it were one more plugin.
+  // What the machine does without a disk, as if it were one more plugin.
   void limit(const std::string& workload, uint64_t block, unsigned threads,
              const std::string& metric, double value, const char* unit) const;
 

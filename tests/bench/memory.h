@@ -38,7 +38,6 @@ class WarmMemory {
  public:
   WarmMemory(uint64_t bytes, Pages pages) : region_(bytes, pages) {}
   void release(uint64_t bytes);  // at most what is left
-  uint64_t left() const { return region_.size() - released_; }
   void release_all() { release(region_.size()); }
 
  private:

@@ -63,26 +63,28 @@ void run_random(const Options& options, Report& report) {
   sweep(options.size, Buffers::kBytes, 1,
         [&](unsigned t, uint64_t at) { disk.write(buffers.of(t), Buffers::kBytes, at); });
 
-  struct Kind {
-    const char* name;
-    unsigned reads;
-  };
-  for (const uint32_t block : options.blocks) {
-    for (const Kind kind : {Kind{"random-read", 100}, {"random-write", 0}, {"random-mix", 70}}) {
+  const auto each = [&](const auto& measure) {
+    for (const uint32_t block : options.blocks) {
       for (const unsigned threads : options.threads) {
-        const double value = random_rate(disk, buffers, options, threads, block, kind.reads);
-        report.line(kind.name, block, threads, "rate", value, "ops/s");
-        if (!options.reference) continue;
-        const double copies =
-            random_copy_rate(region, buffers, options, threads, block, kind.reads);
-        report.limit(kind.name, block, threads, "rate", copies, "ops/s");
+        measure("random-read", block, threads, 100);
+        measure("random-write", block, threads, 0);
+        measure("random-mix", block, threads, 70);
       }
     }
-  }
+  };
+  each([&](const char* name, uint32_t block, unsigned threads, unsigned reads) {
+    const double value = random_rate(disk, buffers, options, threads, block, reads);
+    report.line(name, block, threads, "rate", value, "ops/s");
+  });
   for (const unsigned threads : {1u, 2u, kManyThreads}) {
     hot_page(disk, buffers, options, threads, report);
   }
   report.resident_line("random", 0, 0);
+  if (!options.reference) return;
+  each([&](const char* name, uint32_t block, unsigned threads, unsigned reads) {
+    const double copies = random_copy_rate(region, buffers, options, threads, block, reads);
+    report.limit(name, block, threads, "rate", copies, "ops/s");
+  });
 }
 
 }  // namespace bench

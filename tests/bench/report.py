@@ -24,7 +24,8 @@ Medians of the rounds; a ratio is the median of the rounds' ratios. `old` is the
 memory plugin, `null` nbdkit's plugin that does nothing, `copy` one that copies each request and
 keeps nothing, `file` nbdkit's file plugin on tmpfs. `better` and `worse` are said of ours beside
 old where the quartiles of the rounds do not overlap and the medians differ by 2 % at least;
-otherwise the two are within noise.
+otherwise the two are within noise. With three rounds at least one row in ten differs so by chance;
+`--rounds 5` makes that rare.
 `cold` names those whose first round differs from the others. Before each candidate takes memory,
 as much has been touched and freed, so that a hypervisor's share in the first touch is not
 measured. Server CPU is user and system time of the server's process. `limit` is what the machine

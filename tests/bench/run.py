@@ -9,7 +9,7 @@ as wire.svg if matplotlib is installed (Debian: python3-matplotlib).
                                  that all of it was measured and written
   run.py --report FILE...        the tables and the plot of each results.json, and no measurement
   run.py --compare BEFORE AFTER  what changed beyond noise from one results.json, or folder that has
-                                 one, to another
+                                 one, to another; growth is measured once and not compared
 
 Run it on a machine that has nothing else to do. --tier is the default size of the zstd disk's tier
 of uncompressed pages: what "within the tier" and "twice the tier" are measured with.

@@ -78,7 +78,7 @@ void run_far(const Options& options, Report& report) {
   double seconds = 0;
   for (uint32_t begin = 0; begin < options.count; begin += kStep) {
     const uint32_t end = std::min(options.count, begin + kStep);
-    warm.release(std::min(warm.left(), options.warm / options.count * (end - begin)));
+    warm.release(options.warm / options.count * (end - begin));
     seconds += together(1, [&](unsigned) {
       for (uint32_t i = begin; i < end; ++i) {
         disk.write(buffers.of(0) + random.below(64) * kPage, kPage,

@@ -86,7 +86,8 @@ become() {
 # since the last commit; a tar archive of all below PREFIX/.
 release_archive() {
   local source=${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..} tree
-  tree=$(git -C "$source" stash create 2>/dev/null) || :
+  # git allows one at a time, and another test may be at it.
+  tree=$(flock "${TMPDIR:-/var/tmp}/ramdisk-release.lock" git -C "$source" stash create 2>/dev/null) || :
   git -C "$source" archive --prefix="$1/" "${tree:-HEAD}" 2>/dev/null ||
     tar -C "$source" --exclude=./build --exclude=./.git --transform "s|^\.|$1|" -cf - .
 }

@@ -1,4 +1,4 @@
-// An SegmentStore beside a map of contents: every step is made in both, and the two are compared.
+// A SegmentStore beside a map of contents: every step is made in both, and the two are compared.
 //
 // Thread contract: one thread.
 
