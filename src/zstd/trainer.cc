@@ -24,18 +24,26 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
   constexpr uint32_t kPatience = 30;  // ticks
   if (state_.samples.added() < next_training_ && !data_changed_) return false;
   if (failed_ == now) return false;
-  const bool first = next_training_ == kFirstTraining;
+  const bool first = !trained_;
   if (!first && !idle && now - last_training_ < kPatience) return false;
   if (!state_.pages.dictionaries().has_free_generation()) {
     request_renewal(now);
     return false;
   }
+  bool enough = false;
   try {
-    train(first);
+    enough = train(first);
   } catch (const std::bad_alloc&) {
     failed_ = now;  // try again at the next tick
     return false;
   }
+  if (!enough) {
+    // Most of the samples have been overwritten or trimmed; later ones may be there.
+    next_training_ = state_.samples.added() + kLeastPages;
+    data_changed_ = false;
+    return false;
+  }
+  trained_ = true;
   last_training_ = now;
   next_training_ = first ? kSecondTraining : state_.samples.added() * state_.pace.training_growth;
   data_changed_ = false;
@@ -43,17 +51,18 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
   return true;
 }
 
-// Installs the new dictionary if it makes pages that it was not trained on smaller.
-void Trainer::train(bool first) {
-  constexpr size_t kLeastPages = 256;
+// Installs the new dictionary if it makes pages that it was not trained on smaller. Returns whether
+// there were enough samples.
+bool Trainer::train(bool first) {
   const Samples samples = take_samples();
-  if (samples.training.size() < kLeastPages * kPageBytes) return;
+  if (samples.training.size() < kLeastPages * kPageBytes) return false;
   const int level = state_.options.level;
   std::unique_ptr<Dictionary> dictionary = first ? Dictionary::collect(samples.training, level)
                                                  : Dictionary::train(samples.training, level);
   if (dictionary && gains(*dictionary, samples.validation)) {
     state_.pages.dictionaries().install(std::move(dictionary));
   }
+  return true;
 }
 
 // Each page is read under its own pin, so that the epoch is not held up.

@@ -46,7 +46,7 @@ class Trainer {
   using Found = std::array<uint64_t, 64>;
 
   void request_renewal(uint32_t now);
-  void train(bool first);
+  bool train(bool first);
   struct Samples {
     std::vector<std::byte> training;
     std::vector<std::byte> validation;  // pages that the dictionary is not made from
@@ -58,10 +58,12 @@ class Trainer {
   // The first and the second dictionary are made when this many pages have been compressed.
   static constexpr uint64_t kFirstTraining = TrainingSamples::kMost;
   static constexpr uint64_t kSecondTraining = 8192;
+  static constexpr size_t kLeastPages = 256;  // samples that a dictionary is made from
 
   DiskState& state_;
   uint64_t next_training_ = kFirstTraining;  // in pages that have been compressed
   uint32_t last_training_ = 0;               // in ticks
+  bool trained_ = false;                     // whether there was a training with enough samples
   std::optional<uint32_t> failed_{};         // the tick in which there was no memory
   // State of watch(): the totals at the end of the last window, and the bytes that a page took when
   // the dictionary was new.

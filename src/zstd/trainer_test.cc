@@ -58,6 +58,17 @@ TEST_F(TrainerTest, RenewalFreesOldGenerations) {
   EXPECT_TRUE(dictionaries_.has_free_generation());
 }
 
+// Pages from which samples are to be taken may be overwritten or trimmed before that.
+TEST_F(TrainerTest, WithoutEnoughSamplesItTriesAgain) {
+  for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) state_.samples.add(page);
+  EXPECT_FALSE(trainer_.train_if_due(1, false)) << "none of these pages exists";
+  for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) write_text(page);
+  EXPECT_FALSE(trainer_.train_if_due(2, false)) << "nothing has been compressed since";
+  for (uint64_t page = 0; page < 256; ++page) state_.samples.add(page);
+  EXPECT_TRUE(trainer_.train_if_due(3, false));
+  EXPECT_EQ(dictionaries_.count(), 1u);
+}
+
 TEST_F(TrainerTest, OneRenewalInATick) {
   use_all_generations();
   for (uint32_t tick = 1; tick <= 2; ++tick) {
