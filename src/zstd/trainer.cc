@@ -24,8 +24,8 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
   constexpr uint32_t kPatience = 30;  // ticks
   if (state_.samples.added() < next_training_ && !data_changed_) return false;
   if (failed_ == now) return false;
-  const bool first = !trained_;
-  if (!first && !idle && now - last_training_ < kPatience) return false;
+  const bool first = !last_training_;
+  if (!first && !idle && now - *last_training_ < kPatience) return false;
   if (!state_.pages.dictionaries().has_free_generation()) {
     request_renewal(now);
     return false;
@@ -43,7 +43,6 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
     data_changed_ = false;
     return false;
   }
-  trained_ = true;
   last_training_ = now;
   next_training_ = first ? kSecondTraining : state_.samples.added() * state_.pace.training_growth;
   data_changed_ = false;

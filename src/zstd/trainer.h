@@ -62,8 +62,7 @@ class Trainer {
 
   DiskState& state_;
   uint64_t next_training_ = kFirstTraining;  // in pages that have been compressed
-  uint32_t last_training_ = 0;               // in ticks
-  bool trained_ = false;                     // whether there was a training with enough samples
+  std::optional<uint32_t> last_training_{};  // in ticks; with enough samples
   std::optional<uint32_t> failed_{};         // the tick in which there was no memory
   // State of watch(): the totals at the end of the last window, and the bytes that a page took when
   // the dictionary was new.
