@@ -20,7 +20,8 @@
 #            of full disk, the short benchmark
 # Every stage runs, whatever became of the one before, and prints how long it took and how much CPU time.
 # Exits with 1 when any has failed; one that lacks what only a package server has (compilers and
-# libraries of other machines) is skipped. The summary of the last stage's tests is printed last.
+# libraries of other machines) is skipped. The summary of the last stage's tests is printed last; or, if
+# any stage has failed, what failed in each, in 25 lines or fewer, so that a log's end says why.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -186,20 +187,22 @@ sh tests/setup.sh tests || exit 1
 failed=
 for stage; do
   printf '\n== %s\n' "$stage"
-  rm -f "$work/summary"
+  rm -f "$work/summary" "$work/became"
   start=$(date +%s)
   (
     trap - EXIT
     "stage_$stage"
-    status=$?
+    echo $? >"$work/became"
     times >"$work/times"
-    exit "$status"
-  )
-  status=$?
+  ) 2>&1 | tee "$work/log"
+  status=$(cat "$work/became") || status=1
   report "$stage" "$status" $(($(date +%s) - start))
   case $status in
     0 | 77) ;;
-    *) failed="$failed $stage" ;;
+    *)
+      failed="$failed $stage"
+      python3 tests/failures.py "$stage" "$work/log" >>"$work/failures"
+      ;;
   esac
 done
-[ -z "$failed" ] || { echo "FAILED:$failed"; exit 1; }
+[ -z "$failed" ] || { echo; cat "$work/failures"; echo "FAILED:$failed"; exit 1; }

@@ -20,6 +20,7 @@
 
 #include "base/check.h"
 #include "base/mutex.h"
+#include "base/yield.h"
 
 namespace ramdisk {
 
@@ -97,6 +98,7 @@ class Pool {
     (last_waiter_ ? last_waiter_->next : first_waiter_) = &waiter;
     last_waiter_ = &waiter;
     mutex_.unlock();
+    RAMDISK_YIELD("Pool::borrow, in the queue");
     waiter.arrived.wait(0, std::memory_order_acquire);
     mutex_.lock();
     return std::move(waiter.thing);

@@ -8,11 +8,13 @@
 #include <atomic>
 #include <chrono>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "support/data.h"
 #include "support/threads.h"
+#include "unit/at_yield.h"
 
 namespace ramdisk {
 namespace {
@@ -135,25 +137,25 @@ TEST(Pool, NoMoreThanSaid) {
 
 // A thread that comes back at once queues behind those that wait.
 TEST(Pool, FirstComeFirstServed) {
+  NEEDS_YIELD_POINTS();
   Things pool([] { return std::make_unique<Thing>(); }, 1);
   ASSERT_TRUE(pool.prepare());
   constexpr int kThreads = 6;
   std::vector<int> order;  // guarded by the only object there is
   std::vector<std::thread> threads;
-  std::atomic<int> arriving{0};
+  std::atomic<int> waiting{0};
+  const unit::AtYield at([&](std::string_view place) {
+    if (place == "Pool::borrow, in the queue") ++waiting;
+  });
   {
     std::unique_ptr<Things::Lease> held;
     held = std::make_unique<Things::Lease>(pool);
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&, i] {
-        wait_until([&] { return arriving == i; });
-        ++arriving;
         const Things::Lease lease(pool);
         order.push_back(i);
       });
-      // Only a few steps lie between the count and the wait.
-      wait_until([&] { return arriving > i; });
-      std::this_thread::sleep_for(std::chrono::milliseconds(conformance::slow_build() ? 50 : 20));
+      wait_until([&] { return waiting > i; });
     }
     held.reset();
     held = std::make_unique<Things::Lease>(pool);

@@ -18,9 +18,10 @@
 //   2. A free block is zeroed (reads as zeroes) or dirty (holds old data and takes memory).
 //      Run::zeroed says which, so nobody sees the bytes of a page that was freed.
 //   3. Dirty free memory is bounded (see Keep): what is beyond that is returned to the system, if
-//      the blocks are whole pages and the system can.
-//   4. A slab with no block taken or retired is unmapped, except for one spare, the first slab, and
-//      the one that grows.
+//      the blocks are whole pages and the system can. No slab is added to more free memory than
+//      that.
+//   4. A slab with no block taken or retired is unmapped, except for one spare, the first slab, the
+//      one that grows, and one that was added and not yet used.
 //   5. The header's memory is never discarded while the slab is mapped.
 //
 // Thread contract: allocate, free, retire and the counters from any thread. The mutex is never held
@@ -55,7 +56,7 @@ class SlabAllocator final : public Epoch::Reclaimer {
     bool zeroed = false;  // every byte is zero
   };
 
-  // How much dirty free memory is kept for new blocks: `bytes`, and 1/`part` of what is taken.
+  // How much free memory is kept for new blocks: `bytes`, and 1/`part` of what is taken.
   struct Keep {
     uint64_t bytes;
     uint64_t part;
@@ -149,7 +150,7 @@ class SlabAllocator final : public Epoch::Reclaimer {
   void remove(Slab* slab, List list) REQUIRES(mutex_);
 
   bool can_purge() const REQUIRES(mutex_) { return can_discard_ && discard_works_; }
-  uint64_t dirty_limit() const REQUIRES(mutex_);
+  uint64_t free_limit() const REQUIRES(mutex_);
   void purge(bool all) noexcept EXCLUDES(mutex_);
   bool discard_blocks(Slab* slab, const Bitmap& blocks) noexcept;
 
@@ -168,6 +169,7 @@ class SlabAllocator final : public Epoch::Reclaimer {
   Slab* growing_ GUARDED_BY(mutex_) = nullptr;  // the one that is populated step by step
   Slab* spare_ GUARDED_BY(mutex_) = nullptr;    // an empty slab that is kept
   uint64_t dirty_ GUARDED_BY(mutex_) = 0;       // free dirty blocks
+  uint64_t present_ GUARDED_BY(mutex_) = 0;     // free blocks that are not absent
   // Relaxed: changed under mutex_, read as counters.
   std::atomic<uint64_t> taken_{0};    // blocks
   std::atomic<uint64_t> held_{0};     // bytes

@@ -59,10 +59,10 @@ bool SlabAllocator::grow_in_steps(Claim claim) {
 }
 
 // Several threads may be here at once, each with a slab of its own; blocks that one of them does
-// not need serve the next request. Where there is no memory for a whole slab there may be some for
-// single blocks: blocks of whole pages become present one by one, others in a slab that grows.
-// Parts of such a slab cannot be returned to the system, so it does not grow while memory is short
-// and retired blocks are about to be freed.
+// not need serve the next request, up to the limit of free memory. Where there is no memory for a
+// whole slab there may be some for single blocks: blocks of whole pages become present one by one,
+// others in a slab that grows. Parts of such a slab cannot be returned to the system, so it does
+// not grow while memory is short and retired blocks are about to be freed.
 bool SlabAllocator::grow(Claim claim) {
   if (!can_discard_ && retired_.load(std::memory_order_relaxed) > 0 && memory_.under_pressure())
     return false;
@@ -81,19 +81,29 @@ bool SlabAllocator::grow(Claim claim) {
   return grow_in_steps(claim);
 }
 
-// Adds a slab whose blocks are all free, and either present or `absent`.
+// Adds a slab whose blocks are all free, and either present or `absent`. Where populating takes
+// long, many threads come here with a slab at once; what they cannot need soon goes back.
 bool SlabAllocator::add_slab(Slab* slab, bool absent) {
   slab->ready_bytes = kSlabBytes;
   slab->ready_blocks = static_cast<uint32_t>(blocks_);
-  MutexLock lock(mutex_);
-  push(slab, kAll);
-  held_ += kSlabBytes;
-  set_free_range(slab, 0, blocks_, false);
-  for (size_t i = 0; absent && i < blocks_;) {
-    const Part part = part_of_range(i, blocks_);
-    set_absent(slab, part.word, part.mask);
-    i += part.count;
+  Slab* dropped = nullptr;
+  {
+    MutexLock lock(mutex_);
+    const bool needed = absent || present_ * block_bytes_ <= free_limit();
+    push(slab, kAll);
+    held_ += kSlabBytes;
+    set_free_range(slab, 0, blocks_, false);
+    for (size_t i = 0; absent && i < blocks_;) {
+      const Part part = part_of_range(i, blocks_);
+      set_absent(slab, part.word, part.mask);
+      i += part.count;
+    }
+    if (!needed) {
+      unlink(slab);
+      dropped = slab;
+    }
   }
+  unmap_chain(dropped);
   return true;
 }
 

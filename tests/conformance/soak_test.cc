@@ -13,6 +13,7 @@
 #include "support/factory.h"
 #include "support/owner.h"
 #include "support/threads.h"
+#include "support/waiting.h"
 
 namespace ramdisk::conformance {
 namespace {
@@ -54,10 +55,12 @@ TEST_P(Soak, NothingIsLostAndMemoryStays) {
               "");
     for (auto& owner : owners) EXPECT_EQ(owner->verify(), "");
     ASSERT_FALSE(HasFailure());
-    after = disk->usage().memory_bytes;
-    // Gaps, free memory that is kept, dictionaries and pages that wait; but nothing that adds up.
+    // Gaps, free memory that is kept, dictionaries and pages that wait; but nothing that adds up. A
+    // background thread that waits for a CPU may hold more for a moment.
     const uint64_t stored = disk->usage().stored_bytes;
-    EXPECT_LE(after, stored + stored / 6 + (12 << 20));
+    const uint64_t most = stored + stored / 6 + (12 << 20);
+    comes_true([&] { return (after = disk->usage().memory_bytes) <= most; });
+    EXPECT_LE(after, most);
   }
   std::printf(
       "%llu operations, %llu bytes verified at each quarter, memory then: %llu %llu %llu %llu\n",

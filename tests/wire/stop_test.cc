@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "fixture.h"
+#include "support/data.h"
 
 namespace wire {
 namespace {
@@ -70,7 +71,8 @@ TEST_P(Stop, WhileSixteenWrite) {
   EXPECT_EQ(0, server.stop()) << server.log();
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   std::printf("ended %.3f s after SIGTERM\n", seconds.count());
-  EXPECT_LT(seconds.count(), 10);
+  // Under a sanitizer the search for leaks takes most of the time, and more on a busy machine.
+  EXPECT_LT(seconds.count(), ramdisk::support::slow_build() ? 100 : 10);
 }
 
 // Returns the ids of the System V shared memory segments that process `pid` has created.
