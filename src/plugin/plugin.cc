@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/sizes.h"
 #include "disk/registry.h"
 #include "memory/available_memory.h"
 #include "memory/memory_lock.h"
@@ -63,9 +64,14 @@ int config_complete() noexcept {
 }
 
 // Writes to nbdkit's log as an error, because the log has no lower level that is shown without -v.
-void report_mark(const Budget::Mark& mark) {
-  nbdkit_error("%u %% of the memory for this disk is in use: %" PRIu64 " of %" PRIu64 " bytes",
-               mark.percent, mark.used, mark.limit);
+// Memory may be short just now, and the caller cannot do with an exception.
+void report_mark(const Budget::Mark& mark) noexcept {
+  try {
+    nbdkit_error("warning: %u %% of the memory for this disk is in use: %s of %s", mark.percent,
+                 exact_size(mark.used).c_str(), exact_size(mark.limit).c_str());
+  } catch (const std::bad_alloc&) {
+    nbdkit_error("warning: %u %% of the memory for this disk is in use", mark.percent);
+  }
 }
 
 // Called once for each system call that is refused. A refusal that breaks a promise of the manual
@@ -229,7 +235,7 @@ nbdkit_plugin make_plugin() {
       "               How the disk is stored (default: sparse)\n"
       "mlock=true     Keep the disk out of swap\n"
       "max-memory=<SIZE>|<N>%|none\n"
-      "               Take no more memory than this (default: what the system can spare)\n"
+      "               Take no more memory (default: what the system can spare)\n"
       "dump=true      Let the disk be part of core dumps\n"
       "stats-export=<NAME>\n"
       "               Serve statistics as a second, read-only export\n"
