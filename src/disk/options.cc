@@ -185,6 +185,7 @@ Status parse_options(AllocatorOptions& options, std::string_view value, std::str
 
 std::vector<std::string_view> allocator_names() {
   std::vector<std::string_view> names;
+  names.reserve(kTypes.size());
   for (const Type& type : kTypes) names.push_back(type.name);
   return names;
 }

@@ -31,6 +31,7 @@ constexpr std::array kParameters{
 
 std::vector<std::string_view> parameter_names() {
   std::vector<std::string_view> names;
+  names.reserve(kParameters.size());
   for (const Parameter& parameter : kParameters) names.push_back(parameter.name);
   return names;
 }
