@@ -1,5 +1,6 @@
 #include "image/copy.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <exception>
 #include <new>
@@ -151,7 +152,7 @@ Status copy_in_parallel(const CopyJob& job, size_t threads) {
 }
 
 size_t copying_threads() {
-  return process_memory_is_locked() ? 0 : cpus();
+  return process_memory_is_locked() ? 0 : std::max<size_t>(4, cpus());
 }
 
 }  // namespace ramdisk

@@ -44,8 +44,8 @@ struct CopyJob {
 // several at once; pieces in progress are then completed, but no others are begun.
 Status copy_in_parallel(const CopyJob& job, size_t threads);
 
-// As many threads as there are CPUs; none if this process has locked its memory (nbdkit --swap),
-// because the stacks of threads are memory, too.
+// As many threads as there are CPUs, but four at least, because they also wait for storage; none if
+// this process has locked its memory (nbdkit --swap), because the stacks of threads are memory, too.
 size_t copying_threads();
 
 }  // namespace ramdisk

@@ -107,7 +107,7 @@ Status ImageFile::load(Allocator& disk, const std::function<Status(uint64_t byte
   CopyJob job;
   job.next = [this] { return next_piece(); };
   job.copy = [&](Range piece, std::span<std::byte> buffer) {
-    const Status status = read(piece, buffer);
+    Status status = read(piece, buffer);
     return status.ok() ? disk.write(buffer, piece.offset) : status;
   };
   job.watch = watch;

@@ -65,11 +65,11 @@ Status save_image(Allocator& disk, uint64_t bytes, const std::string& path,
   CopyJob job;
   job.next = [&] { return ranges.next(); };
   job.copy = [&](Range piece, std::span<std::byte> buffer) {
-    const Status status = disk.read(buffer, piece.offset);
+    Status status = disk.read(buffer, piece.offset);
     return status.ok() ? write_data(file.fd(), buffer, piece.offset) : status;
   };
   job.watch = watch;
-  const Status status = copy_in_parallel(job, threads);
+  Status status = copy_in_parallel(job, threads);
   return status.ok() ? file.commit() : status;
 }
 

@@ -69,7 +69,7 @@ void DiskImage::warn_of_room(uint64_t bytes) const {
 
 Status DiskImage::check_saving() const {
   if (!save_) return {};
-  const Status status = Replacement::check(save_->path);
+  Status status = Replacement::check(save_->path);
   return status.ok() ? status : about(save_->name, status);
 }
 

@@ -27,17 +27,17 @@ namespace ramdisk {
 // Exists from load to unload. The statistics file is destroyed first, because its document
 // describes the allocator, which in turn uses the memory.
 struct Plugin {
+  Operations operations;  // first, because its alignment would leave a gap elsewhere
   Config config;
-  std::unique_ptr<DiskImage> image;      // null unless there is a file to load or to save
-  std::unique_ptr<LaunchReport> launch;  // null without an image, and after the start
-  uint64_t disk_bytes = 0;               // constant after get_ready
   std::unique_ptr<BudgetedMemory> memory;
   std::unique_ptr<Allocator> allocator;
-  Operations operations;
-  RefusalLog refusals;
+  uint64_t disk_bytes = 0;                      // constant after get_ready
+  std::unique_ptr<DiskImage> image;             // null unless there is a file to load or to save
+  std::unique_ptr<LaunchReport> launch;         // null without an image, and after the start
   std::atomic<bool> loading{false};             // whether the disk is being filled from a file
   std::atomic<unsigned> mark_while_loading{0};  // the last Budget::Mark then, in percent; 0: none
-  std::unique_ptr<StatsFile> stats_file;        // null unless asked for
+  RefusalLog refusals;
+  std::unique_ptr<StatsFile> stats_file;  // null unless asked for
 };
 extern Plugin* plugin;
 
