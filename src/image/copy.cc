@@ -111,6 +111,7 @@ void Copy::wait_for_others(size_t threads) {
              changed_.wait_until(mutex_, until) == std::cv_status::no_timeout) {
       }
       if (finished_ == threads) return;
+      if (ended_) continue;
     }
     watch();
   }
@@ -140,7 +141,7 @@ Status Copy::run(size_t threads) {
     }
   }
   workers.stop();
-  watch();
+  if (!ended()) watch();
   const MutexLock lock(mutex_);
   return status_;
 }

@@ -33,8 +33,8 @@ struct CopyJob {
   // Copies a piece; the buffer has as many bytes. Called by several threads at once.
   std::function<Status(Range, std::span<std::byte>)> copy;
 
-  // Called every `interval`, and once at the end, by the thread that called copy_in_parallel(),
-  // with the bytes that have been copied. If it fails, no further pieces are begun.
+  // Called every `interval`, and once when all has been copied, by the thread that called
+  // copy_in_parallel(), with the bytes so far. If it fails, no further pieces are begun.
   std::function<Status(uint64_t bytes)> watch;
   std::chrono::milliseconds interval{100};
 };
@@ -45,7 +45,8 @@ struct CopyJob {
 Status copy_in_parallel(const CopyJob& job, size_t threads);
 
 // As many threads as there are CPUs, but four at least, because they also wait for storage; none if
-// this process has locked its memory (nbdkit --swap), because the stacks of threads are memory, too.
+// this process has locked its memory (nbdkit --swap), because the stacks of threads are memory,
+// too.
 size_t copying_threads();
 
 }  // namespace ramdisk
