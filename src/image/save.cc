@@ -48,7 +48,7 @@ Status write_data(int fd, std::span<const std::byte> bytes, uint64_t offset) {
   for (size_t done = 0; done < bytes.size();) {
     done += run_of(bytes, offset, done, true);
     const size_t length = run_of(bytes, offset, done, false);
-    const Status status = write_all(fd, bytes.subspan(done, length), offset + done);
+    Status status = write_all(fd, bytes.subspan(done, length), offset + done);
     if (!status.ok()) return status;
     done += length;
   }
