@@ -22,7 +22,7 @@ import sys
 
 from lint_samples import misjudged
 
-LAYERS = ["base", "memory", "table", "disk", "zstd", "plugin"]
+LAYERS = ["base", "memory", "table", "disk", "zstd", "image", "plugin"]
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
 SOURCES = {".cc", ".h", ".c", ".py", ".sh"}

@@ -41,7 +41,7 @@ Status Config::set(const char* key, const char* value) {
     if (Status hint = check_suffix(name, value); !hint.ok()) return hint;
     const int64_t bytes = nbdkit_parse_size(value);
     if (bytes == -1) return already_reported();
-    disk_bytes_ = bytes;
+    disk_bytes_ = static_cast<uint64_t>(bytes);
     return {};
   }
   if (name == "allocator") {
@@ -66,7 +66,10 @@ Status Config::set(const char* key, const char* value) {
     stats_export_ = value;
     return {};
   }
-  if (name == "stats-file") return set_stats_file(value);
+  if (name == "load") return set_path("load", value, load_file_);
+  if (name == "save") return set_path("save", value, save_file_);
+  if (name == "image") return set_path("image", value, image_file_);
+  if (name == "stats-file") return set_path("stats-file", value, stats_file_);
   if (name == "stats-format") return set_stats_format(value);
   return unknown_parameter(name, value);
 }
@@ -81,12 +84,13 @@ Status Config::set_stats_format(const std::string& value) {
 
 // The path is made absolute now, because nbdkit changes its directory when it goes to the
 // background.
-Status Config::set_stats_file(const char* value) {
-  if (!*value) return Status::error(EINVAL, "stats-file=: the path of the file is missing");
-  char* const path = nbdkit_absolute_path(value);
-  if (!path) return already_reported();
-  stats_file_ = path;
-  std::free(path);
+Status Config::set_path(const std::string& key, const char* value,
+                        std::optional<std::string>& path) {
+  if (!*value) return Status::error(EINVAL, key + "=: the path of the file is missing");
+  char* const absolute = nbdkit_absolute_path(value);
+  if (!absolute) return already_reported();
+  path = absolute;
+  std::free(absolute);
   return {};
 }
 
@@ -116,7 +120,12 @@ Status Config::set_max_memory(const std::string& value) {
 }
 
 Status Config::complete() {
-  if (!disk_bytes_) {
+  if (image_file_ && (load_file_ || save_file_)) {
+    return Status::error(EINVAL,
+                         "image=<FILE> is load=<FILE> and save=<FILE> in one, so neither of them "
+                         "can be given beside it");
+  }
+  if (!disk_bytes_ && !load_file_ && !image_file_) {
     return Status::error(EINVAL, "you must specify size=<SIZE> on the command line");
   }
   if (stats_format_ && !wants_statistics()) {

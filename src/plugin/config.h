@@ -29,27 +29,37 @@ class Config {
   // Call after the last parameter. Checks that the parameters are complete and compatible.
   Status complete();
 
-  uint64_t disk_bytes() const { return static_cast<uint64_t>(*disk_bytes_); }
+  // The size of the disk, if the user gave one; there is one unless there is a file to load.
+  const std::optional<uint64_t>& disk_bytes() const { return disk_bytes_; }
   const AllocatorOptions& options() const { return options_; }
   std::optional<uint64_t> max_memory() const { return max_memory_; }  // bytes; none: no limit
   bool keep_reserve() const { return keep_reserve_; }  // whether to leave the system a reserve
   bool dump() const { return dump_; }
   const std::optional<std::string>& stats_export() const { return stats_export_; }
   const std::optional<std::string>& stats_file() const { return stats_file_; }  // absolute
+  // Absolute paths. image_file() is there only if neither of the other two is.
+  const std::optional<std::string>& load_file() const { return load_file_; }
+  const std::optional<std::string>& save_file() const { return save_file_; }
+  const std::optional<std::string>& image_file() const { return image_file_; }
+  bool wants_image() const { return load_file_ || save_file_ || image_file_; }
   bool wants_statistics() const { return stats_export_ || stats_file_; }
   StatsFormat stats_format() const { return stats_format_.value_or(StatsFormat::json); }
 
  private:
   Status set_max_memory(const std::string& value);
   Status set_stats_format(const std::string& value);
-  Status set_stats_file(const char* value);
+  static Status set_path(const std::string& key, const char* value,
+                         std::optional<std::string>& path);
 
-  std::optional<int64_t> disk_bytes_;
+  std::optional<uint64_t> disk_bytes_;
   std::optional<uint64_t> max_memory_;
   bool keep_reserve_ = true;
   bool dump_ = false;
   std::optional<std::string> stats_export_;
   std::optional<std::string> stats_file_;
+  std::optional<std::string> load_file_;
+  std::optional<std::string> save_file_;
+  std::optional<std::string> image_file_;
   std::optional<StatsFormat> stats_format_;
   AllocatorOptions options_;
   std::optional<bool>

@@ -49,7 +49,8 @@ struct Mistake {
 };
 
 const std::string kParameters =
-    " (known parameters: size, allocator, mlock, max-memory, dump, stats-export, stats-file, "
+    " (known parameters: size, load, save, image, allocator, mlock, max-memory, dump, "
+    "stats-export, stats-file, "
     "stats-format)";
 const std::string kAllocators = " (known: sparse, malloc, zstd)";
 const std::string kZstdOptions =
@@ -88,6 +89,8 @@ TEST(ConfigMistakes, NamesOfParameters) {
       {{"1", "stats=x"}, "unknown parameter 'stats'" + kParameters},
       {{"1", "format=json"},
        "unknown parameter 'format', did you mean stats-format?" + kParameters},
+      {{"1", "lod=x"}, "unknown parameter 'lod', did you mean load?" + kParameters},
+      {{"1", "img=x"}, "unknown parameter 'img', did you mean image?" + kParameters},
       {{"1", "dumb=true"}, "unknown parameter 'dumb', did you mean dump?" + kParameters},
   });
 }
@@ -119,6 +122,8 @@ TEST(ConfigMistakes, WordsAlone) {
       {{"1", "spares"}, "'spares'" + kWord + ", as in allocator=sparse"},
       {{"1", "level"}, "'level'" + kWord + ", as in allocator=zstd,level=9"},
       {{"1", "max-memory"}, "'max-memory'" + kWord + ", as in max-memory=4G"},
+      {{"disk.img"}, "'disk.img'" + kWord + ", as in load=disk.img"},
+      {{"1", "./disk"}, "'./disk'" + kWord + ", as in load=./disk"},
       {{"1", "=3"}, "'=3'" + kWord},
       {{"1", "foo"}, "'foo'" + kWord},
       {{"foo"}, kNbdkit},
@@ -198,6 +203,10 @@ TEST(ConfigMistakes, Values) {
       {{"1", "allocator=zstd,cache"}, "allocator=zstd: cache=true" + kBytes},
       {{"1", "allocator=zstd,cache=64MB"}, "allocator=zstd: cache=64MB" + kBytes},
       {{"1", "stats-export="}, "stats-export=: the name of the export is missing"},
+      {{"load="}, "load=: the path of the file is missing"},
+      {{"1", "image=a", "save=b"},
+       "image=<FILE> is load=<FILE> and save=<FILE> in one, so neither of them can be given beside "
+       "it"},
       {{"1", "stats-file="}, "stats-file=: the path of the file is missing"},
       {{"1", "stats-export=s", "stats-format=xml"}, "stats-format=xml: must be json or prometheus"},
       {{"1", "stats-format=json"},

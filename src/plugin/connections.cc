@@ -68,7 +68,7 @@ void close_export(void* handle) noexcept {
 
 int64_t get_size(void* handle) noexcept {
   const std::string* document = document_of(handle);
-  return static_cast<int64_t>(document ? document->size() : plugin->config.disk_bytes());
+  return static_cast<int64_t>(document ? document->size() : plugin->disk_bytes);
 }
 
 int can_write(void* handle) noexcept {

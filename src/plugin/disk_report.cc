@@ -29,7 +29,7 @@ std::string make_document(bool ended) {
   figures.ended = ended;
   figures.version = RAMDISK_VERSION;
   figures.allocator = plugin->allocator->describe();
-  figures.disk_bytes = plugin->config.disk_bytes();
+  figures.disk_bytes = plugin->disk_bytes;
   figures.limit_bytes = plugin->config.max_memory();
   figures.used_bytes = plugin->memory->budget().used();
   figures.statistics = plugin->allocator->statistics();

@@ -20,6 +20,9 @@ struct Parameter {
 // All parameters, in the order of the help. The messages know no others.
 constexpr std::array kParameters{
     Parameter{"size", "size=1G"},
+    Parameter{"load", "load=disk.img"},
+    Parameter{"save", "save=disk.img"},
+    Parameter{"image", "image=disk.img"},
     Parameter{"allocator", "allocator=zstd"},
     Parameter{"mlock", "mlock=true"},
     Parameter{"max-memory", "max-memory=4G"},
@@ -54,6 +57,9 @@ std::string as_option(std::string_view name, std::string_view value) {
 // Returns what to type to get what `word`, a word alone, stands for; empty if that is not known.
 std::string written_out(std::string_view word) {
   if (parse_allocator(word).ok()) return "allocator=" + std::string(word);
+  if (word.find('/') != std::string_view::npos || word.ends_with(".img")) {
+    return "load=" + std::string(word);
+  }
   if (word.size() < 3) return {};  // a letter or two begin many names
   const std::vector<std::string_view> parameters = parameter_names();
   if (const std::string_view name = similar_name(word, parameters); !name.empty()) {

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #endif
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
@@ -49,7 +50,15 @@ void load() noexcept {
   });
 }
 
+// Does nothing unless the disk has been served; of several calls, the first counts. No request is
+// in progress.
+void save_disk() noexcept {
+  if (!plugin || !plugin->image) return;
+  guarded([] { return plugin->image->save(*plugin->allocator); });
+}
+
 void unload() noexcept {
+  save_disk();
   if (plugin && plugin->stats_file) plugin->stats_file->stop();
   delete plugin;
   plugin = nullptr;
@@ -64,8 +73,13 @@ int config_complete() noexcept {
 }
 
 // Writes to nbdkit's log as an error, because the log has no lower level that is shown without -v.
-// Memory may be short just now, and the caller cannot do with an exception.
+// Memory may be short just then, and the caller cannot do with an exception. While the disk is
+// loaded the last mark is only kept: if the content does not fit, one message is enough.
 void report_mark(const Budget::Mark& mark) noexcept {
+  if (plugin->loading.load(std::memory_order_relaxed)) {
+    plugin->mark_while_loading.store(mark.percent, std::memory_order_relaxed);
+    return;
+  }
   try {
     nbdkit_error("warning: %u %% of the memory for this disk is in use: %s of %s", mark.percent,
                  exact_size(mark.used).c_str(), exact_size(mark.limit).c_str());
@@ -136,8 +150,30 @@ Status start_statistics(Plugin& p) {
   return {};
 }
 
+// The most that the disk can store: a disk that does not compress holds no more than there is
+// memory.
+uint64_t most_stored(const Plugin& p) {
+  if (p.config.options().type == AllocatorType::zstd) return p.disk_bytes;
+  return std::min(p.disk_bytes, p.config.max_memory().value_or(available_memory().total));
+}
+
+// Opens the file to load now, because nbdkit may change its user and directory next.
+Status make_image(Plugin& p) {
+  if (!p.config.wants_image()) {
+    p.disk_bytes = *p.config.disk_bytes();
+    return {};
+  }
+  p.image = std::make_unique<DiskImage>(p.config);
+  Result<uint64_t> bytes = p.image->open();
+  if (!bytes.ok()) return bytes.status();
+  p.disk_bytes = bytes.value();
+  p.image->warn_of_room(most_stored(p));
+  return {};
+}
+
 int get_ready() noexcept {
   return guarded([] {
+    if (Status status = make_image(*plugin); !status.ok()) return status;
     if (Status status = make_statistics(*plugin); !status.ok()) return status;
     if (Status status = make_memory(plugin->config); !status.ok()) return status;
     Environment environment;
@@ -147,10 +183,15 @@ int get_ready() noexcept {
         nbdkit_debug("%s", line.c_str());
       };
     }
-    auto made = make_allocator(plugin->config.options(), plugin->config.disk_bytes(), environment);
+    auto made = make_allocator(plugin->config.options(), plugin->disk_bytes, environment);
     if (!made.ok()) return made.status();
     plugin->allocator = std::move(made.value());
-    return plugin->allocator->get_ready();
+    if (Status status = plugin->allocator->get_ready(); !status.ok()) return status;
+    if (plugin->image) {
+      plugin->launch =
+          std::make_unique<LaunchReport>([](const char* message) { nbdkit_error("%s", message); });
+    }
+    return Status();
   });
 }
 
@@ -165,17 +206,62 @@ void fix_malloc_threshold([[maybe_unused]] const Config& config) {
 #endif
 }
 
+// The disk is loaded in the process that serves: memory that is written before a fork would be
+// shared with a parent that stays (--run) and then be copied, page by page; it would not be locked;
+// and a zstd disk has its threads only here.
+Status load_image(Plugin& p) {
+  if (!p.image) return {};
+  p.loading = true;
+  Status status = p.image->load(*p.allocator, p.memory->budget());
+  p.loading = false;
+  const unsigned percent = p.mark_while_loading;
+  if (status.ok() && percent > 0) {
+    const Budget& budget = p.memory->budget();
+    report_mark({percent, budget.used(), budget.limit().value_or(0)});
+  }
+  return status;
+}
+
+Status start(Plugin& p) noexcept {
+  try {
+    if (p.image) {
+      if (Status status = p.image->check_saving(); !status.ok()) return status;
+    }
+    fix_malloc_threshold(p.config);
+    if (Status status = p.allocator->after_fork(); !status.ok()) return status;
+    if (Status status = load_image(p); !status.ok()) return status;
+    return start_statistics(p);
+  } catch (const std::bad_alloc&) {
+    return Status::no_memory();
+  }
+}
+
+// Has nbdkit end in order, which removes the directory of -U -. (If after_fork() fails, it exits at
+// once.)
+int end_before_serving() noexcept {
+  plugin->stats_file.reset();
+  plugin->allocator.reset();
+  nbdkit_shutdown();
+  return 0;
+}
+
+// If a parent waits, it is the one that reports a failure and fails.
 int after_fork() noexcept {
-  return guarded([] {
-    fix_malloc_threshold(plugin->config);
-    Status status = plugin->allocator->after_fork();
-    return status.ok() ? start_statistics(*plugin) : status;
-  });
+  const Status status = start(*plugin);
+  const bool told = plugin->launch && plugin->launch->report(status);
+  if (status.ok()) {
+    plugin->launch.reset();
+    return 0;
+  }
+  if (told) return end_before_serving();
+  report(status);
+  return status.errnum() == EINTR ? end_before_serving() : -1;
 }
 
 void cleanup() noexcept {
   if (!plugin || !plugin->allocator) return;
   log_disk();
+  save_disk();
   if (const uint64_t left_out = plugin->refusals.take_left_out()) {
     nbdkit_error("no space left: requests refused since the last such line: %" PRIu64, left_out);
   }
@@ -230,7 +316,11 @@ nbdkit_plugin make_plugin() {
   // nbdkit's shell completion offers the parameters that stand at the start of a line, with their
   // "=".
   p.config_help =
-      "size=<SIZE>    (required) Size of the disk; \"size=\" may be left out\n"
+      "size=<SIZE>    (required unless there is a file to load) Size of the disk;\n"
+      "               \"size=\" may be left out\n"
+      "load=<FILE>    Begin with the content of this file or block device\n"
+      "save=<FILE>    At the end, save the content as this file\n"
+      "image=<FILE>   Load this file if it exists, and save it at the end\n"
       "allocator=sparse|malloc|zstd[,level=N][,cache=SIZE][,recompress=true|false]\n"
       "               How the disk is stored (default: sparse)\n"
       "mlock=true     Keep the disk out of swap\n"

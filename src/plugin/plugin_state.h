@@ -7,12 +7,15 @@
 #ifndef RAMDISK_PLUGIN_PLUGIN_STATE_H
 #define RAMDISK_PLUGIN_PLUGIN_STATE_H
 
+#include <atomic>
 #include <memory>
 #include <new>
 #include <string>
 
 #include "memory/budgeted_memory.h"
 #include "plugin/config.h"
+#include "plugin/disk_image.h"
+#include "plugin/launch_report.h"
 #include "plugin/nbdkit.h"
 #include "plugin/operations.h"
 #include "plugin/refusal_log.h"
@@ -24,10 +27,15 @@ namespace ramdisk {
 // Exists from load to unload. The statistics file is destroyed first, because its document
 // describes the allocator, which in turn uses the memory.
 struct Plugin {
+  Operations operations;  // first, because its alignment would leave a gap elsewhere
   Config config;
   std::unique_ptr<BudgetedMemory> memory;
   std::unique_ptr<Allocator> allocator;
-  Operations operations;
+  uint64_t disk_bytes = 0;                      // constant after get_ready
+  std::unique_ptr<DiskImage> image;             // null unless there is a file to load or to save
+  std::unique_ptr<LaunchReport> launch;         // null without an image, and after the start
+  std::atomic<bool> loading{false};             // whether the disk is being filled from a file
+  std::atomic<unsigned> mark_while_loading{0};  // the last Budget::Mark then, in percent; 0: none
   RefusalLog refusals;
   std::unique_ptr<StatsFile> stats_file;  // null unless asked for
 };

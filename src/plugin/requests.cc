@@ -34,8 +34,14 @@ int counted(Operation operation, uint64_t bytes, Body body) noexcept {
   return result;
 }
 
+// Call before what may change the disk.
+void note_change() noexcept {
+  if (plugin->image) plugin->image->note_change();
+}
+
 // Trimmed ranges read as zeroes, so trim and zero are the same operation, whatever the flags.
 int zero_as(Operation operation, uint32_t count, uint64_t offset) noexcept {
+  note_change();
   return counted(operation, count,
                  [&] { return explained(plugin->allocator->zero(count, offset)); });
 }
@@ -73,6 +79,7 @@ int pread(void* handle, void* buffer, uint32_t count, uint64_t offset, uint32_t)
 }
 
 int pwrite(void*, const void* buffer, uint32_t count, uint64_t offset, uint32_t) noexcept {
+  note_change();
   return counted(Operation::write, count, [&] {
     return explained(
         plugin->allocator->write({static_cast<const std::byte*>(buffer), count}, offset));

@@ -57,9 +57,10 @@ SHIM
   chmod +x "$dir/$1-bin/nbdkit"
 }
 
-# try PLUGIN BUILT-WITH: with the nbdkit that is first in the path, all allocators and the statistics.
+# try PLUGIN BUILT-WITH: with the nbdkit that is first in the path, all allocators, the statistics and
+# images.
 try() {
-  local allocator
+  local allocator how errors
   plugin=$1
   expect_lines "$1" "$(dump_plugin)" '^ramdisk_version=' '^zstd='
   for allocator in $(allocators); do
@@ -68,6 +69,23 @@ try() {
     nbdsh -u "nbd+unix:///stats?socket=$socket" \
       -c 'import json; assert json.loads(h.pread(h.get_size(), 0))["size_bytes"] == 64 << 20'
     stop_nbdkit
+    # What is saved at the end is loaded at the start.
+    rm -f "$dir/disk.img"
+    start_nbdkit 8M "allocator=$allocator" "save=$dir/disk.img"
+    nbdsh -u "$uri" -c 'h.pwrite(b"kept" * 1000000, 4097)'
+    stop_nbdkit
+    start_nbdkit "allocator=$allocator" "image=$dir/disk.img"
+    nbdsh -u "$uri" -c 'assert h.pread(4000000, 4097) == b"kept" * 1000000' -c 'h.pwrite(b"new", 5)'
+    stop_nbdkit
+    cmp -s -n 3 -i 5:0 "$dir/disk.img" - <<<new || fail "allocator=$allocator: not saved again"
+  done
+  # What goes wrong after the fork is an error on the command line all the same.
+  head -c 8000000 /dev/urandom >"$dir/noise.img"
+  for how in "" -f --run=true; do
+    # shellcheck disable=SC2086  # no word, or one
+    errors=$(nbdkit $how -U "$(fresh_socket)" "$plugin" "load=$dir/noise.img" max-memory=4M 2>&1) &&
+      fail "nbdkit $how accepts an image that does not fit"
+    expect_same "nbdkit $how: lines" 1 "$(grep -c 'does not fit into memory' <<<"$errors")"
   done
   echo "built with $2, run in $(nbdkit --version): OK"
 }

@@ -131,12 +131,16 @@ struct Reading {
         dump(config.dump()),
         stats_export(config.stats_export()),
         stats_file(config.stats_file()),
+        load_file(config.load_file()),
+        save_file(config.save_file()),
+        image_file(config.image_file()),
         stats_format(config.stats_format()) {}
   bool operator==(const Reading& other) const {
     return same(options, other.options) && max_memory == other.max_memory &&
            keep_reserve == other.keep_reserve && dump == other.dump &&
            stats_export == other.stats_export && stats_file == other.stats_file &&
-           stats_format == other.stats_format;
+           load_file == other.load_file && save_file == other.save_file &&
+           image_file == other.image_file && stats_format == other.stats_format;
   }
 
   AllocatorOptions options;
@@ -145,6 +149,9 @@ struct Reading {
   bool dump;
   std::optional<std::string> stats_export;
   std::optional<std::string> stats_file;
+  std::optional<std::string> load_file;
+  std::optional<std::string> save_file;
+  std::optional<std::string> image_file;
   ramdisk::StatsFormat stats_format;
 };
 
@@ -160,6 +167,13 @@ void check_max_memory(const ramdisk::Config& config, const Status& status,
             "a percentage is not read as one");
   }
   require(!status.ok() || config.keep_reserve() == (value != "none"), "the reserve is not kept");
+}
+
+void check_path(const std::optional<std::string>& path, const Status& status,
+                const std::string& value) {
+  require(status.ok() == !value.empty(), "a path is refused");
+  require(!status.ok() || path->ends_with(value), "another path");
+  require(!path || path->front() == '/', "a path is not absolute");
 }
 
 void set(ramdisk::Config& config, const std::string& key, const std::string& value) {
@@ -183,9 +197,13 @@ void set(ramdisk::Config& config, const std::string& key, const std::string& val
   } else if (key == "stats-export") {
     require(status.ok() == !value.empty(), "a name of an export is refused");
   } else if (key == "stats-file") {
-    require(status.ok() == !value.empty(), "a path is refused");
-    require(!status.ok() || config.stats_file()->ends_with(value), "another path");
-    require(!config.stats_file() || config.stats_file()->front() == '/', "a path is not absolute");
+    check_path(config.stats_file(), status, value);
+  } else if (key == "load") {
+    check_path(config.load_file(), status, value);
+  } else if (key == "save") {
+    check_path(config.save_file(), status, value);
+  } else if (key == "image") {
+    check_path(config.image_file(), status, value);
   } else if (key == "stats-format") {
     require(status.ok() == (value == "json" || value == "prometheus"), "another format");
   } else if (key != "size") {
@@ -196,12 +214,16 @@ void set(ramdisk::Config& config, const std::string& key, const std::string& val
 // A configuration that is complete and good can be made into an allocator.
 void complete(ramdisk::Config& config) {
   const Status status = config.complete();
+  const bool loads = config.load_file() || config.image_file();
+  const bool both = config.image_file() && (config.load_file() || config.save_file());
   if (!status.ok()) return check_refusal(status, "");
-  require(config.disk_bytes() <= INT64_MAX, "the disk is too large");
+  require(!both, "image= beside what it stands for");
+  require(config.disk_bytes() || loads, "a disk without a size");
+  const uint64_t disk_bytes = config.disk_bytes().value_or(0);
+  require(disk_bytes <= INT64_MAX, "the disk is too large");
   const auto memory = ramdisk::make_system_memory();
-  auto made =
-      ramdisk::make_allocator(config.options(), config.disk_bytes(),
-                              {.memory = memory.get(), .pace = {}, .trace_directories = {}});
+  auto made = ramdisk::make_allocator(
+      config.options(), disk_bytes, {.memory = memory.get(), .pace = {}, .trace_directories = {}});
   require(made.ok() && made.value(), "no allocator was made");
   require(!made.value()->describe().empty(), "an allocator without a description");
 }

@@ -1,0 +1,123 @@
+#include "plugin/disk_image.h"
+
+#include <utility>
+
+#include "base/sizes.h"
+#include "image/replacement.h"
+#include "image/save.h"
+#include "plugin/nbdkit.h"
+#include "plugin/progress_log.h"
+
+namespace ramdisk {
+
+namespace {
+
+// The same status with a message that names the file.
+Status about(const std::string& name, const Status& status) {
+  return Status::error(status.errnum(), name + ": " + status.message());
+}
+
+}  // namespace
+
+// image= is both. With it, nothing need be there to load.
+Status DiskImage::find_files() {
+  if (const auto& path = config_.image_file()) load_ = save_ = File{"image=" + *path, *path};
+  if (const auto& path = config_.load_file()) load_ = File{"load=" + *path, *path};
+  if (const auto& path = config_.save_file()) save_ = File{"save=" + *path, *path};
+  if (!save_) return {};
+  Result<std::string> resolved = Replacement::resolve(save_->path);
+  if (!resolved.ok()) return about(save_->name, resolved.status());
+  save_->path = resolved.value();
+  return check_saving();
+}
+
+Result<uint64_t> DiskImage::size_of_disk() const {
+  const std::optional<uint64_t> size = config_.disk_bytes();
+  if (!file_) {
+    if (size) return *size;
+    return Status::error(EINVAL, load_->name +
+                                     ": does not exist yet, so you must specify size=<SIZE> on the "
+                                     "command line");
+  }
+  if (!size || *size >= file_->bytes()) return size.value_or(file_->bytes());
+  return Status::error(EINVAL, load_->name + ": has " + std::to_string(file_->bytes()) +
+                                   " bytes, more than size=" + std::to_string(*size) +
+                                   " leaves room for");
+}
+
+Result<uint64_t> DiskImage::open() {
+  if (Status status = find_files(); !status.ok()) return status;
+  if (load_) {
+    Result<std::unique_ptr<ImageFile>> file = ImageFile::open(load_->path);
+    const bool may_be_missing = config_.image_file() && file.status().errnum() == ENOENT;
+    if (!file.ok() && !may_be_missing) return about(load_->name, file.status());
+    file_ = std::move(file.value());
+  }
+  Result<uint64_t> bytes = size_of_disk();
+  disk_bytes_ = bytes.value();
+  return bytes;
+}
+
+void DiskImage::warn_of_room(uint64_t bytes) const {
+  if (!save_) return;
+  const uint64_t room = Replacement::room(save_->path);
+  if (room >= bytes) return;
+  nbdkit_error("%s: warning: there is room for %s, and the disk may hold %s when it is saved",
+               save_->name.c_str(), exact_size(room).c_str(), exact_size(bytes).c_str());
+}
+
+Status DiskImage::check_saving() const {
+  if (!save_) return {};
+  Status status = Replacement::check(save_->path);
+  return status.ok() ? status : about(save_->name, status);
+}
+
+// The budget knows why there was no memory.
+Status DiskImage::does_not_fit(const Status& status, const Budget& budget) const {
+  if (status.errnum() != ENOMEM) return about(load_->name, status);
+  const Status why = budget.why();
+  std::string message = load_->name + ": does not fit into memory: " + why.message();
+  if (const auto limit = budget.limit()) {
+    message += "; max-memory is " + exact_size(*limit);
+  }
+  return Status::error(why.errnum(), std::move(message));
+}
+
+// nbdkit_nanosleep() fails when nbdkit has been told to end, which a long load must not hold up.
+Status DiskImage::load(Allocator& disk, const Budget& budget) {
+  serving_ = !file_;
+  if (serving_) return {};
+  ProgressLog progress(load_->name, file_->stored_bytes(), false);
+  uint64_t loaded = 0;
+  const Status status = file_->load(disk, [&](uint64_t bytes) {
+    loaded = bytes;
+    progress.note(bytes);
+    if (nbdkit_nanosleep(0, 1) == 0) return Status();
+    return Status::error(EINTR, "nbdkit was told to end before all of it was read");
+  });
+  file_.reset();
+  serving_ = status.ok();
+  if (!serving_) return does_not_fit(status, budget);
+  progress.end(loaded);
+  return {};
+}
+
+Status DiskImage::save(Allocator& disk) {
+  if (!std::exchange(serving_, false) || !save_) return {};
+  if (!changed_.load(std::memory_order_relaxed)) {
+    nbdkit_debug("%s: not saved, because nothing has changed", save_->name.c_str());
+    return {};
+  }
+  ProgressLog progress(save_->name, disk.usage().stored_bytes, true);
+  uint64_t saved = 0;
+  const Status status = save_image(disk, disk_bytes_, save_->path, [&](uint64_t bytes) {
+    saved = bytes;
+    progress.note(bytes);
+    return Status();
+  });
+  if (!status.ok()) return about(save_->name + ": not saved", status);
+  progress.end(saved);
+  return {};
+}
+
+}  // namespace ramdisk
