@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Proves that nbdinfo shows the disk, its map and the map's totals.
+# Proves that nbdinfo shows the disk, its block sizes, its map and the map's totals; and that requests of
+# less than the preferred block size take no more than their pages.
 . "$(dirname "$0")/functions.sh"
 requires nbdinfo nbdsh
 
@@ -41,6 +42,16 @@ for allocator in $(allocators); do
     expect_same "the totals" "1114112 data
 535756800 hole,zero" "$totals"
   fi
+  stop_nbdkit
+done
+
+# A byte takes one page, whatever the preferred block size is.
+for allocator in $(growing_allocators); do
+  start_nbdkit 1M "allocator=$allocator"
+  nbdsh -u "$uri" -c 'h.pwrite(b"x", 40001)' -c 'assert h.pread(3, 40000) == b"\0x\0"'
+  expect_same "the map of a byte" "0 36864 hole,zero
+36864 4096 data
+40960 1007616 hole,zero" "$(nbdinfo --map "$uri" | awk '{ print $1, $2, $4 }')"
   stop_nbdkit
 done
 
