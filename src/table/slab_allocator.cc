@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/cpus.h"
 #include "table/slab.h"
 
 namespace ramdisk {
@@ -24,6 +25,7 @@ SlabAllocator::SlabAllocator(MemorySource& memory, Epoch& epoch, size_t block_by
       words_((blocks_ + 63) / 64),
       can_discard_(block_bytes % 4096 == 0),
       growth_(growth),
+      cpus_(cpus()),
       keep_(keep) {
   static_assert(sizeof(Slab) <= kHeaderBytes);
   CHECK(block_bytes >= kMinBlockBytes && block_bytes % 64 == 0 && blocks_ > 0);
