@@ -77,9 +77,13 @@ inline bool is_zero_shared(const std::byte* p, size_t count) {
   using Vector [[gnu::vector_size(16)]] = uint64_t;
   constexpr size_t kBlock = 4 * sizeof(Vector);
   for (; count >= kBlock; p += kBlock, count -= kBlock) {
-    Vector v[4];
-    std::memcpy(v, p, kBlock);
-    const Vector any = (v[0] | v[1]) | (v[2] | v[3]);
+    // One by one: g++ would copy an array of four to the stack first.
+    Vector a, b, c, d;
+    std::memcpy(&a, p, sizeof a);
+    std::memcpy(&b, p + sizeof a, sizeof b);
+    std::memcpy(&c, p + 2 * sizeof a, sizeof c);
+    std::memcpy(&d, p + 3 * sizeof a, sizeof d);
+    const Vector any = (a | b) | (c | d);
     if ((any[0] | any[1]) != 0) return false;
   }
   std::byte any{0};
