@@ -2,18 +2,19 @@
 //
 // NBD lets overlapping requests interleave byte by byte, so pages are read without a lock. C++ does
 // not have a function for that race yet; P1478R ("Byte-wise atomic memcpy") proposes one. Until it
-// is available these functions are memcpy and memset, which read and write whole bytes on every
-// machine this runs on. Under ThreadSanitizer they are loops of relaxed atomics, so that it accepts
-// these copies and still reports every other race.
+// is available these functions are memset, and memcpy or what shared_copy.h has in its place, which
+// read and write whole bytes on every machine this runs on. Under ThreadSanitizer they are loops of
+// relaxed atomics, so that it accepts these copies and still reports every other race.
 
 #ifndef RAMDISK_BASE_SHARED_BYTES_H
 #define RAMDISK_BASE_SHARED_BYTES_H
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+
+#include "base/shared_copy.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define RAMDISK_TSAN 1
@@ -53,33 +54,12 @@ inline bool is_zero_shared(const std::byte* p, size_t count) {
 
 #else
 
-// memcpy, except that it avoids two slow cases: `rep movsb`, which glibc uses for long copies, is
-// slow on AMD's Zen 3 and 4 when the target lies a few bytes ahead of the source modulo 4096, and
-// when the source is not aligned to 32. Pages are aligned and large malloc'ed buffers begin 16
-// bytes into a page, so a server meets both: 256 KiB are read at 7.6 GB/s and written at 12. In
-// pieces too short for that instruction they are read at 15 and written at 16, and 4 KiB go from 12
-// and 13 to 25 and 24 (AMD EPYC, glibc 2.36, 2026-11-21). The length of a piece must not be a
-// constant, or the compiler would emit `rep movsq` here.
-inline void copy_shared(std::byte* to, const std::byte* from, size_t count) {
-  const auto source = reinterpret_cast<uintptr_t>(from);
-  const size_t ahead = (reinterpret_cast<uintptr_t>(to) - source) % 4096;
-  const bool trap = ahead - 1 < 63 || source % 32 != 0;
-  const size_t most = trap ? 256 : count;
-  while (count > 0) {
-    const size_t piece = std::min(count, most);
-    std::memcpy(to, from, piece);
-    to += piece;
-    from += piece;
-    count -= piece;
-  }
-}
-
 inline void copy_from_shared(std::byte* to, const std::byte* from, size_t count) {
-  copy_shared(to, from, count);
+  copy_choice[count < kLongCopy ? kReadShort : kReadLong].copy(to, from, count);
 }
 
 inline void copy_to_shared(std::byte* to, const std::byte* from, size_t count) {
-  copy_shared(to, from, count);
+  copy_choice[count < kLongCopy ? kWriteShort : kWriteLong].copy(to, from, count);
 }
 
 inline void zero_shared(std::byte* to, size_t count) {
@@ -97,9 +77,13 @@ inline bool is_zero_shared(const std::byte* p, size_t count) {
   using Vector [[gnu::vector_size(16)]] = uint64_t;
   constexpr size_t kBlock = 4 * sizeof(Vector);
   for (; count >= kBlock; p += kBlock, count -= kBlock) {
-    Vector v[4];
-    std::memcpy(v, p, kBlock);
-    const Vector any = (v[0] | v[1]) | (v[2] | v[3]);
+    // One by one: g++ would copy an array of four to the stack first.
+    Vector a, b, c, d;
+    std::memcpy(&a, p, sizeof a);
+    std::memcpy(&b, p + sizeof a, sizeof b);
+    std::memcpy(&c, p + 2 * sizeof a, sizeof c);
+    std::memcpy(&d, p + 3 * sizeof a, sizeof d);
+    const Vector any = (a | b) | (c | d);
     if ((any[0] | any[1]) != 0) return false;
   }
   std::byte any{0};

@@ -1,5 +1,6 @@
 // The copies that may race: they are right for every length, change nothing outside the range, and
-// two at once make no byte that neither has written.
+// two at once make no byte that neither has written. That holds for each way to copy that this CPU
+// has.
 
 #include "base/shared_bytes.h"
 
@@ -37,7 +38,19 @@ bool margins_untouched(const std::vector<std::byte>& bytes, size_t length) {
          std::all_of(bytes.begin() + kMargin + length, bytes.end(), is_guard);
 }
 
-TEST(SharedBytes, CopiesExactlyTheLength) {
+class SharedCopies : public testing::TestWithParam<size_t> {
+ protected:
+  void SetUp() override { copy_choice.fill(copy_variants()[GetParam()]); }
+  void TearDown() override { copy_choice = before_; }
+
+ private:
+  const CopyChoice before_ = copy_choice;
+};
+
+INSTANTIATE_TEST_SUITE_P(Variants, SharedCopies, testing::Range(size_t{0}, copy_variants().size()),
+                         [](const auto& test) { return copy_variants()[test.param].name; });
+
+TEST_P(SharedCopies, CopyExactlyTheLength) {
   Rng rng(1);
   for (const size_t length : lengths()) {
     const conformance::Bytes from = make_data(length + 1, conformance::Data::random, rng);
@@ -52,16 +65,16 @@ TEST(SharedBytes, CopiesExactlyTheLength) {
   }
 }
 
-// How a copy is cut into pieces depends on where source and target lie.
-TEST(SharedBytes, CopiesRightAtEveryAlignment) {
+// A copy has a head and a tail that depend on where source and target lie.
+TEST_P(SharedCopies, AreRightAtEveryAlignment) {
   Rng rng(2);
   const conformance::Bytes data = make_data(2 * kPageBytes, conformance::Data::random, rng);
   alignas(kPageBytes) static std::array<std::byte, 4 * kPageBytes> source;
   alignas(kPageBytes) static std::array<std::byte, 4 * kPageBytes> target;
-  for (const size_t length : {255, 256, 257, 511, 512, 513, 4096, 5000}) {
-    for (const size_t from : {0, 1, 16, 32, 48, 63, 64}) {
-      for (const size_t to : {24, 32, 33, 48, 64, 95, 96, 97, 127, 128, 4096}) {
-        std::copy_n(data.begin(), length, source.begin() + from);
+  for (const size_t length : {1, 31, 32, 127, 128, 129, 159, 160, 255, 256, 257, 512, 4096, 5000}) {
+    for (size_t from = 0; from <= 64; from += from % 8 == 0 ? 1 : 7) {
+      std::copy_n(data.begin(), length, source.begin() + from);
+      for (size_t to = kMargin; to <= kMargin + 64; ++to) {
         target.fill(kGuard);
         copy_to_shared(target.data() + to, source.data() + from, length);
         const std::vector<std::byte> got(target.begin() + to - kMargin,
@@ -71,6 +84,22 @@ TEST(SharedBytes, CopiesRightAtEveryAlignment) {
         ASSERT_TRUE(margins_untouched(got, length)) << length << " from " << from << " to " << to;
       }
     }
+  }
+}
+
+// Long copies are another choice than short ones.
+TEST_P(SharedCopies, AreRightAroundTheLengthOfLongOnes) {
+  Rng rng(3);
+  const conformance::Bytes data = make_data(kLongCopy + 1, conformance::Data::random, rng);
+  for (const size_t length : {kLongCopy - 1, kLongCopy, kLongCopy + 1}) {
+    std::vector<std::byte> to(length + 2 * kMargin, kGuard);
+    copy_to_shared(to.data() + kMargin, data.data(), length);
+    EXPECT_TRUE(std::equal(data.begin(), data.begin() + length, to.begin() + kMargin)) << length;
+    EXPECT_TRUE(margins_untouched(to, length)) << length;
+    std::fill(to.begin(), to.end(), kGuard);
+    copy_from_shared(to.data() + kMargin, data.data(), length);
+    EXPECT_TRUE(std::equal(data.begin(), data.begin() + length, to.begin() + kMargin)) << length;
+    EXPECT_TRUE(margins_untouched(to, length)) << length;
   }
 }
 
@@ -185,7 +214,7 @@ void race(int threads) {
   });
 }
 
-TEST(SharedBytes, RacingCopiesMixOnlyWhatWasWritten) {
+TEST_P(SharedCopies, MixOnlyWhatWasWrittenWhenTheyRace) {
   race(1);
   race(4);
 }

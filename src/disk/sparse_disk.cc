@@ -1,5 +1,6 @@
 #include "disk/sparse_disk.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/shared_bytes.h"
@@ -89,6 +90,12 @@ Status SparseDisk::write_some(std::span<const std::byte> data, uint64_t offset, 
       continue;
     }
     const PagePart part = part_at(offset, data.size(), position);
+    if (part.position + part.length < data.size()) {
+      if (const size_t done = overwrite(data, offset, position, cursor)) {
+        position += done;
+        continue;
+      }
+    }
     const size_t rest = data.size() - position - part.length;
     const size_t expected = 1 + (rest + kPageBytes - 1) / kPageBytes;
     if (!write_page(part, data.data() + part.position, cursor, fresh, expected)) {
@@ -98,6 +105,34 @@ Status SparseDisk::write_some(std::span<const std::byte> data, uint64_t offset, 
     position += part.length;
   }
   return {};
+}
+
+// Overwrites the pages from `position` on that are stored, a few at a time, and returns how many
+// bytes that were. The part at `position` is not zero.
+size_t SparseDisk::overwrite(std::span<const std::byte> data, uint64_t offset, size_t position,
+                             PageTable::Cursor& cursor) {
+  const uint64_t first = (offset + position) >> kPageShift;
+  if (cursor.peek(first) == 0) return 0;
+  const uint64_t end = std::min(end_page(offset, data.size()), first + PageTable::SlotRun::kMost);
+  uint64_t last = first + 1;
+  while (last < end) {
+    const PagePart part = clip_to_page(last, offset, data.size());
+    if (is_zero_shared(data.data() + part.position, part.length)) break;
+    ++last;
+  }
+  const PageTable::SlotRun run = cursor.lock_stored(first, last - first);
+  size_t done = 0;
+  for (size_t i = 0; i < run.count();) {  // neighbours in memory, too, in one copy
+    const PagePart part = part_at(offset, data.size(), position + done);
+    std::byte* const base = page_at(run.payload(i));
+    size_t length = part.length;
+    for (++i; i < run.count() && page_at(run.payload(i)) == base + part.offset + length; ++i) {
+      length += part_at(offset, data.size(), position + done + length).length;
+    }
+    copy_to_shared(base + part.offset, data.data() + part.position, length);
+    done += length;
+  }
+  return done;
 }
 
 // Returns false when there is no memory for the page or its directory.

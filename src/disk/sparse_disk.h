@@ -42,6 +42,8 @@ class SparseDisk final : public Allocator {
 
   Status write_some(std::span<const std::byte> data, uint64_t offset, size_t& position);
   bool memory_is_coming();
+  static size_t overwrite(std::span<const std::byte> data, uint64_t offset, size_t position,
+                          PageTable::Cursor& cursor);
   bool write_page(const PagePart& part, const std::byte* data, PageTable::Cursor& cursor,
                   AllocationBatch& fresh, size_t expected);
   std::optional<ExtentKind> kind_of(uint64_t page, const std::byte* bytes,

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/shared_copy.h"
 #include "base/sizes.h"
 #include "disk/registry.h"
 #include "memory/available_memory.h"
@@ -171,11 +172,21 @@ Status make_image(Plugin& p) {
   return {};
 }
 
+// The memory does not come from malloc: when such a large block is freed, glibc raises the
+// threshold from which blocks are mapped.
+void choose_how_to_copy(MemorySource& memory) {
+  void* const room = memory.map(kTrialBytes, 4096, false);
+  choose_copies({static_cast<std::byte*>(room), room ? kTrialBytes : 0});
+  if (room) memory.unmap(room, kTrialBytes);
+  nbdkit_debug("%s", describe_copies().c_str());
+}
+
 int get_ready() noexcept {
   return guarded([] {
     if (Status status = make_image(*plugin); !status.ok()) return status;
     if (Status status = make_statistics(*plugin); !status.ok()) return status;
     if (Status status = make_memory(plugin->config); !status.ok()) return status;
+    choose_how_to_copy(*plugin->memory);
     Environment environment;
     environment.memory = plugin->memory.get();
     if (memory_debug_dir) {

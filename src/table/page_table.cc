@@ -1,5 +1,6 @@
 #include "table/page_table.h"
 
+#include <algorithm>
 #include <new>
 
 namespace ramdisk {
@@ -88,6 +89,25 @@ uint64_t PageTable::Cursor::peek(uint64_t page) {
   const uint64_t key = page >> kDirectoryShift;
   if (!go_to(key)) return 0;
   return payload_of(directory_->words[page % kDirectoryPages].load(std::memory_order_acquire));
+}
+
+PageTable::SlotRun::SlotRun(Word* words, size_t most) : words_(words) {
+  for (; count_ < most; ++count_) {
+    Word& word = words[count_];
+    if (payload_of(word.load(std::memory_order_relaxed)) == 0 || !lock_word(word)) return;
+    if (payload_of(word.load(std::memory_order_relaxed)) == 0) {
+      unlock_word(word, 0);
+      return;
+    }
+  }
+}
+
+PageTable::SlotRun PageTable::Cursor::lock_stored(uint64_t page, size_t most) {
+  if (!go_to(page >> kDirectoryShift)) return {};
+  table_.note_use(directory_);
+  const size_t first = page % kDirectoryPages;
+  most = std::min({most, SlotRun::kMost, kDirectoryPages - first});
+  return {&directory_->words[first], most};
 }
 
 PageTable::Slot PageTable::Cursor::try_lock(uint64_t page, uint64_t payload) {

@@ -21,8 +21,8 @@
 //
 // Thread contract: any thread, pinned where a Guard is asked for, and for as long as a payload is
 // used. A thread that holds the locks of several words takes them in ascending order; structure_
-// comes after them. A thread waits only for one that works on the same page, and for the O(log n)
-// steps of adding or removing a directory.
+// comes after them. A thread waits only for one that works on the same page, or that overwrites a
+// SlotRun with this page in it, and for the O(log n) steps of adding or removing a directory.
 
 #ifndef RAMDISK_TABLE_PAGE_TABLE_H
 #define RAMDISK_TABLE_PAGE_TABLE_H
@@ -52,6 +52,7 @@ class PageTable {
   using Trace = std::function<void(const std::string&)>;
 
   class Slot;
+  class SlotRun;
   class Cursor;
 
   // For disks of `disk_bytes` (0 to 2^63-1). `trace`, if not empty, is called for each directory
@@ -215,6 +216,34 @@ class PageTable::Slot {
   uint64_t payload_ = 0;
 };
 
+// Some neighbouring pages that are stored, locked until the run is destroyed, to overwrite what
+// their payloads refer to. A lock that is released has to wait until what was copied before is in
+// the caches, so pages that are locked together are copied faster than one by one.
+class PageTable::SlotRun {
+ public:
+  static constexpr size_t kMost = 8;  // pages: more would gain little, and others wait for them
+
+  SlotRun(const SlotRun&) = delete;
+  SlotRun& operator=(const SlotRun&) = delete;
+  ~SlotRun() {
+    for (size_t i = 0; i < count_; ++i) unlock_word(words_[i], payload(i));
+  }
+
+  size_t count() const { return count_; }
+  uint64_t payload(size_t i) const {
+    DCHECK(i < count_);
+    return payload_of(words_[i].load(std::memory_order_relaxed));
+  }
+
+ private:
+  friend class Cursor;
+  SlotRun() = default;
+  SlotRun(Word* words, size_t most);
+
+  Word* words_ = nullptr;
+  size_t count_ = 0;
+};
+
 // Locks pages for writing, one after the other, and remembers the directory of the last one. Lives
 // no longer than the guard.
 class PageTable::Cursor {
@@ -230,6 +259,10 @@ class PageTable::Cursor {
 
   // As lock(), but creates no directory: the slot is empty if there is none.
   Slot lock_existing(uint64_t page);
+
+  // Locks the pages from `page` on that are stored, at most `most` and SlotRun::kMost, and no more
+  // than are in one directory. The run is empty if `page` is a hole.
+  SlotRun lock_stored(uint64_t page, size_t most);
 
   // Locks `page` if it has this payload and nobody holds its lock; never waits.
   Slot try_lock(uint64_t page, uint64_t payload);

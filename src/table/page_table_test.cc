@@ -166,6 +166,54 @@ TEST(PageTable, OneCursorGoesToAllDirectories) {
   table.check();
 }
 
+// ---- runs
+
+TEST(PageTable, RunsEndBeforeHolesAndWithTheDirectory) {
+  TableModel table(kLargestDisk);
+  for (uint64_t page = 3; page < 40; ++page) {
+    if (page == 10) continue;
+    ASSERT_TRUE(table.set(page, payload_for(page)));
+  }
+  for (uint64_t page = 253; page < 260; ++page) ASSERT_TRUE(table.set(page, payload_for(page)));
+  const Epoch::Guard guard(table.epoch());
+  PageTable::Cursor cursor(table.table(), guard);
+  const auto length = [&](uint64_t first, size_t most) {
+    const PageTable::SlotRun run = cursor.lock_stored(first, most);
+    for (size_t i = 0; i < run.count(); ++i) {
+      EXPECT_EQ(run.payload(i), payload_for(first + i)) << first << " + " << i;
+    }
+    return run.count();
+  };
+  EXPECT_EQ(length(0, 8), 0u);
+  EXPECT_EQ(length(3, 8), 7u);
+  EXPECT_EQ(length(10, 8), 0u);
+  EXPECT_EQ(length(11, 100), PageTable::SlotRun::kMost);
+  EXPECT_EQ(length(11, 2), 2u);
+  EXPECT_EQ(length(253, 8), 3u);
+  EXPECT_EQ(length(256, 8), 4u);
+  EXPECT_EQ(length(table.pages() - 1, 8), 0u) << "there is no directory";
+  EXPECT_EQ(table.directories().size(), 2u) << "it makes none";
+}
+
+TEST(PageTable, PagesOfARunAreLockedAndTheNextOnesAreNot) {
+  TableModel table(1 << 20);
+  for (uint64_t page = 0; page < 16; ++page) ASSERT_TRUE(table.set(page, payload_for(page)));
+  const Epoch::Guard guard(table.epoch());
+  PageTable::Cursor cursor(table.table(), guard);
+  PageTable::Cursor other(table.table(), guard);
+  {
+    const PageTable::SlotRun run = cursor.lock_stored(2, 3);
+    ASSERT_EQ(run.count(), 3u);
+    for (uint64_t page = 0; page < 16; ++page) {
+      const bool free = page < 2 || page >= 5;
+      EXPECT_EQ(static_cast<bool>(other.try_lock(page, payload_for(page))), free) << page;
+    }
+  }
+  for (uint64_t page = 0; page < 16; ++page) {
+    EXPECT_TRUE(other.try_lock(page, payload_for(page))) << page;
+  }
+}
+
 // ---- try_lock
 
 TEST(PageTable, TryLockWantsTheVeryPayload) {

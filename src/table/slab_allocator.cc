@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/cpus.h"
 #include "table/slab.h"
 
 namespace ramdisk {
@@ -24,6 +25,7 @@ SlabAllocator::SlabAllocator(MemorySource& memory, Epoch& epoch, size_t block_by
       words_((blocks_ + 63) / 64),
       can_discard_(block_bytes % 4096 == 0),
       growth_(growth),
+      cpus_(cpus()),
       keep_(keep) {
   static_assert(sizeof(Slab) <= kHeaderBytes);
   CHECK(block_bytes >= kMinBlockBytes && block_bytes % 64 == 0 && blocks_ > 0);
@@ -99,7 +101,6 @@ void SlabAllocator::set_free(Slab* slab, size_t word, uint64_t blocks, bool dirt
   CHECK((slab->free[word] & blocks) == 0);  // or a block would be handed out twice
   slab->free[word] |= blocks;
   slab->free_count += count;
-  present_ += count;
   DCHECK(slab->free_count <= slab->ready_blocks || slab == growing_);
   if (dirty) {
     slab->dirty[word] |= blocks;
@@ -126,14 +127,12 @@ void SlabAllocator::clear_free(Slab* slab, size_t word, uint64_t blocks) {
   const uint32_t absent = count_bits(slab->absent[word] & blocks);
   DCHECK(slab->absent_count >= absent && slab->dirty_count >= dirty && dirty_ >= dirty);
   DCHECK(slab->free_count >= count_bits(blocks));
-  DCHECK(present_ >= count_bits(blocks) - absent);
   slab->free[word] &= ~blocks;
   slab->dirty[word] &= ~blocks;
   slab->absent[word] &= ~blocks;
   slab->absent_count -= absent;
   held_ += absent * block_bytes_;
   slab->free_count -= count_bits(blocks);
-  present_ -= count_bits(blocks) - absent;
   slab->dirty_count -= dirty;
   dirty_ -= dirty;
   relist(slab);
@@ -147,7 +146,6 @@ void SlabAllocator::set_absent(Slab* slab, size_t word, uint64_t blocks) {
   DCHECK(held_ >= count * block_bytes_);
   slab->absent[word] |= blocks;
   slab->absent_count += count;
-  present_ -= count;
   held_ -= count * block_bytes_;
   relist(slab);
 }
@@ -175,7 +173,6 @@ void SlabAllocator::unlink(Slab* slab) {
   DCHECK(dirty_ >= slab->dirty_count);
   held_ -= slab->ready_bytes - slab->absent_count * block_bytes_;
   dirty_ -= slab->dirty_count;
-  present_ -= slab->free_count - slab->absent_count;
   for (const List list : {kUsable, kDirty, kIdle}) {
     if (slab->lists >> list & 1) remove(slab, list);
   }
@@ -330,7 +327,7 @@ void SlabAllocator::reclaim(size_t index) noexcept {
       dropped = drop_if_empty(slab, dropped);
       slab = next;
     }
-    purge_now = can_purge() && dirty_ * block_bytes_ > free_limit();
+    purge_now = can_purge() && dirty_ * block_bytes_ > dirty_limit();
   }
   unmap_chain(dropped);
   if (purge_now) purge(false);

@@ -18,11 +18,13 @@
 //   2. A free block is zeroed (reads as zeroes) or dirty (holds old data and takes memory).
 //      Run::zeroed says which, so nobody sees the bytes of a page that was freed.
 //   3. Dirty free memory is bounded (see Keep): what is beyond that is returned to the system, if
-//      the blocks are whole pages and the system can. No slab is added to more free memory than
-//      that.
-//   4. A slab with no block taken or retired is unmapped, except for one spare, the first slab, the
-//      one that grows, and one that was added and not yet used.
+//      the blocks are whole pages and the system can.
+//   4. A slab with no block taken or retired is unmapped, except for one spare, the first slab, and
+//      the one that grows.
 //   5. The header's memory is never discarded while the slab is mapped.
+//   6. At most most_makers() threads make a whole slab at once, so that what is taken ahead stays
+//      small beside what is stored, and no more threads are in the kernel than can run. Others wait
+//      for one of these slabs.
 //
 // Thread contract: allocate, free, retire and the counters from any thread. The mutex is never held
 // while the system makes memory present, except for the steps of 64 KiB or less of a slab that
@@ -33,6 +35,7 @@
 
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -56,7 +59,7 @@ class SlabAllocator final : public Epoch::Reclaimer {
     bool zeroed = false;  // every byte is zero
   };
 
-  // How much free memory is kept for new blocks: `bytes`, and 1/`part` of what is taken.
+  // How much dirty free memory is kept for new blocks: `bytes`, and 1/`part` of what is taken.
   struct Keep {
     uint64_t bytes;
     uint64_t part;
@@ -132,8 +135,11 @@ class SlabAllocator final : public Epoch::Reclaimer {
   void put_back(Run run, bool absent) EXCLUDES(mutex_);
   bool grow(Claim claim) EXCLUDES(mutex_);
   bool grow_in_steps(Claim claim) REQUIRES(mutex_);
-  bool add_slab(Slab* slab, bool absent) EXCLUDES(mutex_);
+  void add_slab(Slab* slab, bool absent) EXCLUDES(mutex_);
   Slab* map_slab(bool huge, size_t ready, Claim claim);
+  size_t most_makers() const REQUIRES(mutex_);
+  bool wait_for_turn() REQUIRES(mutex_);
+  void wake_next() noexcept REQUIRES(mutex_);
 
   // Every change to the bits of free blocks, one word of the bitmaps at a time; lists and counts
   // follow.
@@ -150,7 +156,7 @@ class SlabAllocator final : public Epoch::Reclaimer {
   void remove(Slab* slab, List list) REQUIRES(mutex_);
 
   bool can_purge() const REQUIRES(mutex_) { return can_discard_ && discard_works_; }
-  uint64_t free_limit() const REQUIRES(mutex_);
+  uint64_t dirty_limit() const REQUIRES(mutex_);
   void purge(bool all) noexcept EXCLUDES(mutex_);
   bool discard_blocks(Slab* slab, const Bitmap& blocks) noexcept;
 
@@ -161,6 +167,7 @@ class SlabAllocator final : public Epoch::Reclaimer {
   const size_t words_;      // of a bitmap, in use
   const bool can_discard_;  // blocks are whole pages
   const Growth growth_;
+  const size_t cpus_;
 
   mutable Mutex mutex_;
   std::array<Slab*, kLists> heads_ GUARDED_BY(mutex_){};
@@ -169,7 +176,9 @@ class SlabAllocator final : public Epoch::Reclaimer {
   Slab* growing_ GUARDED_BY(mutex_) = nullptr;  // the one that is populated step by step
   Slab* spare_ GUARDED_BY(mutex_) = nullptr;    // an empty slab that is kept
   uint64_t dirty_ GUARDED_BY(mutex_) = 0;       // free dirty blocks
-  uint64_t present_ GUARDED_BY(mutex_) = 0;     // free blocks that are not absent
+  size_t makers_ GUARDED_BY(mutex_) = 0;        // threads that make a whole slab
+  size_t waiting_ GUARDED_BY(mutex_) = 0;       // threads that wait for one
+  std::condition_variable_any slab_made_;
   // Relaxed: changed under mutex_, read as counters.
   std::atomic<uint64_t> taken_{0};    // blocks
   std::atomic<uint64_t> held_{0};     // bytes

@@ -7,7 +7,6 @@
 #include <array>
 #include <atomic>
 #include <cstring>
-#include <latch>
 #include <string>
 #include <vector>
 
@@ -109,38 +108,6 @@ TEST(SlabAllocatorThreads, NoBlockHasTwoOwners) {
   own(*memory, 1, scaled(6000));
   own(*memory, 4, scaled(6000));
   own(*memory, 16, scaled(800));
-}
-
-// Where the system needs long to make memory present, all threads that write ask for a slab before
-// the first one has its own. Each thread's populate of a slab waits until all have come.
-class SlowMemory final : public conformance::FailingMemory {
- public:
-  explicit SlowMemory(int threads) : all_here_(threads) {}
-
-  bool populate(void* base, size_t bytes) override {
-    if (bytes == SlabAllocator::kSlabBytes && !all_here_.try_wait()) all_here_.arrive_and_wait();
-    return FailingMemory::populate(base, bytes);
-  }
-
- private:
-  std::latch all_here_;
-};
-
-TEST(SlabAllocatorThreads, WhatManyPopulateAtOnceIsNotKept) {
-  constexpr int kThreads = 8;
-  SlowMemory memory(kThreads);
-  Epoch epoch;
-  SlabAllocator slabs(memory, epoch, kBlock);
-  constexpr size_t kFirst = (SlabAllocator::kSlabBytes - SlabAllocator::kHeaderBytes) / kBlock;
-  for (size_t i = 0; i < kFirst; ++i) ASSERT_EQ(slabs.allocate(1).count, 1u);
-  ASSERT_EQ(slabs.held_bytes(), SlabAllocator::kSlabBytes);
-  unit::run_threads(kThreads, [&](int) { EXPECT_EQ(slabs.allocate(1).count, 1u); });
-  EXPECT_EQ(slabs.taken_blocks(), kFirst + kThreads);
-  // The first slab, and the slabs that were added to little free memory.
-  EXPECT_LE(slabs.held_bytes(),
-            2 * SlabAllocator::kSlabBytes + SlabAllocator::kKeep.bytes + kThreads * kBlock);
-  EXPECT_EQ(memory.mapped_bytes(), slabs.held_bytes());
-  EXPECT_EQ(memory.misuse(), "");
 }
 
 // One call in eight fails: allocate() may then return nothing.

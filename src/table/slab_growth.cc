@@ -58,11 +58,39 @@ bool SlabAllocator::grow_in_steps(Claim claim) {
   return true;
 }
 
+// One thread for each CPU, but only a few while little is stored.
+size_t SlabAllocator::most_makers() const {
+  constexpr uint64_t kForOneMore = 32 * kSlabBytes;
+  return static_cast<size_t>(std::min<uint64_t>(cpus_, 2 + held_ / kForOneMore));
+}
+
+// Returns true, and counts this thread as a maker, when it may make a slab; false when there may be
+// free blocks by now.
+bool SlabAllocator::wait_for_turn() {
+  if (heads_[kUsable]) return false;
+  if (makers_ < most_makers()) {
+    ++makers_;
+    return true;
+  }
+  ++waiting_;
+  slab_made_.wait(mutex_);
+  --waiting_;
+  wake_next();
+  return false;
+}
+
+// Threads that wait are woken one by one, each by the one before it, as long as there is something
+// for them: free blocks, or a turn. While nobody makes a slab there is a turn, so that none waits
+// for ever.
+void SlabAllocator::wake_next() noexcept {
+  if (waiting_ > 0 && (heads_[kUsable] || makers_ < most_makers())) slab_made_.notify_one();
+}
+
 // Several threads may be here at once, each with a slab of its own; blocks that one of them does
-// not need serve the next request, up to the limit of free memory. Where there is no memory for a
-// whole slab there may be some for single blocks: blocks of whole pages become present one by one,
-// others in a slab that grows. Parts of such a slab cannot be returned to the system, so it does
-// not grow while memory is short and retired blocks are about to be freed.
+// not need serve the next request. Where there is no memory for a whole slab there may be some for
+// single blocks: blocks of whole pages become present one by one, others in a slab that grows.
+// Parts of such a slab cannot be returned to the system, so it does not grow while memory is short
+// and retired blocks are about to be freed.
 bool SlabAllocator::grow(Claim claim) {
   if (!can_discard_ && retired_.load(std::memory_order_relaxed) > 0 && memory_.under_pressure())
     return false;
@@ -70,41 +98,39 @@ bool SlabAllocator::grow(Claim claim) {
     {
       MutexLock lock(mutex_);
       if (growing_ || !first_) return grow_in_steps(claim);
+      if (!wait_for_turn()) return true;
     }
-    if (Slab* slab = map_slab(true, kSlabBytes, claim)) return add_slab(slab, false);
+    Slab* const slab = map_slab(true, kSlabBytes, claim);
+    if (slab) add_slab(slab, false);
+    {
+      MutexLock lock(mutex_);
+      --makers_;
+      wake_next();
+    }
+    if (slab) return true;
   }
   if (can_discard_) {
     Slab* slab = map_slab(false, kHeaderBytes, claim);
-    return slab && add_slab(slab, true);
+    if (slab) add_slab(slab, true);
+    return slab != nullptr;
   }
   MutexLock lock(mutex_);
   return grow_in_steps(claim);
 }
 
-// Adds a slab whose blocks are all free, and either present or `absent`. Where populating takes
-// long, many threads come here with a slab at once; what they cannot need soon goes back.
-bool SlabAllocator::add_slab(Slab* slab, bool absent) {
+// Adds a slab whose blocks are all free, and either present or `absent`.
+void SlabAllocator::add_slab(Slab* slab, bool absent) {
   slab->ready_bytes = kSlabBytes;
   slab->ready_blocks = static_cast<uint32_t>(blocks_);
-  Slab* dropped = nullptr;
-  {
-    MutexLock lock(mutex_);
-    const bool needed = absent || present_ * block_bytes_ <= free_limit();
-    push(slab, kAll);
-    held_ += kSlabBytes;
-    set_free_range(slab, 0, blocks_, false);
-    for (size_t i = 0; absent && i < blocks_;) {
-      const Part part = part_of_range(i, blocks_);
-      set_absent(slab, part.word, part.mask);
-      i += part.count;
-    }
-    if (!needed) {
-      unlink(slab);
-      dropped = slab;
-    }
+  MutexLock lock(mutex_);
+  push(slab, kAll);
+  held_ += kSlabBytes;
+  set_free_range(slab, 0, blocks_, false);
+  for (size_t i = 0; absent && i < blocks_;) {
+    const Part part = part_of_range(i, blocks_);
+    set_absent(slab, part.word, part.mask);
+    i += part.count;
   }
-  unmap_chain(dropped);
-  return true;
 }
 
 }  // namespace ramdisk

@@ -11,7 +11,7 @@ namespace ramdisk {
 using slab_bits::test;
 
 // How many bytes invariant 3 allows.
-uint64_t SlabAllocator::free_limit() const {
+uint64_t SlabAllocator::dirty_limit() const {
   return keep_.bytes + taken_ * block_bytes_ / keep_.part;
 }
 
@@ -26,7 +26,7 @@ void SlabAllocator::purge(bool all) noexcept {
       MutexLock lock(mutex_);
       slab = heads_[all ? kIdle : kDirty];
       if (!slab || !can_purge()) return;
-      if (!all && dirty_ * block_bytes_ <= free_limit() / 2) return;
+      if (!all && dirty_ * block_bytes_ <= dirty_limit() / 2) return;
       for (size_t w = 0; w < words_; ++w) {
         blocks[w] = all ? slab->free[w] & ~slab->absent[w] : slab->dirty[w];
         clear_free(slab, w, blocks[w]);

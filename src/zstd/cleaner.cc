@@ -1,5 +1,7 @@
 #include "zstd/cleaner.h"
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace ramdisk {
@@ -28,20 +30,20 @@ Cleaner::Moved Cleaner::move_object(const StoredObject& object, PageTable::Curso
 
 // ---- groups
 
-// A group that has lost pages is divided if the remaining pages take less memory one by one;
-// otherwise it moves as a whole.
+// A group that has lost pages is made anew from the remaining ones if that takes less memory;
+// otherwise it moves as it is.
 Cleaner::Moved Cleaner::move_group(const StoredObject& group, PageTable::Cursor& cursor,
                                    const Epoch::Guard& guard) {
   const Members members = members_of(group, cursor);
   if (members.count == 0) return Moved::left;
-  size_t single_bytes = PageStore::footprint(PageEntry::compressed(&group, 0));
-  if (members.count < kGroup && members.count * single_bytes < group.footprint()) {
-    const Divided divided = divide(group, members, cursor, guard);
-    if (divided.division == Division::done) return Moved::yes;
-    if (divided.division == Division::no_memory) return Moved::no_memory;
-    single_bytes = divided.single_bytes;
+  const GroupHead& head = PageStore::head_of(PageEntry::compressed(&group, 0));
+  if (members.count < head.whole) {
+    const Shrunk shrunk = shrink(group, members, cursor, guard);
+    if (shrunk == Shrunk::done) return Moved::yes;
+    if (shrunk == Shrunk::no_memory) return Moved::no_memory;
   }
-  return copy_group(group, members, single_bytes, cursor, guard);
+  const size_t share = (group.footprint() + members.count - 1) / members.count;
+  return copy_group(group, members, std::max(head.single_bytes(), share), cursor, guard);
 }
 
 Cleaner::Members Cleaner::members_of(const StoredObject& group, PageTable::Cursor& cursor) {
@@ -56,26 +58,25 @@ Cleaner::Members Cleaner::members_of(const StoredObject& group, PageTable::Curso
 }
 
 // The sizes expected of the pages may be wrong, and the cleaner must not need more memory than it
-// frees. So all of them are compressed before the first is stored.
-Cleaner::Divided Cleaner::divide(const StoredObject& group, const Members& members,
-                                 PageTable::Cursor& cursor, const Epoch::Guard& guard) {
-  Singles singles(state_.pages);
-  if (!singles.compress(members, guard)) return {Division::kept, group.footprint()};
-  if (singles.bytes() >= group.footprint()) {
-    return {Division::kept, (singles.bytes() + members.count - 1) / members.count};
+// frees.
+Cleaner::Shrunk Cleaner::shrink(const StoredObject& group, const Members& members,
+                                PageTable::Cursor& cursor, const Epoch::Guard& guard) {
+  Remainder remainder(state_.pages);
+  if (!remainder.compress(group.page(), members, group.footprint() - 8, guard)) {
+    return Shrunk::kept;
   }
+  const PageEntry fresh = remainder.store(guard);
+  if (fresh == PageEntry()) return Shrunk::no_memory;
   for (unsigned i = 0; i < kGroup; ++i) {
     if (members.entries[i] == PageEntry()) continue;
-    const uint64_t number = group.page() + i;
-    const PageEntry fresh = singles.store(number, i, guard);
-    if (fresh == PageEntry()) return {Division::no_memory, 0};
-    if (PageTable::Slot slot = cursor.try_lock(number, members.entries[i].bits())) {
-      state_.replace(slot, fresh, guard);
+    const PageEntry entry = fresh.kind() == PageKind::group ? fresh.member(i) : fresh;
+    if (PageTable::Slot slot = cursor.try_lock(group.page() + i, members.entries[i].bits())) {
+      state_.replace(slot, entry, guard);
     } else {
-      state_.pages.drop(fresh, guard);
+      state_.pages.drop(entry, guard);
     }
   }
-  return {Division::done, 0};
+  return Shrunk::done;
 }
 
 Cleaner::Moved Cleaner::copy_group(const StoredObject& group, const Members& members,
@@ -94,27 +95,36 @@ Cleaner::Moved Cleaner::copy_group(const StoredObject& group, const Members& mem
   return Moved::yes;
 }
 
-// ---- the pages of a group being divided
+// ---- what is left of a group
 
-Cleaner::Singles::~Singles() {
-  for (const PageStore::Packed& page : packed_) {
-    if (!page.bytes.empty() && !page.plain()) pages_.dictionaries().unref(page.generation);
-  }
+Cleaner::Remainder::~Remainder() {
+  if (!packed_.bytes.empty() && !packed_.plain()) pages_.dictionaries().unref(packed_.generation);
 }
 
-bool Cleaner::Singles::compress(const Members& members, const Epoch::Guard& guard) {
-  PageStore::Reader reader(pages_, guard);
-  for (unsigned i = 0; i < kGroup; ++i) {
-    if (members.entries[i] == PageEntry()) continue;
-    if (!reader.load(members.entries[i], contents_[i]).ok()) return false;
-    packed_[i] = pages_.compress(contents_[i], buffers_[i]);
-    bytes_ += PageStore::footprint(packed_[i]);
+bool Cleaner::Remainder::compress(uint64_t first, const Members& members, size_t most,
+                                  const Epoch::Guard& guard) {
+  {
+    PageStore::Reader reader(pages_, guard);
+    for (unsigned i = 0; i < kGroup; ++i) {
+      if (members.entries[i] == PageEntry()) continue;
+      if (!reader.load(members.entries[i], contents_.add(i)).ok()) return false;
+    }
   }
-  return true;
+  if (members.count == 1) {
+    packed_ = pages_.compress(contents_.all().first<kPageBytes>(), buffer_);
+    group_.first = first + static_cast<unsigned>(std::countr_zero(contents_.pages()));
+    return PageStore::footprint(packed_) <= most;
+  }
+  const size_t longest = most - StoredObject::footprint(sizeof(GroupHead));
+  const auto frame = std::span(frame_).first(std::min(longest, frame_.size()));
+  group_ = pages_.compress_group(first, contents_.pages(), contents_.all(), frame);
+  return !group_.frame.empty();
 }
 
-PageEntry Cleaner::Singles::store(uint64_t number, unsigned index, const Epoch::Guard& guard) {
-  return pages_.store(number, std::exchange(packed_[index], {}), Claim::reclaim, guard);
+PageEntry Cleaner::Remainder::store(const Epoch::Guard& guard) {
+  return packed_.bytes.empty()
+             ? pages_.store_group(group_, Claim::reclaim, guard)
+             : pages_.store(group_.first, std::exchange(packed_, {}), Claim::reclaim, guard);
 }
 
 }  // namespace ramdisk

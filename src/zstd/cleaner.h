@@ -49,37 +49,32 @@ class Cleaner {
   };
   static Members members_of(const StoredObject& group, PageTable::Cursor& cursor);
 
-  // The members, compressed one by one. Each is a user of its dictionary until it is stored or this
-  // object is destroyed.
-  class Singles {
+  // What is left of a group, compressed anew: its members together, or the last one by itself. It
+  // is a user of the dictionary until it is stored or this object is destroyed.
+  class Remainder {
    public:
-    explicit Singles(PageStore& pages) : pages_(pages) {}
-    ~Singles();
-    Singles(const Singles&) = delete;
-    Singles& operator=(const Singles&) = delete;
-    // Returns false if a page is damaged.
-    bool compress(const Members& members, const Epoch::Guard& guard);
-    size_t bytes() const { return bytes_; }  // bytes the members will take once stored
-    // Returns a hole if there is no memory. Call once for each member.
-    PageEntry store(uint64_t number, unsigned index, const Epoch::Guard& guard);
+    explicit Remainder(PageStore& pages) : pages_(pages) {}
+    ~Remainder();
+    Remainder(const Remainder&) = delete;
+    Remainder& operator=(const Remainder&) = delete;
+    // Returns false if a page is damaged, or if the result would take more than `most` bytes.
+    bool compress(uint64_t first, const Members& members, size_t most, const Epoch::Guard& guard);
+    // Returns a hole if there is no memory. Call once.
+    PageEntry store(const Epoch::Guard& guard);
 
    private:
     PageStore& pages_;
-    std::array<PageStore::Buffer, kGroup> contents_;
-    std::array<PageStore::Buffer, kGroup> buffers_;
-    std::array<PageStore::Packed, kGroup> packed_;
-    size_t bytes_ = 0;
+    GroupContents contents_;
+    PageStore::GroupBuffer frame_;
+    PageStore::Group group_{};
+    PageStore::Buffer buffer_;
+    PageStore::Packed packed_;  // if only one member is left
   };
 
-  // The outcome of an attempt to divide a group. kept: its pages would take no less one by one
-  // (`single_bytes` each), or one of them is damaged.
-  enum class Division { done, kept, no_memory };
-  struct Divided {
-    Division division;
-    size_t single_bytes;
-  };
-  Divided divide(const StoredObject& group, const Members& members, PageTable::Cursor& cursor,
-                 const Epoch::Guard& guard);
+  // kept: the remaining pages would take no less than the group does, or one of them is damaged.
+  enum class Shrunk { done, kept, no_memory };
+  Shrunk shrink(const StoredObject& group, const Members& members, PageTable::Cursor& cursor,
+                const Epoch::Guard& guard);
   Moved copy_group(const StoredObject& group, const Members& members, size_t single_bytes,
                    PageTable::Cursor& cursor, const Epoch::Guard& guard);
 

@@ -11,7 +11,7 @@ namespace ramdisk {
 namespace {
 
 constexpr unsigned kGroup = StoredObject::kGroupPages;
-constexpr uint64_t kPages = 4 * PageTable::kDirectoryPages;  // several segments
+constexpr uint64_t kPages = 16 * PageTable::kDirectoryPages;  // many segments
 
 class CleanerTest : public unit::StillDisk {
  protected:
@@ -58,19 +58,28 @@ TEST_F(CleanerTest, PagesThatLeftTheirGroupStayOutOfIt) {
   expect_written();
 }
 
-// Once most of a group has gone, the remaining page moves by itself.
-TEST_F(CleanerTest, GroupsThatHaveLostMostPagesAreDivided) {
+// What is left of groups that have lost most of their pages is made anew: two pages become a group
+// of two, and a single page is stored by itself.
+TEST_F(CleanerTest, WhatIsLeftOfGroupsIsMadeAnew) {
   for (uint64_t page = 0; page < kPages; ++page) write_text(page);
   group_all();
+  const auto left = [](uint64_t page) {
+    const bool two = page / kGroup % 2 == 0;
+    return page % kGroup == 2 || (two && page % kGroup == 5);
+  };
   for (uint64_t page = 0; page < kPages; ++page) {
-    if (page % kGroup != 2) write_text(page);
+    if (!left(page)) write_text(page);
   }
   EXPECT_GT(clean_all(), 0);
-  uint64_t divided = 0;
+  uint64_t single = 0;
+  uint64_t pairs = 0;
   for (uint64_t page = 2; page < kPages; page += kGroup) {
-    divided += entry(page).kind() == PageKind::compressed;
+    const PageEntry now = entry(page);
+    single += now.kind() == PageKind::compressed;
+    pairs += now.kind() == PageKind::group && PageStore::head_of(now).count() == 2;
   }
-  EXPECT_GT(divided, kPages / kGroup / 2);
+  EXPECT_GT(single, kPages / kGroup / 4);
+  EXPECT_GT(pairs, kPages / kGroup / 4);
   expect_written();
 }
 

@@ -1,55 +1,105 @@
 #include "zstd/compactor.h"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
+#include <span>
 
 #include "base/patience.h"
 #include "base/shared_bytes.h"
 
 namespace ramdisk {
 
-Compactor::Outcome Compactor::compact_one(Claim claim) {
-  const std::optional<uint64_t> number = state_.write_cache.pop();
-  if (!number) return Outcome::nothing;
+Compactor::Outcome Compactor::compact_some(Claim claim) {
+  const std::optional<uint64_t> oldest = state_.write_cache.pop();
+  if (!oldest) return Outcome::nothing;
+  WriteCache::Neighbours neighbours;
+  const size_t others = state_.write_cache.pop_neighbours(*oldest, neighbours);
   const Epoch::Guard guard(state_.epoch);
   PageTable::Cursor cursor(state_.table, guard);
-  const auto [claimed, entry] = claim_page(*number, cursor);
-  switch (claimed) {
-    case Claimed::gone:
-      state_.write_cache.release();
-      return Outcome::done;
-    case Claimed::put_back: {
-      state_.write_cache.push(*number);
-      const bool others =
-          put_back_.fetch_add(1, std::memory_order_relaxed) < state_.write_cache.size();
-      return others ? Outcome::done : Outcome::nothing;
-    }
-    case Claimed::yes:
-      break;
+  Batch batch;
+  unsigned put_back_now = claim_page(*oldest, batch, cursor) == Claimed::put_back;
+  for (const uint64_t number : std::span(neighbours).first(others)) {
+    put_back_now += claim_page(number, batch, cursor) == Claimed::put_back;
   }
+  if (batch.count == 0) return put_back_now <= others ? Outcome::done : put_back(put_back_now);
   put_back_.store(0, std::memory_order_relaxed);
-  return compact(*number, entry, claim, cursor, guard);
+  return compact(batch, claim, cursor, guard);
 }
 
-// Marks a page from the write cache as being compressed. put_back: it was written since it was
-// cached, or is being written now. gone: it was trimmed, or is in the write cache twice.
-Compactor::ClaimResult Compactor::claim_page(uint64_t number, PageTable::Cursor& cursor) {
+// Whether there may be others than those that are being rewritten.
+Compactor::Outcome Compactor::put_back(unsigned count) {
+  const bool others =
+      put_back_.fetch_add(count, std::memory_order_relaxed) < state_.write_cache.size();
+  return others ? Outcome::done : Outcome::nothing;
+}
+
+// Adds a page that was taken out of the write cache to the batch, and marks it as being compressed.
+// put_back: it was written since it was cached, or is being written now. gone: it was trimmed, or
+// is in the write cache twice.
+Compactor::Claimed Compactor::claim_page(uint64_t number, Batch& batch, PageTable::Cursor& cursor) {
   const PageEntry now(cursor.peek(number));
-  if (now.kind() != PageKind::plain || !now.cached() || now.claimed()) return {Claimed::gone, {}};
+  if (now.kind() != PageKind::plain || !now.cached() || now.claimed()) {
+    state_.write_cache.release();
+    return Claimed::gone;
+  }
   PageTable::Slot slot = cursor.try_lock(number, now.bits());
-  if (!slot) return {Claimed::put_back, {}};
-  if (now.touched()) {
-    slot.unlock(now.as_untouched().bits());
-    return {Claimed::put_back, {}};
+  if (!slot || now.touched()) {
+    if (slot) slot.unlock(now.as_untouched().bits());
+    state_.write_cache.push(number);
+    return Claimed::put_back;
   }
   slot.unlock(now.as_claimed().bits());
-  return {Claimed::yes, now.as_claimed()};
+  const uint64_t index = number % StoredObject::kGroupPages;
+  batch.first = number - index;
+  batch.entries[index] = now.as_claimed();
+  ++batch.count;
+  return Claimed::yes;
 }
 
-// Compresses without holding the page's lock, so that writes to the page need not wait; if one came
-// meanwhile, the result is discarded.
-Compactor::Outcome Compactor::compact(uint64_t number, PageEntry claimed, Claim claim,
-                                      PageTable::Cursor& cursor, const Epoch::Guard& guard) {
+// Compresses without holding the pages' locks, so that writes to them need not wait; what was
+// written meanwhile stays in the write cache.
+Compactor::Outcome Compactor::compact(const Batch& batch, Claim claim, PageTable::Cursor& cursor,
+                                      const Epoch::Guard& guard) {
+  if (batch.count > 1 && state_.may_group() && compact_together(batch, claim, cursor, guard)) {
+    return Outcome::done;
+  }
+  Outcome outcome = Outcome::done;
+  for (unsigned i = 0; i < batch.entries.size(); ++i) {
+    if (batch.entries[i] == PageEntry()) continue;
+    if (compact_single(batch.first + i, batch.entries[i], claim, cursor, guard) ==
+        Outcome::no_memory) {
+      outcome = Outcome::no_memory;
+    }
+  }
+  return outcome;
+}
+
+// Returns false, and changes nothing, if that gains nothing or there is no memory.
+bool Compactor::compact_together(const Batch& batch, Claim claim, PageTable::Cursor& cursor,
+                                 const Epoch::Guard& guard) {
+  GroupContents contents;
+  for (unsigned i = 0; i < batch.entries.size(); ++i) {
+    if (batch.entries[i] == PageEntry()) continue;
+    copy_from_shared(contents.add(i).data(), batch.entries[i].page(), kPageBytes);
+  }
+  PageStore::GroupBuffer frame;
+  const PageStore::Group group =
+      state_.pages.compress_group(batch.first, contents.pages(), contents.all(),
+                                  std::span(frame).first(PageStore::worthy_frame(contents.size())));
+  if (group.frame.empty()) return false;
+  state_.note_compressed(batch.first + static_cast<unsigned>(std::countr_zero(group.pages)));
+  const PageEntry stored = state_.pages.store_group(group, claim, guard);
+  if (stored == PageEntry()) return false;
+  for (unsigned i = 0; i < batch.entries.size(); ++i) {
+    if (batch.entries[i] == PageEntry()) continue;
+    publish(batch.first + i, batch.entries[i], stored.member(i), cursor, guard);
+  }
+  return true;
+}
+
+Compactor::Outcome Compactor::compact_single(uint64_t number, PageEntry claimed, Claim claim,
+                                             PageTable::Cursor& cursor, const Epoch::Guard& guard) {
   PageStore::Buffer copy;
   copy_from_shared(copy.data(), claimed.page(), kPageBytes);
   PageStore::Buffer buffer;
@@ -64,14 +114,20 @@ Compactor::Outcome Compactor::compact(uint64_t number, PageEntry claimed, Claim 
     end_claim(number, claimed, Keep::until_later, cursor);
     return Outcome::no_memory;
   }
+  publish(number, claimed, stored, cursor, guard);
+  return Outcome::done;
+}
+
+// Gives the page its new entry, unless it was written meanwhile.
+void Compactor::publish(uint64_t number, PageEntry claimed, PageEntry stored,
+                        PageTable::Cursor& cursor, const Epoch::Guard& guard) {
   if (PageTable::Slot slot = cursor.try_lock(number, claimed.bits())) {
     state_.replace(slot, stored, guard);
     state_.write_cache.release();
-    return Outcome::done;
+    return;
   }
   state_.pages.drop(stored, guard);
   end_claim(number, claimed, Keep::until_later, cursor);
-  return Outcome::done;
 }
 
 // Removes the mark from a page that stays uncompressed: permanently if it does not compress, for
@@ -93,12 +149,12 @@ void Compactor::end_claim(uint64_t number, PageEntry claimed, Keep keep,
 }
 
 bool Compactor::drain() {
-  constexpr int kPages = 64;
+  constexpr int kTimes = 64;
   if (state_.write_cache.empty()) return false;
   state_.write_cache.set_limit(0);
   if (state_.write_cache.hurry()) state_.background.wake();
   int done = 0;
-  while (done < kPages && compact_one(Claim::rewrite) == Outcome::done) ++done;
+  while (done < kTimes && compact_some(Claim::rewrite) == Outcome::done) ++done;
   // Other threads may still be compressing the last pages.
   if (done == 0 && !state_.write_cache.empty()) Patience::nap();
   return done > 0 || !state_.write_cache.empty();

@@ -1,13 +1,26 @@
 #include "zstd/disk_state.h"
 
+#include <algorithm>
+
 namespace ramdisk {
+
+namespace {
+
+// What is written is compressed at a level that keeps up with the writers, if the recompressor will
+// come back to it.
+int group_level(const AllocatorOptions& options) {
+  constexpr int kQuick = 2;
+  return options.recompress ? std::min(kQuick, options.level) : options.level;
+}
+
+}  // namespace
 
 DiskState::DiskState(const Environment& environment, uint64_t disk_bytes,
                      const AllocatorOptions& allocator_options)
     : options(allocator_options),
       pace(environment.pace),
       memory(*environment.memory),
-      pages(*environment.memory, epoch, allocator_options.level),
+      pages(*environment.memory, epoch, allocator_options.level, group_level(allocator_options)),
       table(*environment.memory, epoch, disk_bytes, environment.trace_directories) {}
 
 bool DiskState::count_fixed(uint64_t bytes) {

@@ -63,12 +63,17 @@ class DiskState {
     if (write_cache.push(number)) background.wake();
   }
 
-  // Call after a page has been compressed: it may then serve as a training sample.
+  // Call after a page has been compressed by itself, or for one page of a new group: it may then
+  // serve as a training sample.
   void note_compressed(uint64_t number);
 
   // Checks whether the slot's page may take `bytes` of memory. Returns ENOSPC if other memory has
   // to be freed first.
   Status admit(const Slot& slot, size_t bytes);
+
+  // Whether new pages may become groups. Near the limit they stay single, because what they take by
+  // themselves has to be known there.
+  bool may_group() const { return !memory.under_pressure(); }
 
   // Returns the memory that the disk would take if there were no gaps, no groups and no free
   // memory.

@@ -5,7 +5,17 @@
 namespace ramdisk {
 
 bool Maintenance::do_first() {
-  return tick_if_due() || trainer_.train_if_due(time_, upkeep_ != Upkeep::changing);
+  return tick_if_due() || trainer_.train_if_due(time_, idle());
+}
+
+// Whether nothing has changed between the last two ticks, nor since.
+bool Maintenance::idle() const {
+  return upkeep_ != Upkeep::changing && current_totals() == totals_;
+}
+
+Maintenance::Totals Maintenance::current_totals() const {
+  const PageStore::Totals packed = state_.pages.totals();
+  return {packed.pages + packed.grouped, state_.table.stored_pages(), state_.pages.memory_bytes()};
 }
 
 // The worker declares itself quiet first and looks for reasons against it afterwards: see
@@ -42,14 +52,15 @@ void Maintenance::tick() {
   state_.write_cache.tick();
   compactor_.set_limit();
   const PageStore::Totals packed = state_.pages.totals();
-  note_totals({packed.pages, state_.table.stored_pages(), state_.pages.memory_bytes()});
+  note_totals(
+      {packed.pages + packed.grouped, state_.table.stored_pages(), state_.pages.memory_bytes()});
   recompressor_.begin();
   {
     const Epoch::Guard guard(state_.epoch);
     state_.pages.dictionaries().sweep(guard);
   }
   state_.epoch.collect();
-  trainer_.watch(packed);
+  trainer_.watch(state_.pages.totals());
 }
 
 void Maintenance::note_totals(const Totals& totals) {

@@ -66,6 +66,8 @@ class Maintenance {
     bool operator==(const Totals&) const = default;
   };
 
+  bool idle() const;
+  Totals current_totals() const;
   bool tick_if_due();
   void tick();
   void note_totals(const Totals& totals);

@@ -2,7 +2,7 @@
 //
 //   bits 63-60  kind                      54  cached
 //        59-57  generation of dictionary  53  claimed
-//        56-55  index in the group        52  touched
+//        51-49  index in the run          52  touched
 //        47-3   address, or 34-3 pattern  2-0 the page table's own
 //
 // A MemorySource returns addresses of at most kAddressBits bits, and they are multiples of 8.
@@ -48,7 +48,7 @@ enum class PageKind : unsigned {
   same_filled,  // four bytes repeated over the whole page; kept in the entry itself
   plain,        // a page of memory, as it is
   compressed,   // compressed by itself
-  group,        // compressed together with its neighbours
+  group,        // compressed together with neighbours
 };
 
 class PageEntry {
@@ -67,7 +67,8 @@ class PageEntry {
     return PageEntry(with_kind(object->group() ? PageKind::group : PageKind::compressed) |
                      uint64_t{generation} << kGenerationShift | fitting(object));
   }
-  // Returns the entry of page `index` of the group. `index` is 0 for a page that is not in a group.
+  // Returns the entry of page `index` of the group's run. `index` is 0 for a page that is not in a
+  // group.
   PageEntry member(unsigned index) const {
     CHECK(index < (kind() == PageKind::group ? StoredObject::kGroupPages : 1) &&
           this->index() == 0);
@@ -96,7 +97,7 @@ class PageEntry {
     return reinterpret_cast<StoredObject*>(address());
   }
   unsigned generation() const { return bits_ >> kGenerationShift & 7; }
-  unsigned index() const { return bits_ >> kIndexShift & 3; }  // within the group
+  unsigned index() const { return bits_ >> kIndexShift & 7; }  // within the run of a group
 
   // Marks of plain pages that are to be compressed later. cached: the page is in the write cache.
   // claimed: a thread is compressing it. touched: it was written since it was cached or claimed.
@@ -114,13 +115,13 @@ class PageEntry {
  private:
   static constexpr unsigned kKindShift = 60;
   static constexpr unsigned kGenerationShift = 57;
-  static constexpr unsigned kIndexShift = 55;
+  static constexpr unsigned kIndexShift = 49;
   static constexpr uint64_t kCached = uint64_t{1} << 54;
   static constexpr uint64_t kClaimed = uint64_t{1} << 53;
   static constexpr uint64_t kTouched = uint64_t{1} << 52;
   static constexpr uint64_t kAddress = (uint64_t{1} << 48) - 8;
   static_assert(kAddress == (uint64_t{1} << kAddressBits) - 8 && kAddress < kTouched);
-  static_assert(Dictionaries::kGenerations <= 8 && StoredObject::kGroupPages <= 4);
+  static_assert(Dictionaries::kGenerations <= 8 && StoredObject::kGroupPages <= 8);
 
   static uint64_t with_kind(PageKind kind) { return static_cast<uint64_t>(kind) << kKindShift; }
   static uint64_t fitting(const void* p) {

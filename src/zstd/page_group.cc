@@ -19,6 +19,18 @@ GroupSlots try_lock_group(uint64_t first, const GroupEntries& entries, PageTable
   return lock_all(std::make_integer_sequence<unsigned, StoredObject::kGroupPages>());
 }
 
+unsigned whole_group(const GroupEntries& entries, unsigned from) {
+  const PageEntry first = entries[from];
+  if (first.kind() != PageKind::group || first.index() != from) return 0;
+  const GroupHead& head = PageStore::head_of(first);
+  const unsigned count = head.count();
+  if (head.pages != static_cast<uint8_t>(((1u << count) - 1) << from)) return 0;
+  for (unsigned i = from; i < from + count; ++i) {
+    if (entries[i].kind() != PageKind::group || entries[i].stored() != first.stored()) return 0;
+  }
+  return count;
+}
+
 unsigned count_locked(const GroupSlots& slots) {
   return static_cast<unsigned>(
       std::count_if(slots.begin(), slots.end(), [](const auto& slot) { return bool(slot); }));

@@ -12,18 +12,10 @@ namespace ramdisk {
 
 namespace {
 
-// There are more contexts than CPUs, so that a thread that is preempted while it holds one does not
-// block the threads that are running.
+// There is one context more than there are CPUs, so that a thread that is preempted while it holds
+// one does not block the threads that are running.
 size_t contexts() {
-  return 2 * cpus();
-}
-
-// A frame that saves less than this is not worth the time to decompress it.
-constexpr size_t kLeastGain = kPageBytes / 32;
-
-// Has one bit for each page of the group, set once that page has been read.
-uint8_t& seen_pages(StoredObject& group) {
-  return reinterpret_cast<GroupHead*>(group.bytes().data())->seen;
+  return cpus() + 1;
 }
 
 // Whether all byte values are about equally frequent, judged by a sample of n bytes at an odd
@@ -47,20 +39,26 @@ bool looks_like_noise(PageStore::Data page) {
 
 }  // namespace
 
-PageStore::PageStore(MemorySource& memory, Epoch& epoch, int level)
+PageStore::PageStore(MemorySource& memory, Epoch& epoch, int level, int group_level)
     : dictionaries_(memory, epoch),
       compressors_([level] { return Compressor::make(level, kPageBytes); }, contexts()),
-      decompressors_(&Decompressor::make, contexts()),
+      group_compressors_(
+          [group_level] { return Compressor::make(group_level, StoredObject::kMaxGroupBytes); },
+          cpus()),
+      decompressors_(&Decompression::make, contexts()),
       store_(memory, epoch),
       plain_(memory, epoch, kPageBytes),
       level_(level) {}
 
 size_t PageStore::prepare() {
-  if (!compressors_.prepare() || !decompressors_.prepare()) return 0;
+  if (!compressors_.prepare() || !group_compressors_.prepare() || !decompressors_.prepare()) {
+    return 0;
+  }
   const std::unique_ptr<Dictionary> dictionary = Dictionary::largest(level_);
   if (!dictionary) return 0;
   return contexts() * (Pool<Compressor>::Lease(compressors_)->memory_bytes() +
-                       Pool<Decompressor>::Lease(decompressors_)->memory_bytes()) +
+                       Pool<Decompression>::Lease(decompressors_)->memory_bytes()) +
+         cpus() * Pool<Compressor>::Lease(group_compressors_)->memory_bytes() +
          dictionary->memory_bytes();
 }
 
@@ -89,8 +87,8 @@ size_t PageStore::packed_bytes(Data page, const Dictionary* dictionary) {
 // enough to keep one.
 size_t PageStore::shorten(Data page, Buffer& buffer, const Dictionary* dictionary) {
   const Pool<Compressor>::Lease compressor(compressors_);
-  const size_t length =
-      compressor->compress(std::span(buffer).first(kPageBytes - kLeastGain), page, dictionary);
+  const size_t length = compressor->compress(
+      std::span(buffer).first(kPageBytes - kPageBytes / kLeastGain), page, dictionary);
   return length ? length : kPageBytes;
 }
 
@@ -103,20 +101,6 @@ PageEntry PageStore::store(uint64_t number, const Packed& packed, Claim claim,
   }
   dictionaries_.unref(packed.generation);
   return {};
-}
-
-PageEntry PageStore::store_group(uint64_t first, std::span<const std::byte> frame,
-                                 unsigned generation, size_t single_bytes,
-                                 const Epoch::Guard& guard) {
-  const StoredObject* group = store_.add_group(first, frame, single_bytes, guard);
-  if (!group) return {};
-  for (unsigned i = 0; i < StoredObject::kGroupPages; ++i) dictionaries_.ref(generation);
-  return PageEntry::compressed(group, generation);
-}
-
-PageEntry PageStore::entry_for_copy(const StoredObject* copy, PageEntry original) {
-  dictionaries_.ref(original.generation());
-  return PageEntry::compressed(copy, original.generation()).member(original.index());
 }
 
 // ---- pages as they are
@@ -166,57 +150,10 @@ size_t PageStore::footprint(PageEntry entry) {
     case PageKind::compressed:
       return entry.stored()->footprint();
     case PageKind::group:
-      return reinterpret_cast<const GroupHead*>(entry.stored()->bytes().data())->single_bytes();
+      return head_of(entry).single_bytes();
     default:
       return 0;
   }
-}
-
-Status PageStore::Reader::load_object(const StoredObject& object, unsigned generation,
-                                      std::span<std::byte> out) {
-  if (!decompressor_) decompressor_.emplace(pages_.decompressors_);
-  CHECK(generation == 0 || pages_.dictionaries_.get(generation));
-  const std::span<const std::byte> frame =
-      object.bytes().subspan(object.group() ? sizeof(GroupHead) : 0);
-  if ((*decompressor_)->decompress(out, frame, pages_.dictionaries_.get(generation))) return {};
-  return Status::error(EIO, "allocator=zstd: a compressed page is damaged in memory");
-}
-
-Status PageStore::Reader::load(PageEntry entry, Page page) {
-  switch (entry.kind()) {
-    case PageKind::hole:
-      std::memset(page.data(), 0, kPageBytes);
-      return {};
-    case PageKind::same_filled: {
-      const uint32_t pattern = entry.pattern();
-      for (size_t i = 0; i < kPageBytes; i += sizeof pattern) {
-        std::memcpy(page.data() + i, &pattern, sizeof pattern);
-      }
-      return {};
-    }
-    case PageKind::plain:
-      copy_from_shared(page.data(), entry.page(), kPageBytes);
-      return {};
-    case PageKind::compressed:
-      return load_object(*entry.stored(), entry.generation(), page);
-    case PageKind::group:
-      break;
-  }
-  StoredObject* group = entry.stored();
-  if (group != group_) {
-    group_ = nullptr;
-    if (Status status = load_object(*group, entry.generation(), group_bytes_); !status.ok()) {
-      return status;
-    }
-    group_ = group;
-  }
-  std::memcpy(page.data(), group_bytes_.data() + entry.index() * kPageBytes, kPageBytes);
-  const auto bit = static_cast<uint8_t>(1u << entry.index());
-  // This uses the builtin of gcc and clang, because not every C++20 library has std::atomic_ref.
-  if (__atomic_fetch_or(&seen_pages(*group), bit, __ATOMIC_RELAXED) & bit) {
-    hot_page_ = group->page() + entry.index();
-  }
-  return {};
 }
 
 uint64_t PageStore::needed_bytes() const {

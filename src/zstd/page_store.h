@@ -2,7 +2,9 @@
 // patterns, each referred to by a PageEntry.
 //
 // It makes, loads and drops entries; the page table, which owns them, is unknown to it. It
-// compresses with the current dictionary, if there is one.
+// compresses single pages with the current dictionary, if there is one. New groups are compressed
+// without one, because neighbours gain little by it, and at a level that costs less than that of
+// single pages; if they become cold, the recompressor does better.
 //
 // Thread contract: any thread. The caller is pinned where a Guard is a parameter, and for as long
 // as it uses an entry found in the page table.
@@ -33,12 +35,24 @@ class PageStore {
   using Data = std::span<const std::byte, kPageBytes>;
   using Buffer = std::array<std::byte, kPageBytes>;
 
-  PageStore(MemorySource& memory, Epoch& epoch, int level);
+  // Single pages are compressed at `level`, new groups at `group_level`.
+  PageStore(MemorySource& memory, Epoch& epoch, int level, int group_level);
 
   // Allocates contexts in advance, so that serving requests needs no further memory for them.
   // Returns what all contexts together, and one dictionary, may take later, in bytes; 0 if there is
   // no memory.
   size_t prepare();
+
+  // A decompressor, and the contents of the group that it has decompressed last.
+  struct Decompression {
+    static std::unique_ptr<Decompression> make();  // nullptr if there is no memory
+    size_t memory_bytes() const { return sizeof *this + decompressor->memory_bytes(); }
+
+    std::unique_ptr<Decompressor> decompressor;
+    const StoredObject* group = nullptr;  // if any, as it was when it had this serial
+    uint64_t serial = 0;
+    std::array<std::byte, StoredObject::kMaxGroupBytes> contents;
+  };
 
   // ---- compression
 
@@ -84,35 +98,68 @@ class PageStore {
     return packed.plain() ? kPageBytes : StoredObject::footprint(packed.bytes.size());
   }
 
-  // Reads pages, and keeps from one to the next what reading needs: a decompressor, and the
-  // contents of the group that was read last. It must not outlive the guard.
+  // Reads pages, and keeps a decompressor from one to the next. It must not outlive the guard.
   class Reader {
    public:
     Reader(PageStore& pages, const Epoch::Guard&) : pages_(pages) {}
+
     // Fills `page` with the contents of the page that `entry` describes. Returns EIO if they are
-    // damaged in memory.
+    // damaged in memory. A group is decompressed once for all of its pages that are read in a row,
+    // even by several readers.
     Status load(PageEntry entry, Page page);
-    // The last page of a group that this reader has read and that had been read before.
+
+    // As load(), for a client: finds out which pages of groups are read often.
+    Status load_for_client(PageEntry entry, Page page);
+
+    // Fills `contents` with all pages of a group at once; it has their size. `entry` is that of any
+    // of them.
+    Status load_group(PageEntry entry, std::span<std::byte> contents);
+
+    // The last page of a group that a client has read by itself, not for the first time.
     std::optional<uint64_t> hot_page() const { return hot_page_; }
 
    private:
+    Decompression& context();
+    Status load_member(PageEntry entry, Page page, bool& decompressed);
     Status load_object(const StoredObject& object, unsigned generation, std::span<std::byte> out);
 
     PageStore& pages_;
-    std::optional<Pool<Decompressor>::Lease> decompressor_;
-    const StoredObject* group_ = nullptr;
-    std::array<std::byte, StoredObject::kMaxGroupBytes> group_bytes_;
+    std::optional<Pool<Decompression>::Lease> context_;
     std::optional<uint64_t> hot_page_;
   };
 
   // ---- groups
 
-  // Stores `frame`, the pages of a group, which the caller has compressed together and which take
-  // `single_bytes` each by themselves. Returns a hole if there is no memory. The caller must be a
-  // user of the generation; the group counts as one more user for each of its pages.
-  PageEntry store_group(uint64_t first, std::span<const std::byte> frame, unsigned generation,
-                        size_t single_bytes, const Epoch::Guard& guard);
   static constexpr size_t kMaxGroupFrame = StoredObject::kMaxGroupBytes - sizeof(GroupHead);
+  using GroupBuffer = std::array<std::byte, kMaxGroupFrame>;
+
+  // The result of compressing pages of a run together, before it is stored.
+  struct Group {
+    uint64_t first;                    // page of the run
+    uint8_t pages;                     // one bit for each page of the run that it holds
+    std::span<const std::byte> frame;  // empty: it does not fit
+    size_t single_bytes;               // what a page takes by itself, on average
+    unsigned generation = 0;
+    bool settled = false;  // recompressing it would gain nothing
+  };
+
+  // Compresses `contents`, those of at least two pages, into `frame`.
+  Group compress_group(uint64_t first, uint8_t pages, std::span<const std::byte> contents,
+                       std::span<std::byte> frame);
+
+  // Returns the longest frame for which it is worth to compress pages of so many bytes together.
+  static size_t worthy_frame(size_t contents) {
+    return contents - contents / kLeastGain - sizeof(GroupHead);
+  }
+
+  // Stores the group and returns its entry, for which the caller must be a user of the generation;
+  // a hole if there is no memory for this claim. The group counts as one more user for each of its
+  // pages.
+  PageEntry store_group(const Group& group, Claim claim, const Epoch::Guard& guard);
+
+  static const GroupHead& head_of(PageEntry group);
+  static bool settled(PageEntry group);
+  static void settle(PageEntry group);
 
   // Returns the entry for `copy`, a new copy of what `original` refers to, and counts it as another
   // user of the dictionary.
@@ -137,26 +184,34 @@ class PageStore {
   // dictionary that is charged from the start.
   uint64_t needed_bytes() const;
 
-  // Pages compressed, bytes that they compressed to, and groups made, since the start. All of them
-  // wrap around.
+  // Single pages compressed, bytes that they compressed to, pages compressed in new groups, and
+  // groups made by recompression, since the start. All of them wrap around.
   struct Totals {
     uint64_t pages;
     uint64_t bytes;
+    uint64_t grouped;
     uint64_t recompressed;
   };
   Totals totals() const {
     return {packed_pages_.load(std::memory_order_relaxed),
             packed_bytes_.load(std::memory_order_relaxed),
+            grouped_pages_.load(std::memory_order_relaxed),
             recompressed_.load(std::memory_order_relaxed)};
   }
   void note_recompressed() { recompressed_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
   size_t shorten(Data page, Buffer& buffer, const Dictionary* dictionary);
+  void learn_expansion(std::span<const std::byte> contents, size_t frame_bytes);
+  size_t likely_single_bytes(size_t frame_bytes, uint64_t pages) const;
+
+  // A frame that saves less than this part is not worth the time to decompress it.
+  static constexpr size_t kLeastGain = 32;
 
   Dictionaries dictionaries_;
   Pool<Compressor> compressors_;
-  Pool<Decompressor> decompressors_;
+  Pool<Compressor> group_compressors_;
+  Pool<Decompression> decompressors_;
   SegmentStore store_;
   SlabAllocator plain_;
   const int level_;
@@ -165,7 +220,13 @@ class PageStore {
   std::atomic<uint32_t> passed_{0};    // counts pages that looked incompressible
   std::atomic<uint64_t> packed_pages_{0};
   std::atomic<uint64_t> packed_bytes_{0};
+  std::atomic<uint64_t> grouped_pages_{0};
   std::atomic<uint64_t> recompressed_{0};
+
+  // How much more the pages of a group would take by themselves, in parts of kUnit: a running
+  // average of samples.
+  static constexpr uint32_t kUnit = 1024;
+  std::atomic<uint32_t> expansion_{kUnit + kUnit / 4};
 };
 
 }  // namespace ramdisk

@@ -6,7 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <optional>
+#include <set>
 #include <vector>
 
 #include "support/data.h"
@@ -21,6 +24,7 @@ using conformance::make_data;
 using conformance::Rng;
 
 constexpr unsigned kGroup = StoredObject::kGroupPages;
+constexpr uint8_t kAllPages = (1u << kGroup) - 1;
 
 PageStore::Data view(const Bytes& page) {
   return PageStore::Data(page.data(), kPageBytes);
@@ -95,10 +99,23 @@ class PageStoreTest : public testing::Test {
     const size_t length = compressor->compress(frame, pages, nullptr);
     EXPECT_GT(length, 0u);
     const Epoch::Guard guard(epoch_);
-    const PageEntry group =
-        pages_.store_group(first, std::span(frame).first(length), generation, length / 3, guard);
+    const PageStore::Group group{.first = first,
+                                 .pages = kAllPages,
+                                 .frame = std::span(frame).first(length),
+                                 .single_bytes = length / 3,
+                                 .generation = generation};
+    const PageEntry entry = pages_.store_group(group, Claim::data, guard);
     dictionaries.unref(generation);
-    return group;
+    return entry;
+  }
+
+  // Returns the page that a client's read has found to be hot.
+  std::optional<uint64_t> read_by_client(PageEntry entry) {
+    const Epoch::Guard guard(epoch_);
+    PageStore::Reader reader(pages_, guard);
+    PageStore::Buffer page;
+    EXPECT_TRUE(reader.load_for_client(entry, page).ok());
+    return reader.hot_page();
   }
 
   // Makes a new dictionary the current one, and frees those without users.
@@ -115,7 +132,7 @@ class PageStoreTest : public testing::Test {
 
   conformance::FailingMemory memory_;
   Epoch epoch_;
-  PageStore pages_{memory_, epoch_, 3};
+  PageStore pages_{memory_, epoch_, 3, 2};
   Rng rng_{51};
 };
 
@@ -183,17 +200,87 @@ TEST_F(PageStoreTest, GroupsGoPageByPage) {
   }
 }
 
+// Other groups are read between, so that each page has its group decompressed.
 TEST_F(PageStoreTest, APageOfAGroupIsHotWhenItIsReadAgain) {
   const PageEntry group = store_group(kGroup, make_data(kGroup * kPageBytes, Data::text, rng_));
-  const auto hot = [&](unsigned index) {
+  const PageEntry other = store_group(0, make_data(kGroup * kPageBytes, Data::text, rng_));
+  for (unsigned i = 0; i < kGroup; ++i) {
+    EXPECT_EQ(read_by_client(group.member(i)), std::nullopt);
+    EXPECT_EQ(read_by_client(other.member(i)), std::nullopt);
+  }
+  EXPECT_EQ(read_by_client(group.member(kGroup - 1)), uint64_t{2 * kGroup - 1});
+}
+
+// Whoever walks through a disk in small steps, again and again, makes no page hot, because its
+// group has been decompressed only once for all of them.
+TEST_F(PageStoreTest, PagesReadInARowAreNotHot) {
+  const PageEntry group = store_group(kGroup, make_data(kGroup * kPageBytes, Data::text, rng_));
+  const PageEntry other = store_group(0, make_data(kGroup * kPageBytes, Data::text, rng_));
+  for (int pass = 0; pass < 3; ++pass) {
+    for (const PageEntry entry : {group, other}) {
+      for (unsigned i = 0; i < kGroup; ++i) {
+        EXPECT_EQ(read_by_client(entry.member(i)), std::nullopt);
+      }
+    }
+  }
+}
+
+// What the decompressor remembers of a group is not taken for a later one at the same address.
+TEST_F(PageStoreTest, AGroupAtTheAddressOfAnotherIsReadAnew) {
+  std::set<const StoredObject*> addresses;
+  bool again = false;
+  for (int i = 0; i < 1000 && !again; ++i) {
+    const Bytes pages = make_data(kGroup * kPageBytes, Data::text, rng_);
+    const PageEntry group = store_group(8, pages);
+    again = !addresses.insert(group.stored()).second;
+    ASSERT_EQ(load(group.member(1)),
+              Bytes(pages.begin() + kPageBytes, pages.begin() + 2 * kPageBytes));
+    for (unsigned page = 0; page < kGroup; ++page) drop(group.member(page));
+    epoch_.collect();
+  }
+  EXPECT_TRUE(again) << "no address was used twice";
+}
+
+// Any two or more pages of a run may be a group.
+TEST_F(PageStoreTest, GroupsOfSomePagesOfARun) {
+  for (unsigned pages = 0; pages <= kAllPages; ++pages) {
+    const auto count = static_cast<unsigned>(std::popcount(pages));
+    if (count < 2) continue;
+    const Bytes contents = make_data(count * kPageBytes, Data::text, rng_);
+    PageStore::GroupBuffer frame;
+    const PageStore::Group group =
+        pages_.compress_group(8, static_cast<uint8_t>(pages), contents, frame);
+    ASSERT_FALSE(group.frame.empty());
     const Epoch::Guard guard(epoch_);
-    PageStore::Reader reader(pages_, guard);
-    PageStore::Buffer page;
-    EXPECT_TRUE(reader.load(group.member(index), page).ok());
-    return reader.hot_page();
+    const PageEntry entry = pages_.store_group(group, Claim::data, guard);
+    auto begin = contents.begin();
+    for (unsigned i = 0; i < kGroup; ++i) {
+      if (!(pages >> i & 1)) continue;
+      ASSERT_EQ(load(entry.member(i)), Bytes(begin, begin + kPageBytes)) << pages << " " << i;
+      pages_.drop(entry.member(i), guard);
+      begin += kPageBytes;
+    }
+  }
+  EXPECT_EQ(pages_.segments().pages(), 0u);
+}
+
+// Noise is refused, and what pages take by themselves is near what they would take.
+TEST_F(PageStoreTest, AGroupKnowsWhatItsPagesTake) {
+  const auto compress = [&](Data kind, PageStore::GroupBuffer& frame) {
+    const Bytes contents = make_data(kGroup * kPageBytes, kind, rng_);
+    return pages_.compress_group(0, kAllPages, contents,
+                                 std::span(frame).first(PageStore::worthy_frame(contents.size())));
   };
-  for (unsigned i = 0; i < kGroup; ++i) EXPECT_EQ(hot(i), std::nullopt);
-  EXPECT_EQ(hot(kGroup - 1), uint64_t{2 * kGroup - 1});
+  PageStore::GroupBuffer frame;
+  EXPECT_TRUE(compress(Data::random, frame).frame.empty());
+  for (int i = 0; i < 1000; ++i) compress(Data::text, frame);
+  const size_t expected = compress(Data::text, frame).single_bytes;
+  size_t single = 0;
+  for (int i = 0; i < 100; ++i) {
+    single += PageStore::footprint(store(1, make_data(kPageBytes, Data::text, rng_)));
+  }
+  EXPECT_GT(expected, single / 100 * 9 / 10);
+  EXPECT_LT(expected, single / 100 * 11 / 10);
 }
 
 TEST_F(PageStoreTest, NoMemoryIsAHole) {

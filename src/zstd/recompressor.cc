@@ -13,8 +13,9 @@ namespace {
 
 constexpr unsigned kGroup = StoredObject::kGroupPages;
 
-// Cold pages are compressed at this level, or at the user's if that is higher.
-constexpr int kLevel = 9;
+// Cold pages are compressed at this level, or at the user's if that is higher. Level 9 would take
+// half as much time again for 1 % less memory.
+constexpr int kLevel = 6;
 
 // Measures a piece of work, so that the thread can then sleep for as long as the work took.
 class Stopwatch {
@@ -128,10 +129,10 @@ void Recompressor::release_compressor() {
 Recompressor::Outcome Recompressor::recompress_directory(uint64_t first) {
   bool later = false;
   for (uint64_t page = first; page < first + PageTable::kDirectoryPages; page += kGroup) {
-    Outcome outcome = recompress_pages(page);
+    Outcome outcome = recompress_run(page);
     while (outcome == Outcome::no_memory &&
            cleaner_.clean(Cleaner::Effort::all) == Cleaner::Cleaning::done) {
-      outcome = recompress_pages(page);
+      outcome = recompress_run(page);
     }
     if (outcome == Outcome::no_memory) return outcome;
     later = later || outcome == Outcome::later;
@@ -141,7 +142,7 @@ Recompressor::Outcome Recompressor::recompress_directory(uint64_t first) {
 
 // Pages that do not become a group are compressed again if they use an old dictionary, so that it
 // can be freed.
-Recompressor::Outcome Recompressor::recompress_pages(uint64_t first) {
+Recompressor::Outcome Recompressor::recompress_run(uint64_t first) {
   const Epoch::Guard guard(state_.epoch);
   PageTable::Cursor cursor(state_.table, guard);
   PageStore::Reader reader(state_.pages, guard);
@@ -166,56 +167,101 @@ Recompressor::Outcome Recompressor::recompress_pages(uint64_t first) {
   return Outcome::done;
 }
 
-// Neighbouring pages that may become a group, as they were when they were read.
+// The pages of a run that may become a group, as they were when they were read.
 struct Recompressor::Candidate {
-  GroupEntries entries;
-  std::array<std::byte, StoredObject::kMaxGroupBytes> contents;
-  size_t bytes = 0;  // of memory that they take
+  GroupEntries entries{};  // those of the pages that can be grouped
+  GroupContents contents;
+  size_t bytes = 0;         // of memory that they take
+  size_t single_bytes = 0;  // that they take or would take one by one
+  PageEntry shared;         // of any of them, if they are all in the same group
 
-  PageStore::Page page(unsigned i) {
-    return PageStore::Page(contents.data() + i * kPageBytes, kPageBytes);
-  }
-  // Whether a plain page has been overwritten in place, which does not change its entry.
-  bool overwritten(unsigned i) const {
-    return entries[i].kind() == PageKind::plain &&
-           std::memcmp(&contents[i * kPageBytes], entries[i].page(), kPageBytes) != 0;
-  }
-  Grouped read(uint64_t first, PageStore::Reader& reader, PageTable::Cursor& cursor);
+  Grouped look(uint64_t first, PageTable::Cursor& cursor);
+  Grouped read(PageStore::Reader& reader);
+  bool overwritten() const;
+
+ private:
+  unsigned members_of(PageEntry group) const;
 };
 
-// yes: the pages can be grouped, unless compressing them shows otherwise.
-Recompressor::Grouped Recompressor::Candidate::read(uint64_t first, PageStore::Reader& reader,
-                                                    PageTable::Cursor& cursor) {
+// How many of the pages are in the same group.
+unsigned Recompressor::Candidate::members_of(PageEntry group) const {
+  return static_cast<unsigned>(std::count_if(entries.begin(), entries.end(), [&](PageEntry entry) {
+    return entry.kind() == PageKind::group && entry.stored() == group.stored();
+  }));
+}
+
+// Finds the pages of the run. yes: it is worth to compress them.
+Recompressor::Grouped Recompressor::Candidate::look(uint64_t first, PageTable::Cursor& cursor) {
+  unsigned count = 0;
   for (unsigned i = 0; i < kGroup; ++i) {
-    entries[i] = PageEntry(cursor.peek(first + i));
-    if (entries[i].kind() == PageKind::plain && entries[i].cached()) return Grouped::later;
-    if (entries[i].kind() != PageKind::compressed && entries[i].kind() != PageKind::plain) {
-      return Grouped::no;
+    const PageEntry entry(cursor.peek(first + i));
+    if (entry.kind() == PageKind::plain && entry.cached()) return Grouped::later;
+    if (entry.kind() != PageKind::plain && !entry.in_segment()) continue;
+    entries[i] = entry;
+    single_bytes += PageStore::footprint(entry);
+    ++count;
+  }
+  for (const PageEntry entry : entries) {
+    if (entry.kind() != PageKind::group) {
+      bytes += entry == PageEntry() ? 0 : PageStore::footprint(entry);
+      continue;
     }
-    bytes += PageStore::footprint(entries[i]);
-    if (!reader.load(entries[i], page(i)).ok()) return Grouped::no;
+    // The pages of a group take as much as the group, unless many have left it.
+    const unsigned members = members_of(entry);
+    const size_t whole = entry.stored()->footprint();
+    bytes += std::min(whole / members, PageStore::footprint(entry));
+    if (members == count) shared = entry;
+  }
+  const bool settled = shared != PageEntry() && PageStore::settled(shared);
+  return count < 2 || settled ? Grouped::no : Grouped::yes;
+}
+
+Recompressor::Grouped Recompressor::Candidate::read(PageStore::Reader& reader) {
+  for (unsigned i = 0; i < kGroup; ++i) {
+    if (entries[i] == PageEntry()) continue;
+    if (!reader.load(entries[i], contents.add(i)).ok()) return Grouped::no;
   }
   return Grouped::yes;
 }
 
+// Whether a plain page has been overwritten in place, which does not change its entry.
+bool Recompressor::Candidate::overwritten() const {
+  const std::byte* page = contents.all().data();
+  for (const PageEntry entry : entries) {
+    if (entry == PageEntry()) continue;
+    if (entry.kind() == PageKind::plain && std::memcmp(page, entry.page(), kPageBytes) != 0) {
+      return true;
+    }
+    page += kPageBytes;
+  }
+  return false;
+}
+
+// If recompressing a group gains nothing, the group is marked, so that this is not tried again.
 Recompressor::Grouped Recompressor::make_group(uint64_t first, PageStore::Reader& reader,
                                                PageTable::Cursor& cursor,
                                                const Epoch::Guard& guard) {
-  constexpr size_t kLeastGain = 32;  // a group must save at least one byte in 32
   Candidate candidate;
-  if (const Grouped grouped = candidate.read(first, reader, cursor); grouped != Grouped::yes) {
-    return grouped;
-  }
-  const size_t before = candidate.bytes;
-  std::array<std::byte, PageStore::kMaxGroupFrame> frame;
-  const size_t worth = std::min(before - before / kLeastGain - sizeof(GroupHead), frame.size());
+  Grouped outcome = candidate.look(first, cursor);
+  if (outcome == Grouped::yes) outcome = candidate.read(reader);
+  if (outcome != Grouped::yes) return outcome;
+  PageStore::GroupBuffer frame;
+  const size_t worth = std::min(PageStore::worthy_frame(candidate.bytes), frame.size());
   const size_t length =
-      compressor_->compress(std::span(frame).first(worth), candidate.contents, nullptr);
-  if (length == 0) return Grouped::no;
-  const PageEntry group = state_.pages.store_group(first, std::span(frame).first(length),
-                                                   generation_, before / kGroup, guard);
-  if (group == PageEntry()) return Grouped::no_memory;
-  return publish(first, group, candidate, cursor, guard);
+      compressor_->compress(std::span(frame).first(worth), candidate.contents.all(), nullptr);
+  if (length == 0) {
+    if (candidate.shared != PageEntry()) PageStore::settle(candidate.shared);
+    return Grouped::no;
+  }
+  const PageStore::Group group{first,
+                               candidate.contents.pages(),
+                               std::span(frame).first(length),
+                               candidate.single_bytes / candidate.contents.count(),
+                               generation_,
+                               true};
+  const PageEntry stored = state_.pages.store_group(group, Claim::data, guard);
+  if (stored == PageEntry()) return Grouped::no_memory;
+  return publish(first, stored, candidate, cursor, guard);
 }
 
 // Either all pages get the group's entry, or none does.
@@ -223,10 +269,11 @@ Recompressor::Grouped Recompressor::publish(uint64_t first, PageEntry group,
                                             const Candidate& candidate, PageTable::Cursor& cursor,
                                             const Epoch::Guard& guard) {
   GroupSlots slots = try_lock_group(first, candidate.entries, cursor);
-  bool unchanged = count_locked(slots) == kGroup;
-  for (unsigned i = 0; i < kGroup && unchanged; ++i) unchanged = !candidate.overwritten(i);
+  const bool unchanged =
+      count_locked(slots) == candidate.contents.count() && !candidate.overwritten();
   if (unchanged) state_.pages.note_recompressed();
   for (unsigned i = 0; i < kGroup; ++i) {
+    if (candidate.entries[i] == PageEntry()) continue;
     if (unchanged) {
       state_.replace(slots[i], group.member(i), guard);
     } else {

@@ -1,7 +1,7 @@
 // Recompressor: makes cold pages smaller. It walks over the disk, directory by directory, and
-// compresses pages that have not been used for a while again: neighbours together, at a higher
-// level and with the current dictionary. (When a page of such a group is read often, the thread
-// that reads it stores it by itself again: take_out_of_group().)
+// compresses pages that have not been used for a while again: all pages of a run together, at a
+// higher level and with the current dictionary. (When a page of such a group is read often, the
+// thread that reads it stores it by itself again: take_out_of_group().)
 //
 // The walk:
 //
@@ -79,10 +79,10 @@ class Recompressor {
   void release_compressor();
 
   Outcome recompress_directory(uint64_t first);
-  Outcome recompress_pages(uint64_t first);
+  Outcome recompress_run(uint64_t first);
 
-  // The outcome for such neighbours. no: they would not take less memory together, or cannot be
-  // grouped.
+  // The outcome for the pages of a run. no: they would not take less memory together, or are a
+  // group of which that is known, or cannot be grouped.
   enum class Grouped { yes, no, later, no_memory };
   struct Candidate;
   Grouped make_group(uint64_t first, PageStore::Reader& reader, PageTable::Cursor& cursor,

@@ -77,6 +77,7 @@ TEST_F(RecompressorTest, AWalkGoesOnWithANewDictionary) {
   expect_written();
 }
 
+// A hole does not keep the other pages of its run from becoming a group.
 TEST_F(RecompressorTest, HolesAreNotGrouped) {
   {
     const Epoch::Guard guard(state_.epoch);
@@ -84,8 +85,9 @@ TEST_F(RecompressorTest, HolesAreNotGrouped) {
     state_.replace(slot, PageEntry(), guard);
   }
   walk();
-  EXPECT_EQ(entry(0).kind(), PageKind::compressed);
+  EXPECT_EQ(entry(0).kind(), PageKind::group);
   EXPECT_EQ(entry(1).kind(), PageKind::hole);
+  EXPECT_EQ(entry(kGroup - 1).kind(), PageKind::group);
   EXPECT_EQ(entry(kGroup).kind(), PageKind::group);
 }
 

@@ -24,10 +24,15 @@
 //       ▼                    ▼                              ▼
 //      retired: it is full or a victim, and nothing in it is live
 //
-// Groups. When pages of a group are dropped, the remaining pages can move one by one, if they take
-// less than the group does. So the live bytes of a group are the smaller of the two sizes. Taken
-// one by one, all pages of a group usually take more than the group; the differences are kept as a
-// sum, because overwriting the pages one by one must not need memory that is not available.
+// Groups. When pages of a group are dropped, its live bytes become less in proportion, because the
+// cleaner can compress the remaining ones anew. Taken one by one, all pages of a group take more
+// than the group does; the differences are kept as a sum, because overwriting the pages one by one
+// must not need memory that is not available.
+//
+// Single pages and groups have segments of their own, because to move a single page is to copy it,
+// while what is left of a group has to be decompressed and compressed again, which takes fifty
+// times as long. So more gaps are left to groups, until most of their pages have gone. (The cleaner
+// moves everything to segments of the victim's kind.)
 //
 // Invariants:
 //   1. The bytes of an object do not change from its publication until its segment is reclaimed,
@@ -35,8 +40,9 @@
 //      change.)
 //   2. live is what the objects that were added and not dropped, published or not, take when they
 //      are moved. A segment is retired when it is full or a victim and live is 0.
-//   3. Gaps are at most kDeadFloor + 1/kDeadPart of all bytes, except for what clean() could not
-//      move, provided that clean() is called until it no longer returns Cleaning::done.
+//   3. Gaps are at most kDeadFloor and a part of all bytes (kDeadPart) for each kind, except for
+//      what clean() could not move, provided that clean() is called until it no longer returns
+//      Cleaning::done.
 //   4. The cleaner always makes progress. It fills a segment of its own, which writers cannot use
 //      up, and keeps another in reserve once there are several segments. It begins only with a
 //      victim that fits into what it has. If everything moves, the victim replaces what was used;
@@ -84,18 +90,16 @@ class SegmentStore {
     return add_to_segment({page, data.size(), false}, {}, data, claim, guard);
   }
 
-  // Stores a copy of `frame` for all pages of the group that begins with `page`, which take
-  // `single_bytes` each by themselves. GroupHead and frame together have at most kMaxGroupBytes
-  // bytes.
-  StoredObject* add_group(uint64_t page, std::span<const std::byte> frame, size_t single_bytes,
-                          const Epoch::Guard& guard) EXCLUDES(mutex_) {
-    const GroupHead head{0, StoredObject::kGroupPages, GroupHead::units(single_bytes)};
-    return add_to_segment({page, sizeof head + frame.size(), true}, head, frame, Claim::data,
-                          guard);
+  // Stores a copy of `frame` for the pages of the run beginning at `page` that `head` names, all of
+  // which are members. GroupHead and frame together have at most kMaxGroupBytes bytes.
+  StoredObject* add_group(uint64_t page, const GroupHead& head, std::span<const std::byte> frame,
+                          Claim claim, const Epoch::Guard& guard) EXCLUDES(mutex_) {
+    return add_to_segment({page, sizeof head + frame.size(), true}, head, frame, claim, guard);
   }
 
   // For the cleaner's move(): stores another copy of a compressed page, or of a group for the
-  // remaining `members` of its pages, which take `single_bytes` each by themselves.
+  // remaining `members` of its pages, which take `single_bytes` each by themselves. All of the copy
+  // counts as live.
   StoredObject* add_copy(const StoredObject& object, const Epoch::Guard& guard) EXCLUDES(mutex_) {
     return add_to_segment(object, {}, object.bytes(), Claim::reclaim, guard);
   }
@@ -123,11 +127,17 @@ class SegmentStore {
 
   // Whether there are more gaps than `effort` allows, so that clean() may find something. Takes no
   // lock, so it may be asked after each write.
-  bool worth_cleaning(Effort effort) const;
+  bool worth_cleaning(Effort effort) const {
+    return worth_cleaning(kSingles, effort) || worth_cleaning(kGroups, effort);
+  }
 
   // Returns memory that is kept for new objects to the system, except the reserve.
   void release_free() noexcept { segments_.release_free(); }
   bool returning() const noexcept { return segments_.returning(); }
+
+  // Identifies an object, of which the caller must be a user, among all that there ever were in
+  // this process: no other has both its address and this number.
+  uint64_t serial_of(const StoredObject* object) const { return segment_of(object)->serial; }
 
   uint64_t pages() const EXCLUDES(mutex_);  // pages that have an object, alone or in a group
   uint64_t held_bytes() const { return segments_.held_bytes(); }
@@ -135,18 +145,22 @@ class SegmentStore {
   // Returns the memory that would be needed without gaps and groups, including the unused ends of
   // segments.
   uint64_t needed_bytes() const {
-    const uint64_t bytes = used_ - dead_ + expansion_;
+    const uint64_t bytes = used_bytes() - dead_bytes() + expansion_;
     return bytes + bytes / 128;
   }
 
  private:
+  // What a segment is for.
+  enum Kind : unsigned { kSingles, kGroups };
+  static constexpr std::array<Kind, 2> kKinds{kSingles, kGroups};
+
   static constexpr uint64_t kDeadFloor = kSegmentBytes;
-  static constexpr uint64_t kDeadPart = 10;
+  static constexpr std::array<uint64_t, kKinds.size()> kDeadPart{10, 2};  // one byte in so many
   static constexpr size_t kBuckets = 256;
   static constexpr uint32_t kAside = kBuckets;  // one more bucket, for segments that are aside
   static constexpr size_t kLeastGap = 2048;     // bytes of gaps in a segment that is worth cleaning
   static constexpr size_t kFirstVictim = kLeastGap * kBuckets / kSegmentBytes;  // bucket
-  static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // least used_ with a reserve
+  static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // least used bytes with a reserve
 
   // See the drawing above. open: objects may be added. listed: full, and in a bucket. cleaning: in
   // use by the cleaner. aside: cleaned, except for objects that could not be moved; it is not tried
@@ -161,6 +175,8 @@ class SegmentStore {
     uint32_t live = 0;  // bytes that its objects take when they are moved
     uint32_t bucket = 0;
     State state = State::open;
+    Kind kind = kSingles;
+    uint64_t serial = 0;  // of this segment, among all that this store has opened
   };
   static constexpr uint32_t kFirstObject = (sizeof(Segment) + 63) / 64 * 64;
 
@@ -179,6 +195,18 @@ class SegmentStore {
 
   StoredObject* reserve(Segment* open, const StoredObject& header, const GroupHead& head)
       REQUIRES(mutex_);
+
+  // The segments of one kind.
+  struct Segments {
+    std::array<Segment*, 2> open{};                // for writers
+    Segment* output = nullptr;                     // open, too: for the cleaner
+    std::array<Segment*, kBuckets + 1> buckets{};  // full ones, by gaps
+    // Changed while holding mutex_; read without it where an approximate value will do.
+    std::atomic<uint64_t> used{0};  // bytes of objects in them, dropped or not
+    std::atomic<uint64_t> dead{0};  // bytes of used that are not live
+  };
+  Kind kind_for(const StoredObject& header, Claim claim) const REQUIRES(mutex_);
+  std::span<Segment*> open_for(Kind kind, Claim claim) REQUIRES(mutex_);
   void list(Segment* segment, uint32_t bucket) REQUIRES(mutex_);
   void list_by_gaps(Segment* segment) REQUIRES(mutex_);
   void unlist(Segment* segment) REQUIRES(mutex_);
@@ -190,20 +218,23 @@ class SegmentStore {
   std::byte* take_segment(Claim claim) EXCLUDES(mutex_);
   void refill_reserve() EXCLUDES(mutex_);
   void release_reserve() EXCLUDES(mutex_);
-  uint64_t allowed_dead(Effort effort) const;
-  size_t cleaner_room() const REQUIRES(mutex_);
-  Segment* find_victim() REQUIRES(mutex_);
-  Segment* begin_cleaning() EXCLUDES(mutex_);
+  uint64_t allowed_dead(Kind kind, Effort effort) const;
+  bool worth_cleaning(Kind kind, Effort effort) const {
+    return kinds_[kind].dead > allowed_dead(kind, effort);
+  }
+  size_t cleaner_room(const Segments& segments) const REQUIRES(mutex_);
+  Segment* find_victim(Kind kind) REQUIRES(mutex_);
+  Segment* begin_cleaning(Effort effort) EXCLUDES(mutex_);
+  uint64_t used_bytes() const { return kinds_[kSingles].used + kinds_[kGroups].used; }
+  uint64_t dead_bytes() const { return kinds_[kSingles].dead + kinds_[kGroups].dead; }
   Cleaning end_cleaning(Segment* segment, Moved last, const Epoch::Guard& guard) EXCLUDES(mutex_);
 
   SlabAllocator segments_;
   mutable Mutex mutex_;
-  Segment* open_ GUARDED_BY(mutex_) = nullptr;                       // for writers
-  Segment* output_ GUARDED_BY(mutex_) = nullptr;                     // open, too: for the cleaner
-  std::array<Segment*, kBuckets + 1> buckets_ GUARDED_BY(mutex_){};  // full ones, by gaps
-  // Changed while holding mutex_; read without it where an approximate value will do.
-  std::atomic<uint64_t> used_{0};       // bytes of objects in all segments, dropped or not
-  std::atomic<uint64_t> dead_{0};       // bytes of used_ that are not live
+  std::array<Segments, kKinds.size()> kinds_;  // the pointers are guarded by mutex_
+  uint64_t opened_ GUARDED_BY(mutex_) = 0;     // segments since the start
+  // The kind of the victim while a segment is being cleaned.
+  Kind cleaned_ GUARDED_BY(mutex_) = kSingles;
   std::atomic<uint64_t> expansion_{0};  // how much more the groups would take as single pages
   uint64_t pages_ GUARDED_BY(mutex_) = 0;
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
@@ -217,7 +248,7 @@ template <typename Move>
 SegmentStore::Cleaning SegmentStore::clean(Effort effort, const Epoch::Guard& guard, Move move) {
   if (!worth_cleaning(effort)) return Cleaning::nothing;
   if (cleaning_.exchange(true, std::memory_order_acquire)) return Cleaning::busy;
-  Segment* segment = begin_cleaning();
+  Segment* segment = begin_cleaning(effort);
   Cleaning result = Cleaning::nothing;
   if (segment) {
     std::byte* base = reinterpret_cast<std::byte*>(segment);

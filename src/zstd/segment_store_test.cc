@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <vector>
 
 #include "support/data.h"
@@ -85,12 +86,13 @@ size_t bytes_of_a_segment(SegmentStore& store, const Epoch::Guard& guard) {
   return bytes;
 }
 
-// Adds objects of a whole page until one is the first of its segment.
+// Adds objects of a whole page until one is the first of its segment. Of the segments that the
+// cleaner fills, only one is open.
 const StoredObject* begin_segment(SegmentStore& store, const Epoch::Guard& guard) {
   static const std::vector<std::byte> page(kPageBytes);
-  const StoredObject* object = store.add(0, page, guard);
+  const StoredObject* object = store.add(0, page, guard, Claim::reclaim);
   for (const uintptr_t before = segment_of(object); segment_of(object) == before;) {
-    object = store.add(0, page, guard);
+    object = store.add(0, page, guard, Claim::reclaim);
   }
   return object;
 }
@@ -109,11 +111,13 @@ TEST(SegmentStore, SegmentIsFilledExactly) {
     const uintptr_t segment = segment_of(begin_segment(store, guard));
     size_t left = room - StoredObject::footprint(kPageBytes);
     for (; left > 4000; left -= StoredObject::footprint(1992)) {
-      ASSERT_EQ(segment_of(store.add(1, std::span(page).first(1992), guard)), segment);
+      ASSERT_EQ(segment_of(store.add(1, std::span(page).first(1992), guard, Claim::reclaim)),
+                segment);
     }
-    const StoredObject* last = store.add(2, std::span(page).first(left - 8 + too_much), guard);
+    const StoredObject* last =
+        store.add(2, std::span(page).first(left - 8 + too_much), guard, Claim::reclaim);
     EXPECT_EQ(segment_of(last) == segment, too_much == 0);
-    EXPECT_NE(segment_of(store.add(3, std::span(page).first(1), guard)), segment);
+    EXPECT_NE(segment_of(store.add(3, std::span(page).first(1), guard, Claim::reclaim)), segment);
   }
 }
 
@@ -136,6 +140,17 @@ constexpr auto kAll = SegmentStore::Effort::all;
 using Cleaning = SegmentStore::Cleaning;
 using Moved = SegmentStore::Moved;
 
+// Adds a group of all pages of a run.
+StoredObject* add_group(SegmentStore& store, uint64_t first, std::span<const std::byte> frame,
+                        size_t single_bytes, const Epoch::Guard& guard) {
+  GroupHead head;
+  head.pages = (1u << kGroup) - 1;
+  head.whole = kGroup;
+  head.members = kGroup;
+  head.single_units = GroupHead::units(single_bytes);
+  return store.add_group(first, head, frame, Claim::data, guard);
+}
+
 // A group is dropped page by page. Its remaining pages count as what they take one by one, if that
 // is less.
 TEST(SegmentStore, GroupsAreDroppedInShares) {
@@ -146,7 +161,7 @@ TEST(SegmentStore, GroupsAreDroppedInShares) {
   std::vector<const StoredObject*> groups;
   const Epoch::Guard guard(epoch);
   for (uint64_t i = 0; i < 200; ++i)
-    groups.push_back(store.add_group(kGroup * i, data, 2500, guard));
+    groups.push_back(add_group(store, kGroup * i, data, 2500, guard));
   EXPECT_EQ(store.pages(), 200 * kGroup);
   EXPECT_EQ(store.clean(kAll, guard, [](const StoredObject*) { return Moved::yes; }),
             Cleaning::nothing)
@@ -176,7 +191,7 @@ TEST(SegmentStore, AMovedGroupIsTheSame) {
   std::vector<std::byte> data(kGroup * 3000 + 345);
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 7);
   const Epoch::Guard guard(epoch);
-  const StoredObject* group = store.add_group(400, data, 4000, guard);
+  const StoredObject* group = add_group(store, 400, data, 4000, guard);
   const StoredObject* copy = store.add_copy(*group, kGroup, 4000, guard);
   ASSERT_NE(copy, group);
   EXPECT_TRUE(copy->group());
@@ -196,7 +211,7 @@ TEST(SegmentStore, AGroupNeedsWhatItsPagesTakeByThemselves) {
   const Epoch::Guard guard(epoch);
   std::vector<const StoredObject*> groups;
   for (uint64_t i = 0; i < 100; ++i)
-    groups.push_back(store.add_group(kGroup * i, data, 2000, guard));
+    groups.push_back(add_group(store, kGroup * i, data, 2000, guard));
   const auto needs = [&](uint64_t pages) {
     const uint64_t bytes = pages * 2000;
     EXPECT_EQ(store.needed_bytes(), bytes + bytes / 128);
@@ -206,7 +221,7 @@ TEST(SegmentStore, AGroupNeedsWhatItsPagesTakeByThemselves) {
     for (const StoredObject* group : groups) store.drop(group, guard);
     needs(100 * (kGroup - gone));
   }
-  const StoredObject* group = store.add_group(0, data, 2000, guard);
+  const StoredObject* group = add_group(store, 0, data, 2000, guard);
   store.drop(group, guard);
   const StoredObject* copy = store.add_copy(*group, kGroup - 1, 2000, guard);
   needs(2 * (kGroup - 1));

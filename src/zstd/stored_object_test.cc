@@ -33,10 +33,22 @@ TEST(StoredObject, GroupKeepsFirstPageAndSize) {
       EXPECT_TRUE(object.group());
       EXPECT_EQ(object.page(), page);
       EXPECT_EQ(object.size(), bytes);
-      EXPECT_EQ(object.footprint() % (8 * kGroup), 0u) << "each page's share is a multiple of 8";
-      EXPECT_GE(object.footprint(), bytes + 8);
-      EXPECT_LT(object.footprint(), bytes + 8 + 8 * kGroup);
+      EXPECT_EQ(object.footprint(), StoredObject::footprint(bytes));
     }
+  }
+}
+
+TEST(GroupHead, PagesFollowEachOtherInTheirOrder) {
+  for (unsigned pages = 1; pages < 1u << kGroup; ++pages) {
+    GroupHead head;
+    head.pages = static_cast<uint8_t>(pages);
+    size_t offset = 0;
+    for (unsigned i = 0; i < kGroup; ++i) {
+      if (!(pages >> i & 1)) continue;
+      EXPECT_EQ(head.offset_of(i), offset) << pages << " " << i;
+      offset += kPageBytes;
+    }
+    EXPECT_EQ(head.content_bytes(), offset);
   }
 }
 

@@ -1,9 +1,11 @@
 // Trainer: trains dictionaries on samples, and retires old dictionaries.
 //
-// The first dictionary is wanted soon, so it is of the kind that takes little time to make. A
-// better one, and another whenever the data has changed, is trained when the disk is idle or enough
-// time has passed. When all generations are in use, a renewal walks over the disk and compresses
-// the pages that use old dictionaries again, so that these dictionaries can be freed.
+// While single pages are being compressed, the first dictionary is wanted soon, so it is of the
+// kind that takes little time to make. A better one, and another whenever the data has changed, is
+// trained when the disk is idle or enough time has passed. (New groups do without one, so a disk
+// that is only filled in long requests gets its first when it is idle.) When all generations are in
+// use, a renewal walks over the disk and compresses the pages that use old dictionaries again, so
+// that these dictionaries can be freed.
 //
 // Thread contract: the first worker alone.
 
@@ -46,7 +48,7 @@ class Trainer {
   using Found = std::array<uint64_t, 64>;
 
   void request_renewal(uint32_t now);
-  bool train(bool first);
+  bool train(bool quick);
   struct Samples {
     std::vector<std::byte> training;
     std::vector<std::byte> validation;  // pages that the dictionary is not made from

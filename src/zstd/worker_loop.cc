@@ -25,7 +25,7 @@ Workers::Delay WorkerLoop::do_work(size_t worker) {
 // Returns whether there was any work.
 bool WorkerLoop::do_shared_work() {
   if (relief_.return_trimmed() == MemoryRelief::Returned::some) return true;
-  if (compactor_.compact_one(Claim::data) == Compactor::Outcome::done) return true;
+  if (compactor_.compact_some(Claim::data) == Compactor::Outcome::done) return true;
   const auto effort =
       state_.memory.under_pressure() ? Cleaner::Effort::tight : Cleaner::Effort::usual;
   return cleaner_.clean(effort) == Cleaner::Cleaning::done;

@@ -38,7 +38,7 @@ bool WriteCache::push(uint64_t page) {
   MutexLock lock(mutex_);
   CHECK(waiting() < size() &&
         size() <= ring_.size());  // otherwise this would overwrite another page's number
-  ring_[pushed_++ % ring_.size()] = page;
+  at(pushed_++) = page;
   if (waiting() > limit_.load(std::memory_order_relaxed) / 2) draining_ = true;
   return waiting() == 1 || due();
 }
@@ -48,7 +48,25 @@ std::optional<uint64_t> WriteCache::pop() {
   MutexLock lock(mutex_);
   if (waiting() <= limit_.load(std::memory_order_relaxed) / 4) draining_ = false;
   if (!due()) return {};
-  return ring_[popped_++ % ring_.size()];
+  return at(popped_++);
+}
+
+// What stood before a page that is taken out moves up to close the gap. It stays as old as it was.
+size_t WriteCache::pop_neighbours(uint64_t page, Neighbours& pages) {
+  constexpr uint64_t kOldest = 4 * StoredObject::kGroupPages;  // how many to look at
+  const uint64_t run = page / StoredObject::kGroupPages;
+  size_t count = 0;
+  MutexLock lock(mutex_);
+  const uint64_t end = std::min(popped_ + kOldest, pushed_);
+  for (uint64_t place = popped_; place != end && count < pages.size(); ++place) {
+    if (at(place) / StoredObject::kGroupPages != run) continue;
+    pages[count++] = at(place);
+    for (uint64_t to = place; to != popped_; --to) at(to) = at(to - 1);
+    if (popped_ < old_ && place >= old_) ++old_;
+    if (popped_ < last_tick_ && place >= last_tick_) ++last_tick_;
+    ++popped_;
+  }
+  return count;
 }
 
 void WriteCache::release() {

@@ -16,6 +16,7 @@
 #ifndef RAMDISK_ZSTD_WRITE_CACHE_H
 #define RAMDISK_ZSTD_WRITE_CACHE_H
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "zstd/stored_object.h"
 
 namespace ramdisk {
 
@@ -43,6 +45,12 @@ class WriteCache {
   // Takes out the page to compress next, if one should be compressed now. Its room stays reserved
   // until the caller calls release() or pushes the page again.
   std::optional<uint64_t> pop() EXCLUDES(mutex_);
+
+  // Takes out, in the same way, the pages of the same run as `page` that are among the oldest ones,
+  // to be compressed together with it. Returns how many there are; their numbers are in `pages`,
+  // which may have some of them twice.
+  using Neighbours = std::array<uint64_t, StoredObject::kGroupPages - 1>;
+  size_t pop_neighbours(uint64_t page, Neighbours& pages) EXCLUDES(mutex_);
   void release() EXCLUDES(mutex_);
 
   // Call at each tick. Makes the pages that were pushed before the previous tick due.
@@ -58,14 +66,15 @@ class WriteCache {
 
  private:
   uint64_t waiting() const REQUIRES(mutex_) { return pushed_ - popped_; }
+  uint64_t& at(uint64_t place) REQUIRES(mutex_) { return ring_[place % ring_.size()]; }
   bool due() const REQUIRES(mutex_) { return waiting() > 0 && (draining_ || popped_ < old_); }
 
   std::atomic<size_t> limit_{0};
   std::atomic<size_t> count_{0};  // admitted; changes under the mutex
   Mutex mutex_;
   std::vector<uint64_t> ring_ GUARDED_BY(mutex_);  // has room for all admitted pages
-  uint64_t pushed_ GUARDED_BY(mutex_) = 0;  // since the start; also the place of the next page
-  uint64_t popped_ GUARDED_BY(mutex_) = 0;
+  uint64_t pushed_ GUARDED_BY(mutex_) = 0;     // since the start; also the place of the next page
+  uint64_t popped_ GUARDED_BY(mutex_) = 0;     // the place of the oldest page
   bool draining_ GUARDED_BY(mutex_) = false;   // from being half full until a quarter is left
   uint64_t last_tick_ GUARDED_BY(mutex_) = 0;  // pushed_ at that time
   uint64_t old_ GUARDED_BY(mutex_) = 0;        // pages pushed before this one are due

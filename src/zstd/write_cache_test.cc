@@ -225,6 +225,49 @@ TEST(WriteCache, OrderSurvivesGrowth) {
   }
 }
 
+// Against a model: pages come out with their run, the others stay in order and as old as they were.
+TEST(WriteCache, NeighboursComeOutTogether) {
+  constexpr uint64_t kRun = StoredObject::kGroupPages;
+  struct Waiting {
+    uint64_t page;
+    int ticks;  // since it was pushed
+  };
+  Rng rng(2);
+  WriteCache cache;
+  cache.set_limit(1000);
+  std::vector<Waiting> model;
+  for (int step = 0; step < 100000; ++step) {
+    if (model.size() < 200 && rng.chance(60)) {
+      model.push_back({rng.below(40 * kRun), 0});
+      ASSERT_TRUE(put(cache, model.back().page));
+    } else if (rng.chance(3)) {
+      cache.tick();
+      for (Waiting& one : model) ++one.ticks;
+    } else {
+      const auto page = cache.pop();
+      ASSERT_EQ(page.has_value(), !model.empty() && model[0].ticks >= 2);
+      if (!page) continue;
+      ASSERT_EQ(*page, model[0].page);
+      model.erase(model.begin());
+      std::vector<uint64_t> expected;
+      for (size_t i = 0, looked = 0; i < model.size() && looked < 4 * kRun; ++looked) {
+        const bool taken = model[i].page / kRun == *page / kRun && expected.size() < kRun - 1;
+        if (!taken) {
+          ++i;
+          continue;
+        }
+        expected.push_back(model[i].page);
+        model.erase(model.begin() + static_cast<ptrdiff_t>(i));
+      }
+      WriteCache::Neighbours neighbours;
+      const size_t count = cache.pop_neighbours(*page, neighbours);
+      ASSERT_EQ(std::vector<uint64_t>(neighbours.begin(), neighbours.begin() + count), expected);
+      for (size_t i = 0; i <= count; ++i) cache.release();
+    }
+    ASSERT_EQ(cache.size(), model.size());
+  }
+}
+
 TEST(WriteCacheThreads, EachPageComesOutOnce) {
   for (const int threads : {1, 6}) {
     WriteCache cache;

@@ -49,42 +49,53 @@ Status ZstdDisk::after_fork() {
 
 // Reads in pieces, so that a long request neither keeps a decompressor nor holds up the epoch.
 Status ZstdDisk::read(std::span<std::byte> buffer, uint64_t offset) {
-  constexpr size_t kPiece = 8 * kPageBytes;
   while (!buffer.empty()) {
     const size_t length = std::min<size_t>(buffer.size(), kPiece - offset % kPiece);
-    if (Status status = read_some(buffer.first(length), offset); !status.ok()) return status;
+    if (Status status = read_piece(buffer.first(length), offset); !status.ok()) return status;
     buffer = buffer.subspan(length);
     offset += length;
   }
   return {};
 }
 
-Status ZstdDisk::read_some(std::span<std::byte> buffer, uint64_t offset) {
+// Finds out what there is first: if the piece covers all of a group, the group is decompressed
+// where the client wants it.
+Status ZstdDisk::read_piece(std::span<std::byte> buffer, uint64_t offset) {
   const Epoch::Guard guard(state_.epoch);
-  Reader reader(state_.pages, guard);
-  Status status;
-  size_t done = 0;
+  GroupEntries entries{};
   state_.table.scan(offset >> kPageShift, end_page(offset, buffer.size()), guard,
                     [&](uint64_t number, uint64_t payload) {
-                      const PagePart part = clip_to_page(number, offset, buffer.size());
-                      const PageEntry entry(payload);
-                      std::byte* to = buffer.data() + part.position;
-                      std::memset(buffer.data() + done, 0, part.position - done);
-                      if (entry.kind() == PageKind::plain) {
-                        copy_from_shared(to, entry.page() + part.offset, part.length);
-                      } else if (part.whole()) {
-                        status = reader.load(entry, Page(to, kPageBytes));
-                      } else {
-                        Buffer whole;
-                        status = reader.load(entry, whole);
-                        std::memcpy(to, whole.data() + part.offset, part.length);
-                      }
-                      done = part.position + part.length;
-                      return status.ok();
+                      entries[number % entries.size()] = PageEntry(payload);
+                      return true;
                     });
-  if (!status.ok()) return status;
-  std::memset(buffer.data() + done, 0, buffer.size() - done);
+  Reader reader(state_.pages, guard);
+  for (size_t position = 0; position < buffer.size();) {
+    const PagePart part = part_at(offset, buffer.size(), position);
+    const auto from = static_cast<unsigned>(part.page % entries.size());
+    const size_t group = part.whole() ? whole_group(entries, from) * kPageBytes : 0;
+    std::byte* to = buffer.data() + position;
+    const bool covered = group > 0 && group <= buffer.size() - position;
+    const Status status = covered ? reader.load_group(entries[from], {to, group})
+                                  : read_part(part, entries[from], reader, to);
+    if (!status.ok()) return status;
+    position += covered ? group : part.length;
+  }
   if (reader.hot_page()) take_out_of_group(state_, *reader.hot_page(), reader, guard);
+  return {};
+}
+
+Status ZstdDisk::read_part(const PagePart& part, PageEntry entry, Reader& reader, std::byte* to) {
+  if (entry.kind() == PageKind::hole) {
+    std::memset(to, 0, part.length);
+  } else if (entry.kind() == PageKind::plain) {
+    copy_from_shared(to, entry.page() + part.offset, part.length);
+  } else if (part.whole()) {
+    return reader.load_for_client(entry, Page(to, kPageBytes));
+  } else {
+    Buffer whole;
+    if (Status status = reader.load_for_client(entry, whole); !status.ok()) return status;
+    std::memcpy(to, whole.data() + part.offset, part.length);
+  }
   return {};
 }
 
@@ -105,16 +116,83 @@ Status ZstdDisk::write_pages(std::span<const std::byte> data, uint64_t offset, P
       continue;
     }
     const PagePart part = part_at(offset, data.size(), position);
-    const auto request = [&] { return write_page(part, data.data() + position); };
+    const std::span<const std::byte> rest = data.subspan(position);
+    const size_t together = part.whole() ? pages_to_group(part.page, rest) : 0;
+    const auto request = [&] {
+      return together > 0 ? write_group(part.page, rest.first(together * kPageBytes))
+                          : write_page(part, rest.data());
+    };
     if (Status status = relief_.with_memory(patience, request); !status.ok()) {
       const Epoch::Guard guard(state_.epoch);
       state_.table.prune(part.page, guard);
       return status;
     }
     cleaner_.keep_clean(1);
-    position += part.length;
+    position += together > 0 ? together * kPageBytes : part.length;
   }
   return {};
+}
+
+// Returns how many pages at the beginning of `data`, which begins with page `number`, should become
+// a group; 0: none, since fewer than a whole run may still meet their neighbours in the write
+// cache.
+size_t ZstdDisk::pages_to_group(uint64_t number, std::span<const std::byte> data) {
+  constexpr size_t kRun = StoredObject::kGroupPages;
+  const size_t most = std::min<size_t>(data.size() / kPageBytes, kRun - number % kRun);
+  const auto may_wait = [&](size_t count) { return count < kRun && state_.write_cache.has_room(); };
+  if (most < 2 || may_wait(most) || !state_.may_group()) return 0;
+  size_t count = 0;
+  while (count < most) {
+    const Data page = data.subspan(count * kPageBytes).first<kPageBytes>();
+    if (PageStore::pattern_of(page) || state_.pages.looks_incompressible(page)) break;
+    ++count;
+  }
+  return count < 2 || may_wait(count) ? 0 : count;
+}
+
+// Compresses neighbours together. If that gains nothing, or there is no memory, each of them is
+// written by itself.
+Status ZstdDisk::write_group(uint64_t number, std::span<const std::byte> data) {
+  const size_t count = data.size() / kPageBytes;
+  const uint64_t index = number % StoredObject::kGroupPages;
+  const auto pages = static_cast<uint8_t>(((1u << count) - 1) << index);
+  PageStore::GroupBuffer frame;
+  const PageStore::Group group = state_.pages.compress_group(
+      number - index, pages, data, std::span(frame).first(PageStore::worthy_frame(data.size())));
+  if (!group.frame.empty()) {
+    const Epoch::Guard guard(state_.epoch);
+    const PageEntry entry = state_.pages.store_group(group, Claim::data, guard);
+    state_.note_compressed(number + count / 2);
+    if (entry != PageEntry()) return publish_group(entry, number, count, guard);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const Data page = data.subspan(i * kPageBytes).first<kPageBytes>();
+    if (Status status = write_whole(number + i, page); !status.ok()) return status;
+  }
+  return {};
+}
+
+// Publishes the group's entry for its `count` pages from `number` on, one after the other. If one
+// of them fails, so does the request, and the pages behind it keep their old bytes.
+Status ZstdDisk::publish_group(PageEntry group, uint64_t number, size_t count,
+                               const Epoch::Guard& guard) {
+  constexpr unsigned kRun = StoredObject::kGroupPages;
+  const size_t bytes = PageStore::footprint(group);
+  Cursor cursor(state_.table, guard);
+  Status status;
+  for (size_t i = 0; i < count; ++i) {
+    const PageEntry member = group.member(static_cast<unsigned>((number + i) % kRun));
+    if (status.ok()) {
+      Slot slot = cursor.lock(number + i);
+      status = slot ? state_.admit(slot, bytes) : Status::no_memory();
+      if (status.ok()) {
+        state_.replace(slot, member, guard);
+        continue;
+      }
+    }
+    state_.pages.drop(member, guard);
+  }
+  return status;
 }
 
 Status ZstdDisk::write_page(const PagePart& part, const std::byte* data) {

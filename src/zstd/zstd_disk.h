@@ -1,10 +1,11 @@
-// ZstdDisk: allocator=zstd. Pages are compressed with zstd, each by itself or, when cold, together
-// with its neighbours.
+// ZstdDisk: allocator=zstd. Pages are compressed with zstd: neighbours that are written together
+// become a group, others are compressed one by one.
 //
 // An entry of the page table is a PageEntry. What it refers to never changes, except for plain
-// pages, so readers need no lock: a write stores the new contents elsewhere and swaps the entry. A
-// written page stays uncompressed in the write cache until a background thread compresses it. If
-// the write cache is full, or there are no background threads, the writer compresses the page.
+// pages, so readers need no lock: a write stores the new contents elsewhere and swaps the entry.
+// The writer compresses whole runs at once. Any other page stays uncompressed in the write cache
+// until a background thread compresses it. If the write cache is full, or there are no background
+// threads, the writer compresses the page.
 //
 // This class serves requests. disk_state.h describes the other parts of the disk and the state that
 // they share.
@@ -62,11 +63,17 @@ class ZstdDisk final : public Allocator {
   using Slot = PageTable::Slot;
   using Cursor = PageTable::Cursor;
 
-  Status read_some(std::span<std::byte> buffer, uint64_t offset);
+  // Requests are read in pieces that begin and end with the runs of pages.
+  static constexpr size_t kPiece = StoredObject::kMaxGroupBytes;
+  Status read_piece(std::span<std::byte> buffer, uint64_t offset);
+  Status read_part(const PagePart& part, PageEntry entry, Reader& reader, std::byte* to);
 
   // Each of these writes whole pages or parts of them. A page whose write fails keeps its old
   // bytes.
   Status write_pages(std::span<const std::byte> data, uint64_t offset, Patience& patience);
+  size_t pages_to_group(uint64_t number, std::span<const std::byte> data);
+  Status write_group(uint64_t number, std::span<const std::byte> data);
+  Status publish_group(PageEntry group, uint64_t number, size_t count, const Epoch::Guard& guard);
   Status write_page(const PagePart& part, const std::byte* data);
   Status write_whole(uint64_t number, Data page);
   Status write_compressed(uint64_t number, Data page);

@@ -49,7 +49,7 @@ Usage ZstdDisk::usage() const {
 
 // Counts in pieces, so that the epoch is not held up.
 Statistics ZstdDisk::statistics() const {
-  constexpr uint64_t kPiece = 64 * PageTable::kDirectoryPages;
+  constexpr uint64_t kPages = 64 * PageTable::kDirectoryPages;
   Statistics s;
   s.usage = usage();
   s.generations.resize(Dictionaries::kGenerations);
@@ -59,7 +59,7 @@ Statistics ZstdDisk::statistics() const {
     uint64_t next = PageTable::no_page;
     state_.table.look(first, PageTable::no_page, guard, [&](uint64_t page, uint64_t payload) {
       count_page(PageEntry(payload), s);
-      if (++pages < kPiece) return true;
+      if (++pages < kPages) return true;
       next = page + 1;
       return false;
     });

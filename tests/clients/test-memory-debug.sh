@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Proves that -D memory.dir=1 prints directory operations under -v, and nothing prints them without.
+# Proves that -D memory.dir=1 prints directory operations under -v, and nothing prints them without;
+# and that -v says how this CPU copies.
 . "$(dirname "$0")/functions.sh"
 requires nbdsh
 
@@ -26,3 +27,9 @@ for allocator in $(allocators); do
   expect_same "lines without the flag" 0 "$(directories -v "${words[@]}")"
   expect_same "lines without -v" 0 "$(directories -D memory.dir=1 "${words[@]}")"
 done
+
+copies() {
+  nbdkit -U - "$@" "$plugin" 1M --run true 2>&1 | grep -c 'copies: pages are read with' || :
+}
+expect_same "lines about copies under -v" 1 "$(copies -v)"
+expect_same "lines about copies without -v" 0 "$(copies)"

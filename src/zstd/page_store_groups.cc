@@ -1,0 +1,93 @@
+// The groups of a PageStore: how they are compressed, stored and counted.
+
+#include <algorithm>
+#include <bit>
+
+#include "base/check.h"
+#include "zstd/page_store.h"
+
+namespace ramdisk {
+
+namespace {
+
+GroupHead& mutable_head(const StoredObject* group) {
+  return *reinterpret_cast<GroupHead*>(const_cast<StoredObject*>(group)->bytes().data());
+}
+
+}  // namespace
+
+PageStore::Group PageStore::compress_group(uint64_t first, uint8_t pages,
+                                           std::span<const std::byte> contents,
+                                           std::span<std::byte> frame) {
+  constexpr uint64_t kLearn = 16 * StoredObject::kGroupPages;  // pages from sample to sample
+  const auto count = static_cast<uint64_t>(std::popcount(pages));
+  DCHECK(contents.size() == count * kPageBytes && frame.size() <= kMaxGroupFrame);
+  size_t length = 0;
+  {
+    const Pool<Compressor>::Lease compressor(group_compressors_);
+    length = compressor->compress(frame, contents, nullptr);
+  }
+  if (length == 0) {
+    failures_.fetch_add(static_cast<uint32_t>(count), std::memory_order_relaxed);
+    return {first, pages, {}, 0};
+  }
+  failures_.store(0, std::memory_order_relaxed);
+  const uint64_t before = grouped_pages_.fetch_add(count, std::memory_order_relaxed);
+  if (before / kLearn != (before + count) / kLearn) learn_expansion(contents, length);
+  return {first, pages, frame.first(length), likely_single_bytes(length, count)};
+}
+
+// Compresses one of the pages by itself. Threads that do so at once may lose one of the samples.
+void PageStore::learn_expansion(std::span<const std::byte> contents, size_t frame_bytes) {
+  constexpr uint64_t kMost = 4 * kUnit;
+  const uint64_t count = contents.size() / kPageBytes;
+  const uint64_t chosen = grouped_pages_.load(std::memory_order_relaxed) / 8 % count;
+  const unsigned generation = dictionaries_.ref();
+  const uint64_t single = packed_bytes(contents.subspan(chosen * kPageBytes).first<kPageBytes>(),
+                                       dictionaries_.get(generation));
+  dictionaries_.unref(generation);
+  const uint64_t sample = std::clamp<uint64_t>(single * count * kUnit / frame_bytes, kUnit, kMost);
+  const uint64_t average = expansion_.load(std::memory_order_relaxed);
+  expansion_.store(static_cast<uint32_t>((7 * average + sample + 4) / 8),
+                   std::memory_order_relaxed);
+}
+
+size_t PageStore::likely_single_bytes(size_t frame_bytes, uint64_t pages) const {
+  const uint64_t expansion = expansion_.load(std::memory_order_relaxed);
+  const uint64_t together = StoredObject::footprint(sizeof(GroupHead) + frame_bytes);
+  return std::min<uint64_t>((together * expansion / kUnit + pages - 1) / pages, kPageBytes);
+}
+
+PageEntry PageStore::store_group(const Group& group, Claim claim, const Epoch::Guard& guard) {
+  GroupHead head;
+  head.settled = group.settled;
+  head.pages = group.pages;
+  head.whole = static_cast<uint8_t>(std::popcount(group.pages));
+  head.members = head.whole;
+  head.single_units = GroupHead::units(group.single_bytes);
+  DCHECK(head.members >= 2 && group.first % StoredObject::kGroupPages == 0);
+  const StoredObject* object = store_.add_group(group.first, head, group.frame, claim, guard);
+  if (!object) return {};
+  for (unsigned i = 0; i < head.members; ++i) dictionaries_.ref(group.generation);
+  return PageEntry::compressed(object, group.generation);
+}
+
+PageEntry PageStore::entry_for_copy(const StoredObject* copy, PageEntry original) {
+  dictionaries_.ref(original.generation());
+  return PageEntry::compressed(copy, original.generation()).member(original.index());
+}
+
+const GroupHead& PageStore::head_of(PageEntry group) {
+  DCHECK(group.kind() == PageKind::group);
+  return mutable_head(group.stored());
+}
+
+bool PageStore::settled(PageEntry group) {
+  return __atomic_load_n(&head_of(group).settled, __ATOMIC_RELAXED);
+}
+
+void PageStore::settle(PageEntry group) {
+  __atomic_store_n(&mutable_head(group.stored()).settled, 1, __ATOMIC_RELAXED);
+}
+
+}  // namespace ramdisk
