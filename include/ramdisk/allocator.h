@@ -60,7 +60,7 @@ struct Statistics {
 class Allocator {
  public:
   // Requests made of whole, aligned blocks of this many bytes are the cheapest.
-  static constexpr uint32_t kPreferredBlockSize = 4096;
+  static constexpr uint32_t kBlockBytes = 4096;
 
   virtual ~Allocator() = default;
   Allocator() = default;

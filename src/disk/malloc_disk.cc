@@ -1,6 +1,7 @@
 #include "disk/malloc_disk.h"
 
 #include "base/shared_bytes.h"
+#include "base/sizes.h"
 #include "memory/available_memory.h"
 #include "memory/memory_lock.h"
 #include "memory/populate.h"
@@ -26,16 +27,16 @@ MallocDisk::~MallocDisk() {
 Status MallocDisk::get_ready() {
   if (disk_bytes_ == 0) return {};
   const std::string wanted =
-      "allocator=malloc: cannot take " + std::to_string(disk_bytes_) + " bytes of memory: ";
+      "allocator=malloc: cannot take " + exact_size(disk_bytes_) + " of memory: ";
   const AvailableMemory available = available_memory(lock_ ? Swap::does_not : Swap::counts);
   if (disk_bytes_ > available.bytes) {
-    return Status::error(ENOMEM,
-                         wanted + available.limit + " leave " + std::to_string(available.bytes) +
-                             " bytes (allocator=sparse takes memory only for what is written)");
+    return Status::error(ENOMEM, wanted + available.limit + " leave " +
+                                     exact_size(available.bytes) +
+                                     "; allocator=sparse takes memory only for what is written");
   }
   if (const uint64_t room = memory_.room(); disk_bytes_ > room) {
-    return Status::error(ENOMEM, wanted + "max-memory, or what has to be left free, allows " +
-                                     std::to_string(room) + " bytes");
+    return Status::error(
+        ENOMEM, wanted + "max-memory, or what has to be left free, allows " + exact_size(room));
   }
   if (disk_bytes_ > SIZE_MAX - kHugePage) {
     return Status::error(ENOMEM, wanted + "this process cannot address so much");
@@ -57,8 +58,8 @@ Status MallocDisk::after_fork() {
     if (Status status = promise_lock(base_, mapped_bytes_); !status.ok()) return status;
   }
   if (populate_in_parallel(memory_, base_, mapped_bytes_)) return {};
-  return Status::error(ENOMEM, "allocator=malloc: memory ran out while " +
-                                   std::to_string(disk_bytes_) + " bytes were being taken");
+  return Status::error(ENOMEM, "allocator=malloc: memory ran out while " + exact_size(disk_bytes_) +
+                                   " were being taken");
 }
 
 Status MallocDisk::read(std::span<std::byte> buffer, uint64_t offset) {

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <string>
 
+#include "base/names.h"
 #include "disk/registry.h"
 
 namespace ramdisk {
@@ -15,7 +16,7 @@ namespace {
 struct Type {
   AllocatorType type;
   std::string_view name;
-  std::string_view keys;  // for messages; what each means is in apply_key()
+  std::string_view keys;  // its options, for messages; what each means is in apply_key()
 };
 
 constexpr std::array<Type, 3> kTypes{{
@@ -23,6 +24,9 @@ constexpr std::array<Type, 3> kTypes{{
     {AllocatorType::malloc, "malloc", "mlock=true|false"},
     {AllocatorType::zstd, "zstd", "mlock=true|false, level=N, cache=SIZE, recompress=true|false"},
 }};
+
+// The options that only zstd has, and that are no parameters.
+constexpr std::array<std::string_view, 3> kZstdOptions{"level", "cache", "recompress"};
 
 const Type& type_of(AllocatorType type) {
   return *std::find_if(kTypes.begin(), kTypes.end(), [&](const Type& t) { return t.type == type; });
@@ -39,6 +43,11 @@ std::string known_names() {
     names += type.name;
   }
   return names;
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& known) {
+  const std::string_view name = similar_name(word, known);
+  return name.empty() ? std::string() : ", did you mean " + std::string(name) + "?";
 }
 
 std::string lower(std::string_view text) {
@@ -113,11 +122,77 @@ Status apply_key(AllocatorOptions& options, std::string_view key,
     options.recompress = on.value();
     return on.status();
   }
-  return invalid(prefix + "unknown key \"" + std::string(key) +
-                 "\" (known keys: " + std::string(type.keys) + ")");
+  const bool of_zstd =
+      std::find(kZstdOptions.begin(), kZstdOptions.end(), key) != kZstdOptions.end();
+  if (of_zstd) {
+    return invalid(prefix + std::string(key) + " is an option of allocator=zstd (options here: " +
+                   std::string(type.keys) + ")");
+  }
+  std::vector<std::string_view> known{"mlock"};
+  if (options.type == AllocatorType::zstd) {
+    known.insert(known.end(), kZstdOptions.begin(), kZstdOptions.end());
+  }
+  return invalid(prefix + "unknown option \"" + std::string(key) + "\"" + did_you_mean(key, known) +
+                 " (known options: " + std::string(type.keys) + ")");
+}
+
+bool is_blank(char c) {
+  return std::isspace(static_cast<unsigned char>(c)) != 0;
+}
+
+// Returns `value` as it was probably meant if it has blanks, or the wrong sign between options:
+// blanks beside a comma or an equals sign and at the ends are gone, and other blanks and such signs
+// have become commas.
+std::string repaired(std::string_view value) {
+  constexpr std::string_view kSigns = ":;/+";
+  std::string out;
+  bool gap = false;  // what was last seen stands for one comma
+  for (const char c : value) {
+    if (is_blank(c) || kSigns.find(c) != std::string_view::npos) {
+      gap = true;
+      continue;
+    }
+    const bool joins = c == ',' || c == '=';
+    if (gap && !joins && !out.empty() && out.back() != ',' && out.back() != '=') out += ',';
+    gap = false;
+    out += c;
+  }
+  return out;
+}
+
+// Reads the options after the name of the allocator, `rest`. An option must follow each comma.
+Status parse_options(AllocatorOptions& options, std::string_view value, std::string_view rest) {
+  for (bool more = true; more;) {
+    more = rest.find(',') != std::string_view::npos;
+    const std::string_view part = next_part(rest);
+    if (part.empty() || part.front() == '=') {
+      const char* where = part.empty() ? (more ? " between two commas"
+                                               : " after the last comma, which no blank may follow")
+                                       : " before an equals sign";
+      return invalid("allocator=" + std::string(value) + ": there is no option" + where);
+    }
+    const size_t equals = part.find('=');
+    std::optional<std::string_view> key_value;
+    if (equals != std::string_view::npos) key_value = part.substr(equals + 1);
+    if (Status status = apply_key(options, part.substr(0, equals), key_value); !status.ok()) {
+      return status;
+    }
+  }
+  return {};
 }
 
 }  // namespace
+
+std::vector<std::string_view> allocator_names() {
+  std::vector<std::string_view> names;
+  names.reserve(kTypes.size());
+  for (const Type& type : kTypes) names.push_back(type.name);
+  return names;
+}
+
+std::vector<std::string_view> allocator_options() {
+  return {kZstdOptions.begin(), kZstdOptions.end()};
+}
 
 const char* allocator_name(AllocatorType type) {
   return type_of(type).name.data();
@@ -135,32 +210,33 @@ Result<bool> parse_bool(std::string_view what, std::string_view value) {
 }
 
 Result<AllocatorOptions> parse_allocator(std::string_view value) {
+  const std::string written = "allocator=" + std::string(value) + ": ";
+  const bool has_blank = std::any_of(value.begin(), value.end(), is_blank);
+  if (has_blank) {
+    const std::string meant = repaired(value);
+    const bool good = parse_allocator(meant).ok();
+    return invalid(written + "there may be no blanks in it" +
+                   (good ? "; did you mean allocator=" + meant + "?" : ""));
+  }
   std::string_view rest = value;
   const std::string_view name = next_part(rest);
   if (name.empty()) {
-    return invalid("allocator=" + std::string(value) +
-                   ": the name of the allocator is missing (known: " + known_names() + ")");
+    return invalid(written + "the name of the allocator is missing (known: " + known_names() + ")");
   }
   AllocatorOptions options;
   const auto type =
       std::find_if(kTypes.begin(), kTypes.end(), [&](const Type& t) { return t.name == name; });
   if (type == kTypes.end()) {
-    return invalid("allocator=" + std::string(value) + ": unknown allocator \"" +
-                   std::string(name) + "\" (known: " + known_names() + ")");
+    const std::string meant = repaired(value);
+    const std::string hint = meant != value && parse_allocator(meant).ok()
+                                 ? ", did you mean allocator=" + meant + "?"
+                                 : did_you_mean(name, allocator_names());
+    return invalid(written + "unknown allocator \"" + std::string(name) + "\"" + hint +
+                   " (known: " + known_names() + ")");
   }
   options.type = type->type;
-  // A key must follow each comma.
-  for (bool more = name.size() < value.size(); more;) {
-    const bool last = rest.find(',') == std::string_view::npos;
-    const std::string_view part = next_part(rest);
-    const size_t equals = part.find('=');
-    std::optional<std::string_view> key_value;
-    if (equals != std::string_view::npos) key_value = part.substr(equals + 1);
-    if (Status status = apply_key(options, part.substr(0, equals), key_value); !status.ok()) {
-      return status;
-    }
-    more = !last;
-  }
+  if (name.size() == value.size()) return options;
+  if (Status status = parse_options(options, value, rest); !status.ok()) return status;
   return options;
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "ramdisk/result.h"
 
@@ -25,6 +26,10 @@ struct AllocatorOptions {
 };
 
 const char* allocator_name(AllocatorType type);
+
+// For messages: the names of all allocators, and the options that are no parameters as well.
+std::vector<std::string_view> allocator_names();
+std::vector<std::string_view> allocator_options();
 
 // true for 1, true, t, yes, y, on and false for 0, false, f, no, n, off, in upper or lower case,
 // which are the words that nbdkit itself accepts. `what` names the parameter in the error.

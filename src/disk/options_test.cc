@@ -62,7 +62,7 @@ TEST(ParseAllocator, PlainNames) {
 // A name must match as a whole: no prefix, nothing longer, no other case.
 TEST(ParseAllocator, UnknownNamesListTheKnown) {
   for (const std::string name :
-       {"s", "sparsee", "Sparse", "zst", "zstd ", " zstd", "mallo", "sparse=1", "foo"}) {
+       {"s", "sparsee", "Sparse", "zst", "zstd:", "mallo", "sparse=1", "foo"}) {
     for (const std::string rest : {"", ",mlock=true", ","}) {
       EXPECT_EQ(fault_in(name + rest, {"allocator=" + name + rest, "unknown allocator",
                                        "\"" + name + "\"", "sparse", "malloc", "zstd"}),
@@ -92,13 +92,30 @@ TEST(ParseAllocator, LastOfAKeyCounts) {
 }
 
 TEST(ParseAllocator, UnknownKeysListTheKnown) {
-  EXPECT_EQ(fault_in("sparse,level=3", {"allocator=sparse", "\"level\"", "mlock"}), "");
-  EXPECT_EQ(fault_in("malloc,level=3", {"allocator=malloc", "\"level\"", "mlock"}), "");
+  EXPECT_EQ(fault_in("sparse,level=3", {"allocator=sparse", "level", "zstd", "mlock"}), "");
+  EXPECT_EQ(fault_in("malloc,cache=3", {"allocator=malloc", "cache", "zstd", "mlock"}), "");
   EXPECT_EQ(fault_in("zstd,leve=3", {"allocator=zstd", "\"leve\"", "level=N"}), "");
   EXPECT_EQ(fault_in("malloc,MLOCK", {"allocator=malloc", "\"MLOCK\"", "mlock"}), "");
-  EXPECT_EQ(fault_in("malloc,,mlock", {"allocator=malloc", "\"\""}), "");
+  EXPECT_EQ(fault_in("malloc,,mlock", {"allocator=malloc,,mlock", "no option between"}), "");
   for (const char* name : {"sparse", "malloc", "zstd"}) {
-    EXPECT_EQ(fault_in(std::string(name) + ",", {name, "\"\""}), "") << "a comma announces a key";
+    EXPECT_EQ(fault_in(std::string(name) + ",", {name, "no option after"}), "")
+        << "a comma announces a key";
+  }
+}
+
+// A blank is refused wherever it stands, and what was meant without it is told if that is right.
+TEST(ParseAllocator, BlanksAreRefused) {
+  for (const std::string value : {"malloc ", " malloc", "\tmalloc"}) {
+    EXPECT_EQ(fault_in(value, {"allocator=" + value, "no blanks", "mean allocator=malloc?"}), "");
+  }
+  for (const std::string value :
+       {"malloc, mlock=no", "malloc ,mlock=no", "malloc mlock=no", "malloc , mlock = no"}) {
+    EXPECT_EQ(fault_in(value, {"no blanks", "mean allocator=malloc,mlock=no?"}), "");
+  }
+  for (const std::string value : {" ", "m alloc", "malloc, mlock=may be", "malloc, ,mlock"}) {
+    EXPECT_EQ(fault_in(value, {"allocator=" + value, "no blanks"}), "");
+    const std::string message = parse_allocator(value).status().message();
+    EXPECT_EQ(message.find("mean"), std::string::npos) << message;
   }
 }
 
@@ -129,8 +146,8 @@ TEST(ParseAllocator, BadLevelsNameTheRange) {
                     most = std::to_string(range.most_level);
   for (const std::string& level :
        {std::to_string(range.least_level - 1), std::to_string(range.most_level + 1),
-        std::string(""), std::string("x"), std::string("3x"), std::string("3 "), std::string(" 3"),
-        std::string("0x3"), std::string("3.0"), std::string("99999999999999999999")}) {
+        std::string(""), std::string("x"), std::string("3x"), std::string("0x3"),
+        std::string("3.0"), std::string("99999999999999999999")}) {
     EXPECT_EQ(fault_in("zstd,level=" + level, {"allocator=zstd", "level=" + level, least, most}),
               "");
   }

@@ -14,6 +14,8 @@
 
 #include <cstring>
 
+#include "base/sizes.h"
+
 namespace ramdisk {
 
 #ifdef RAMDISK_HAVE_MLOCK
@@ -39,13 +41,13 @@ bool limit_is_why(int errnum, rlim_t limit, uint64_t locked, size_t bytes) {
 }
 
 Status lock_error(int errnum, size_t bytes) {
-  std::string text = "mlock=true: cannot lock " + std::to_string(bytes) + " bytes of memory: ";
+  std::string text = "mlock=true: cannot lock " + exact_size(bytes) + " of memory: ";
   rlimit limit{};
   const uint64_t locked = locked_bytes();
   if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
       limit_is_why(errnum, limit.rlim_cur, locked, bytes)) {
-    text += "the limit of this process is " + std::to_string(limit.rlim_cur) + " bytes";
-    if (locked > 0) text += ", of which " + std::to_string(locked) + " are in use";
+    text += "the limit of this process is " + exact_size(limit.rlim_cur);
+    if (locked > 0) text += ", of which " + exact_size(locked) + " are in use";
     text += " (RLIMIT_MEMLOCK): raise it with 'ulimit -l' or run as root";
   } else {
     text += std::strerror(errnum);

@@ -1,15 +1,22 @@
 #include "plugin/config.h"
 
+#include <cctype>
 #include <charconv>
 #include <cstdlib>
 #include <string>
 
 #include "memory/available_memory.h"
+#include "plugin/hints.h"
 #include "plugin/nbdkit.h"
 
 namespace ramdisk {
 
 namespace {
+
+Status not_a_limit(const std::string& value) {
+  return Status::error(
+      EINVAL, "max-memory=" + value + ": must be a size, 1% to 100% of all memory, or none");
+}
 
 // Returns N% of all memory, in bytes.
 Result<uint64_t> parse_percentage(const std::string& value) {
@@ -17,8 +24,7 @@ Result<uint64_t> parse_percentage(const std::string& value) {
   const char* const end = value.data() + value.size() - 1;
   const auto [rest, error] = std::from_chars(value.data(), end, percent);
   if (error != std::errc() || rest != end || percent < 1 || percent > 100) {
-    return Status::error(
-        EINVAL, "max-memory=" + value + ": must be a size, 1% to 100% of all memory, or none");
+    return not_a_limit(value);
   }
   const uint64_t total = available_memory().total;
   if (total != UINT64_MAX) return total / 100 * percent;
@@ -31,12 +37,15 @@ Result<uint64_t> parse_percentage(const std::string& value) {
 Status Config::set(const char* key, const char* value) {
   const std::string_view name = key;
   if (name == "size") {
+    if (Status hint = check_word(value, disk_bytes_.has_value()); !hint.ok()) return hint;
+    if (Status hint = check_suffix(name, value); !hint.ok()) return hint;
     const int64_t bytes = nbdkit_parse_size(value);
     if (bytes == -1) return already_reported();
     disk_bytes_ = static_cast<uint64_t>(bytes);
     return {};
   }
   if (name == "allocator") {
+    if (Status hint = check_option_names(value); !hint.ok()) return hint;
     Result<AllocatorOptions> options = parse_allocator(value);
     if (options.ok()) options_ = options.value();
     return options.status();
@@ -62,10 +71,7 @@ Status Config::set(const char* key, const char* value) {
   if (name == "image") return set_path("image", value, image_file_);
   if (name == "stats-file") return set_path("stats-file", value, stats_file_);
   if (name == "stats-format") return set_stats_format(value);
-  return Status::error(EINVAL,
-                       "unknown parameter '" + std::string(name) +
-                           "' (known parameters: size, load, save, image, allocator, "
-                           "mlock, max-memory, dump, stats-export, stats-file, stats-format)");
+  return unknown_parameter(name, value);
 }
 
 Status Config::set_stats_format(const std::string& value) {
@@ -96,6 +102,10 @@ Status Config::set_max_memory(const std::string& value) {
     if (!part.ok()) return part.status();
     bytes = part.value();
   } else if (value != "none") {
+    if (value.empty() || std::isalpha(static_cast<unsigned char>(value.front()))) {
+      return not_a_limit(value);
+    }
+    if (Status hint = check_suffix("max-memory", value); !hint.ok()) return hint;
     const int64_t size = nbdkit_parse_size(value.c_str());
     if (size == -1) return already_reported();
     bytes = static_cast<uint64_t>(size);

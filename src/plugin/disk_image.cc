@@ -1,8 +1,8 @@
 #include "plugin/disk_image.h"
 
-#include <cinttypes>
 #include <utility>
 
+#include "base/sizes.h"
 #include "image/replacement.h"
 #include "image/save.h"
 #include "plugin/nbdkit.h"
@@ -62,9 +62,8 @@ void DiskImage::warn_of_room(uint64_t bytes) const {
   if (!save_) return;
   const uint64_t room = Replacement::room(save_->path);
   if (room >= bytes) return;
-  nbdkit_error("%s: warning: there is room for %" PRIu64 " bytes, and the disk may hold %" PRIu64
-               " when it is saved",
-               save_->name.c_str(), room, bytes);
+  nbdkit_error("%s: warning: there is room for %s, and the disk may hold %s when it is saved",
+               save_->name.c_str(), exact_size(room).c_str(), exact_size(bytes).c_str());
 }
 
 Status DiskImage::check_saving() const {
@@ -79,7 +78,7 @@ Status DiskImage::does_not_fit(const Status& status, const Budget& budget) const
   const Status why = budget.why();
   std::string message = load_->name + ": does not fit into memory: " + why.message();
   if (const auto limit = budget.limit()) {
-    message += " (max-memory=" + std::to_string(*limit) + ")";
+    message += "; max-memory is " + exact_size(*limit);
   }
   return Status::error(why.errnum(), std::move(message));
 }

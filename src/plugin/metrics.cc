@@ -2,14 +2,16 @@
 
 #include <cstdio>
 #include <sstream>
+#include <string_view>
 #include <utility>
 
 namespace ramdisk {
 
 namespace {
 
-// Quotes text for either format: backslashes, quotes and control characters are escaped.
-// (Prometheus knows only some of these escapes, but none of our texts needs the others.)
+constexpr std::string_view kBucket = "_bucket";
+
+// Quotes text for JSON: backslashes, quotes and control characters are escaped.
 std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -48,12 +50,51 @@ void add_json(std::ostream& out, const Metric& metric) {
   out << (metric.samples.empty() ? "[]" : "\n  ]");
 }
 
-void add_labels(std::ostream& out, const Sample::Labels& labels) {
-  const char* before = "{";
-  for (const auto& [label, value] : labels) {
-    out << std::exchange(before, ",") << label << "=" << quoted(value);
+// Quotes text for a label of Prometheus, which knows three escapes and refuses all others.
+std::string quoted_label(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
   }
-  if (!labels.empty()) out << "}";
+  return out + "\"";
+}
+
+void add_sample(std::ostream& out, const std::string& name, const Labels& common,
+                const Sample& sample) {
+  out << name;
+  const char* before = "{";
+  for (const Labels* labels : {&common, &sample.labels}) {
+    for (const auto& [label, value] : *labels) {
+      if (!value.empty()) out << std::exchange(before, ",") << label << "=" << quoted_label(value);
+    }
+  }
+  out << (*before == ',' ? "} " : " ") << sample.value << "\n";
+}
+
+void add_head(std::ostream& out, const std::string& name, const std::string& help,
+              const char* type) {
+  out << "# HELP " << name << " " << help << "\n# TYPE " << name << " " << type << "\n";
+}
+
+// The head of a histogram names all of it, and so stands before its first part only.
+void add_head(std::ostream& out, const std::string& name, const Metric& metric) {
+  switch (metric.type) {
+    case Metric::Type::counter:
+      return add_head(out, name, metric.help, "counter");
+    case Metric::Type::histogram:
+      if (name.ends_with(kBucket)) {
+        add_head(out, name.substr(0, name.size() - kBucket.size()), metric.help, "histogram");
+      }
+      return;
+    case Metric::Type::gauge:
+    case Metric::Type::text:
+      return add_head(out, name, metric.help, "gauge");
+  }
 }
 
 }  // namespace
@@ -79,28 +120,21 @@ std::string to_json(const std::vector<Metric>& metrics) {
   return out.str();
 }
 
-std::string to_prometheus(const std::vector<Metric>& metrics) {
+std::string to_prometheus(const std::vector<Metric>& metrics, const Labels& common) {
   const std::string prefix = "nbdkit_memory_";
   std::ostringstream out;
-  Sample::Labels info;
+  Sample info{{}, "1"};
   for (const Metric& metric : metrics) {
     if (metric.type == Metric::Type::text) {
-      info.emplace_back(metric.name, metric.samples.front().value);
+      info.labels.emplace_back(metric.name, metric.samples.front().value);
       continue;
     }
     const std::string name = prefix + metric.name;
-    out << "# HELP " << name << " " << metric.help << "\n# TYPE " << name
-        << (metric.type == Metric::Type::counter ? " counter\n" : " gauge\n");
-    for (const Sample& sample : metric.samples) {
-      out << name;
-      add_labels(out, sample.labels);
-      out << " " << sample.value << "\n";
-    }
+    add_head(out, name, metric);
+    for (const Sample& sample : metric.samples) add_sample(out, name, common, sample);
   }
-  out << "# HELP " << prefix << "info What serves the disk.\n# TYPE " << prefix << "info gauge\n"
-      << prefix << "info";
-  add_labels(out, info);
-  out << " 1\n";
+  add_head(out, prefix + "info", "What serves the disk.", "gauge");
+  add_sample(out, prefix + "info", common, info);
   return out.str();
 }
 

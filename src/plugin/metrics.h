@@ -12,10 +12,10 @@
 
 namespace ramdisk {
 
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
 // One figure. Labels distinguish the figures of one metric.
 struct Sample {
-  using Labels = std::vector<std::pair<std::string, std::string>>;
-
   Labels labels;
   std::string value;  // a number in decimal, or the text of a text metric
 };
@@ -27,10 +27,13 @@ struct Metric {
   enum class Type {
     gauge,
     counter,
-    text
-  };  // text: a string in JSON, a label of an info metric in Prometheus
+    text,  // a string in JSON, a label of an info metric in Prometheus
+    // Three metrics that follow each other, with one name and the suffixes _bucket, _sum and
+    // _count, are a histogram. The help text of the first is that of the histogram.
+    histogram
+  };
 
-  std::string name;  // ends with its unit
+  std::string name;  // ends with its unit, in a histogram before the suffix
   Type type;
   std::string help;
   std::vector<Sample> samples;
@@ -42,8 +45,9 @@ std::string to_json(const std::vector<Metric>& metrics);
 
 // Returns the text format of Prometheus, version 0.0.4
 // (https://prometheus.io/docs/instrumenting/exposition_formats/). Names get the prefix
-// nbdkit_memory_, and texts become labels of nbdkit_memory_info.
-std::string to_prometheus(const std::vector<Metric>& metrics);
+// nbdkit_memory_, and texts become labels of nbdkit_memory_info. Every sample also gets the labels
+// `common`. Labels without a value are left out: to Prometheus they mean the same as none.
+std::string to_prometheus(const std::vector<Metric>& metrics, const Labels& common = {});
 
 }  // namespace ramdisk
 

@@ -18,6 +18,17 @@ const std::vector<Metric> kMetrics{
     {"none", Metric::Type::gauge, "No samples.", {}},
 };
 
+// A histogram, and a label without a value.
+const std::vector<Metric> kHistogram{
+    {"wait_seconds_bucket",
+     Metric::Type::histogram,
+     "A wait.",
+     {{{{"kind", ""}, {"le", "1"}}, number(uint64_t{2})},
+      {{{"kind", ""}, {"le", "+Inf"}}, number(uint64_t{3})}}},
+    {"wait_seconds_sum", Metric::Type::histogram, "", {{{{"kind", ""}}, number(4.5)}}},
+    {"wait_seconds_count", Metric::Type::histogram, "", {{{{"kind", ""}}, number(uint64_t{3})}}},
+};
+
 TEST(Metrics, Json) {
   EXPECT_EQ(to_json(kMetrics),
             "{\n"
@@ -50,6 +61,36 @@ TEST(Metrics, Prometheus) {
             "nbdkit_memory_info 1\n");
   const std::string info = to_prometheus({{"version", Metric::Type::text, "", {{{}, "1.0"}}}});
   EXPECT_NE(info.find("nbdkit_memory_info{version=\"1.0\"} 1\n"), std::string::npos) << info;
+}
+
+TEST(Metrics, HistogramsHaveOneHeadAndNoEmptyLabels) {
+  EXPECT_EQ(to_prometheus(kHistogram),
+            "# HELP nbdkit_memory_wait_seconds A wait.\n"
+            "# TYPE nbdkit_memory_wait_seconds histogram\n"
+            "nbdkit_memory_wait_seconds_bucket{le=\"1\"} 2\n"
+            "nbdkit_memory_wait_seconds_bucket{le=\"+Inf\"} 3\n"
+            "nbdkit_memory_wait_seconds_sum 4.5\n"
+            "nbdkit_memory_wait_seconds_count 3\n"
+            "# HELP nbdkit_memory_info What serves the disk.\n"
+            "# TYPE nbdkit_memory_info gauge\n"
+            "nbdkit_memory_info 1\n");
+  EXPECT_NE(to_json(kHistogram)
+                .find("  \"wait_seconds_sum\": [\n"
+                      "    {\"kind\": \"\", \"value\": 4.5}\n"
+                      "  ],\n"
+                      "  \"wait_seconds_count\": [\n"),
+            std::string::npos)
+      << to_json(kHistogram);
+}
+
+TEST(Metrics, CommonLabelsAreOnEverySample) {
+  const std::string text = to_prometheus({kMetrics[1], kMetrics[3]}, {{"disk", "a \"b\" \\ \n"}});
+  for (const char* line :
+       {"nbdkit_memory_size_bytes{disk=\"a \\\"b\\\" \\\\ \\n\"} 18446",
+        "\nnbdkit_memory_requests_total{disk=\"a \\\"b\\\" \\\\ \\n\",operation=",
+        "\nnbdkit_memory_info{disk=\"a \\\"b\\\" \\\\ \\n\"} 1\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " is not in:\n" << text;
+  }
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "base/shared_copy.h"
+#include "base/sizes.h"
 #include "disk/registry.h"
 #include "memory/available_memory.h"
 #include "memory/memory_lock.h"
@@ -73,15 +74,19 @@ int config_complete() noexcept {
 }
 
 // Writes to nbdkit's log as an error, because the log has no lower level that is shown without -v.
-// While the disk is loaded the last mark is only kept: if the content does not fit, one message is
-// enough.
-void report_mark(const Budget::Mark& mark) {
+// Memory may be short just then, and the caller cannot do with an exception. While the disk is
+// loaded the last mark is only kept: if the content does not fit, one message is enough.
+void report_mark(const Budget::Mark& mark) noexcept {
   if (plugin->loading.load(std::memory_order_relaxed)) {
     plugin->mark_while_loading.store(mark.percent, std::memory_order_relaxed);
     return;
   }
-  nbdkit_error("%u %% of the memory for this disk is in use: %" PRIu64 " of %" PRIu64 " bytes",
-               mark.percent, mark.used, mark.limit);
+  try {
+    nbdkit_error("warning: %u %% of the memory for this disk is in use: %s of %s", mark.percent,
+                 exact_size(mark.used).c_str(), exact_size(mark.limit).c_str());
+  } catch (const std::bad_alloc&) {
+    nbdkit_error("warning: %u %% of the memory for this disk is in use", mark.percent);
+  }
 }
 
 // Called once for each system call that is refused. A refusal that breaks a promise of the manual
@@ -331,7 +336,7 @@ nbdkit_plugin make_plugin() {
       "               How the disk is stored (default: sparse)\n"
       "mlock=true     Keep the disk out of swap\n"
       "max-memory=<SIZE>|<N>%|none\n"
-      "               Take no more memory than this (default: what the system can spare)\n"
+      "               Take no more memory (default: what the system can spare)\n"
       "dump=true      Let the disk be part of core dumps\n"
       "stats-export=<NAME>\n"
       "               Serve statistics as a second, read-only export\n"

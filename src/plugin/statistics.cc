@@ -49,13 +49,16 @@ void add_operations(std::vector<Metric>& metrics, const Operations& operations) 
   Metric requests{"requests_total", Type::counter, "Requests, by operation.", {}};
   Metric errors{"request_errors_total", Type::counter, "Requests that failed.", {}};
   Metric bytes{"request_bytes_total", Type::counter, "Bytes of requests that succeeded.", {}};
-  Metric seconds{"request_seconds_sum", Type::counter, "Time that requests took, in seconds.", {}};
-  Metric buckets{
-      "request_seconds_bucket", Type::counter, "Requests that took at most le seconds.", {}};
+  Metric buckets{"request_seconds_bucket",
+                 Type::histogram,
+                 "Time that requests took within the plugin, in seconds.",
+                 {}};
+  Metric seconds{"request_seconds_sum", Type::histogram, "", {}};
+  Metric count{"request_seconds_count", Type::histogram, "", {}};
   for (size_t i = 0; i < kOperations; ++i) {
     const auto operation = static_cast<Operation>(i);
     const Operations::Figures figures = operations.figures(operation);
-    const Sample::Labels labels{{"operation", operation_name(operation)}};
+    const Labels labels{{"operation", operation_name(operation)}};
     requests.samples.push_back({labels, number(figures.requests)});
     errors.samples.push_back({labels, number(figures.errors)});
     bytes.samples.push_back({labels, number(figures.bytes)});
@@ -63,12 +66,15 @@ void add_operations(std::vector<Metric>& metrics, const Operations& operations) 
     uint64_t sum = 0;
     for (size_t bucket = 0; bucket < Operations::kBuckets; ++bucket) {
       sum += figures.buckets[bucket];
-      Sample::Labels bucket_labels = labels;
+      Labels bucket_labels = labels;
       bucket_labels.emplace_back("le", seconds_of_bucket(bucket));
       buckets.samples.push_back({std::move(bucket_labels), number(sum)});
     }
+    // The number of requests may have grown since the buckets were read, but the count of a
+    // histogram is that of its last bucket.
+    count.samples.push_back({labels, number(sum)});
   }
-  for (Metric* metric : {&requests, &errors, &bytes, &seconds, &buckets}) {
+  for (Metric* metric : {&requests, &errors, &bytes, &buckets, &seconds, &count}) {
     metrics.push_back(std::move(*metric));
   }
 }
@@ -80,24 +86,26 @@ std::vector<Metric> make_metrics(const DiskFigures& disk, const Operations& oper
   const auto stored = static_cast<double>(s.usage.stored_bytes);
   const auto memory = static_cast<double>(s.usage.memory_bytes);
   std::vector<Metric> metrics{
-      text("version", "Of the plugin.", disk.version),
+      text("version", "Version of the plugin.", disk.version),
       text("allocator", "How the disk is kept.", disk.allocator),
       gauge("size_bytes", "Size of the disk.", disk.disk_bytes),
       gauge("stored_bytes", "Bytes of the disk that are kept, uncompressed.", s.usage.stored_bytes),
-      gauge("memory_bytes", "Memory that is held for them.", s.usage.memory_bytes),
-      gauge("used_bytes", "All that counts against the limit.", disk.used_bytes),
+      gauge("memory_bytes", "Memory that is held for the stored bytes.", s.usage.memory_bytes),
+      gauge("used_bytes", "Memory that counts against the limit.", disk.used_bytes),
       gauge("ratio", "stored_bytes / memory_bytes.", memory > 0 ? stored / memory : 0.0),
   };
   if (disk.limit_bytes) {
-    metrics.push_back(gauge("limit_bytes", "What max-memory says.", *disk.limit_bytes));
+    metrics.push_back(gauge("limit_bytes", "Memory that the disk may take, which is max-memory.",
+                            *disk.limit_bytes));
   }
   metrics.push_back(gauge("ended", "1 if the disk has ended with its server, 0 while it serves.",
                           uint64_t{disk.ended}));
   metrics.push_back(pages(disk));
-  metrics.push_back(gauge("waiting_limit_pages", "How many pages may wait uncompressed, now.",
+  metrics.push_back(gauge("waiting_limit_pages", "Pages that may wait uncompressed, now.",
                           s.waiting_limit_pages));
-  metrics.push_back(gauge("dictionaries", "That are in use.", s.dictionaries));
-  metrics.push_back(gauge("dictionary_bytes", "Memory that they take.", s.dictionary_bytes));
+  metrics.push_back(gauge("dictionaries", "Dictionaries in use.", s.dictionaries));
+  metrics.push_back(
+      gauge("dictionary_bytes", "Memory that the dictionaries take.", s.dictionary_bytes));
   add_operations(metrics, operations);
   return metrics;
 }

@@ -1,6 +1,15 @@
 #!/usr/bin/env bash
-# Proves that nbdkit's own shell completion finds the plugin by its name and offers its parameters.
+# Proves that nbdkit's own shell completion finds the plugin by its name and offers its parameters, and
+# that what the plugin adds to nbdkit --help, which the completion reads, fits a screen.
 . "$(dirname "$0")/functions.sh"
+
+# nbdkit prints its own options first. What remains on a screen of 24 lines is the end of the output.
+help=$(nbdkit "$plugin" --help | sed -n '/^plugin: memory/,$p')
+[ -n "$help" ] || fail "the help does not name the plugin"
+[ "$(wc -l <<<"$help")" -le 23 ] || fail "with a prompt the help does not fit 24 lines: $help"
+# The line with the path of the plugin is as long as that path.
+wide=$(grep -vF "($plugin)" <<<"$help" | grep -E '^.{81,}' || :)
+expect_same "lines of more than 80 columns" "" "$wide"
 files=/usr/share/bash-completion
 for file in bash_completion completions/nbdkit; do
   [ -e "$files/$file" ] || skip "there is no $files/$file"

@@ -34,17 +34,17 @@ for allocator in $(growing_allocators); do
   start_nbdkit 1G "allocator=$allocator" max-memory=64M 2>"$dir/log"
   cat "$(dirname "$0")/fill.py" "$dir/script.py" | nbdsh -u "$uri" -c - || fail "allocator=$allocator"
   description=$(nbdinfo --json "$uri")
-  expect_lines "the description" "$description" 'ratio [0-9.]+' 'limit 67108864 bytes'
+  expect_lines "the description" "$description" ': [0-9.]+M in [0-9.]+M of memory, [0-9.]+:1, limit 64M"'
   stop_nbdkit
   for mark in 80 90 95; do
-    expect_lines "the log" "$(cat "$dir/log")" "$mark % of the memory .* of 67108864 bytes"
+    expect_lines "the log" "$(cat "$dir/log")" "warning: $mark % of the memory .* of 67108864 bytes \(64 MiB\)"
   done
   expect_lines "the log" "$(cat "$dir/log")" 'no space left: .*max-memory'
 done
 
 # Percentages, no limit, and what cannot be meant.
 description=$(nbdkit -U - "$plugin" 1M max-memory=50% --run 'nbdinfo "$uri"')
-expect_lines "a percentage" "$description" 'limit [0-9]* bytes'
+expect_lines "a percentage" "$description" 'limit [0-9.]+[MGT]$'
 description=$(nbdkit -U - "$plugin" 1M max-memory=none --run 'nbdinfo "$uri"')
 ! grep -q limit <<<"$description" || fail "none is a limit"
 for value in 0% 101% % x x% -1 1.5% 8E; do

@@ -132,7 +132,7 @@ one_error 'image=<FILE> is load=<FILE> and save=<FILE> in one' "image=$dir/disk.
 # The disk is too small for it: only what is loaded tells.
 head -c 30000000 /dev/urandom >"$dir/noise.img"
 for allocator in $(growing_allocators); do
-  one_error 'load=.*does not fit into memory: .*max-memory=12582912' "load=$dir/noise.img" \
+  one_error 'load=.*does not fit into memory: .*max-memory is 12582912 bytes \(12 MiB\)' "load=$dir/noise.img" \
     "allocator=$allocator" max-memory=12M
 done
 one_error 'malloc: cannot take 30000000 bytes.*max-memory' "load=$dir/noise.img" allocator=malloc \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Proves that nbdinfo shows the disk, its map and the map's totals.
+# Proves that nbdinfo shows the disk, its block sizes, its map and the map's totals; and that requests of
+# less than the preferred block size take no more than their pages.
 . "$(dirname "$0")/functions.sh"
 requires nbdinfo nbdsh
 
@@ -13,10 +14,13 @@ h.trim(1048576, 200 << 20)
 for allocator in $(allocators); do
   start_nbdkit 512M "allocator=$allocator"
   info=$(nbdinfo "$uri")
+  # Those of nbdkit's own plugin since 1.38.
+  preferred=32768
+  [ "$allocator" != malloc ] || preferred=512
   expect_lines "nbdinfo" "$info" 'export-size: 536870912' 'can_cache: true' 'can_fast_zero: true' \
     'can_flush: true' 'can_fua: true' 'can_multi_conn: true' 'can_trim: true' 'can_zero: true' \
     'is_read_only: false' 'is_rotational: false' 'description: .' 'block_size_minimum: 1$' \
-    'block_size_preferred: 4096$' 'block_size_maximum: 4294967295$' 'base:allocation'
+    "block_size_preferred: $preferred$" 'block_size_maximum: 4294967295$' 'base:allocation'
   nbdinfo --json "$uri" >/dev/null
   for what in cache fast-zero flush fua multi-conn trim write zero; do
     nbdinfo "--can=$what" "$uri" || fail "allocator=$allocator cannot $what"
@@ -38,6 +42,16 @@ for allocator in $(allocators); do
     expect_same "the totals" "1114112 data
 535756800 hole,zero" "$totals"
   fi
+  stop_nbdkit
+done
+
+# A byte takes one page, whatever the preferred block size is.
+for allocator in $(growing_allocators); do
+  start_nbdkit 1M "allocator=$allocator"
+  nbdsh -u "$uri" -c 'h.pwrite(b"x", 40001)' -c 'assert h.pread(3, 40000) == b"\0x\0"'
+  expect_same "the map of a byte" "0 36864 hole,zero
+36864 4096 data
+40960 1007616 hole,zero" "$(nbdinfo --map "$uri" | awk '{ print $1, $2, $4 }')"
   stop_nbdkit
 done
 

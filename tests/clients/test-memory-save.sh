@@ -196,7 +196,7 @@ if [ "$(id -u)" -eq 0 ] && mkdir "$dir/small" && mount -t tmpfs -o size=2M none 
   for allocator in $(allocators); do
     echo old >"$dir/small/end.img"
     start_nbdkit 16M "save=$dir/small/end.img" "allocator=$allocator" 2>"$dir/log"
-    expect_lines "the log" "$(cat "$dir/log")" 'save=.*warning: there is room for [0-9]* bytes, and the disk may hold 16777216'
+    expect_lines "the log" "$(cat "$dir/log")" 'save=.*warning: there is room for [0-9]* bytes.*, and the disk may hold 16777216 bytes \(16 MiB\)'
     nbdcopy "$dir/disk.img" "$uri"
     stop_nbdkit
     expect_lines "the log" "$(cat "$dir/log")" 'save=.*: not saved: cannot be written: No space left on device'

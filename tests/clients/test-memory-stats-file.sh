@@ -70,10 +70,10 @@ stop_nbdkit
 # The other format.
 start_nbdkit 1M "stats-file=$dir/out/disk.prom" stats-format=prometheus
 becomes "the file" 1 bash -c "test -s '$dir/out/disk.prom' && echo 1"
-expect_lines "prometheus" "$(cat "$dir/out/disk.prom")" '^nbdkit_memory_ended 0$' \
-  '^nbdkit_memory_size_bytes 1048576$' '^# TYPE nbdkit_memory_requests_total counter$'
+expect_lines "prometheus" "$(cat "$dir/out/disk.prom")" '^nbdkit_memory_ended\{disk="disk"\} 0$' \
+  '^nbdkit_memory_size_bytes\{disk="disk"\} 1048576$' '^# TYPE nbdkit_memory_requests_total counter$'
 stop_nbdkit
-expect_lines "prometheus, at the end" "$(cat "$dir/out/disk.prom")" '^nbdkit_memory_ended 1$'
+expect_lines "prometheus, at the end" "$(cat "$dir/out/disk.prom")" '^nbdkit_memory_ended\{disk="disk"\} 1$'
 rm "$dir"/out/*
 
 # With --run; nbdkit is gone before it returns. The first answer comes after the first document.

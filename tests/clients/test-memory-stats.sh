@@ -67,7 +67,7 @@ if allocator == "zstd":
         if kinds["waiting"] == 0:
             break
         time.sleep(0.1)
-    assert kinds["plain"] == 11 and kinds["compressed"] == 12, kinds
+    assert kinds["plain"] == 11 and kinds["compressed"] + kinds["grouped"] == 12, kinds
 
 # Refused writes are errors, for which no bytes count.
 if allocator != "malloc":
@@ -87,6 +87,7 @@ if allocator != "malloc":
 now = json.loads(document())
 last = {e["operation"]: e["value"] for e in now["request_seconds_bucket"] if e["le"] == "+Inf"}
 assert last == by(now["requests_total"], "operation"), (last, now["requests_total"])
+assert last == by(now["request_seconds_count"], "operation"), (last, now["request_seconds_count"])
 
 # The manual has each figure, and no others.
 with open(manual) as file:
@@ -121,7 +122,8 @@ start_nbdkit 1M stats-export=metrics stats-format=prometheus
 nbdcopy "nbd+unix:///metrics?socket=$socket" - >"$dir/prometheus"
 expect_lines "prometheus" "$(cat "$dir/prometheus")" '^nbdkit_memory_size_bytes 1048576$' \
   '^# TYPE nbdkit_memory_requests_total counter$' '^nbdkit_memory_info\{version="' \
-  '^nbdkit_memory_pages\{kind="zero",generation=""\} 256$' \
+  '^nbdkit_memory_pages\{kind="zero"\} 256$' '^# TYPE nbdkit_memory_request_seconds histogram$' \
+  '^nbdkit_memory_request_seconds_count\{operation="read"\} 0$' \
   '^nbdkit_memory_request_seconds_bucket\{operation="read",le="\+Inf"\} 0$'
 ! grep -vE '^(# (HELP|TYPE) [a-z_]+ .*|[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [-+0-9.e]+)$' \
   "$dir/prometheus" || fail "lines that are not of the format"

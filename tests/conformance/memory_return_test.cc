@@ -152,7 +152,7 @@ TEST_P(MemoryReturn, AllIsUnmappedAtTheEnd) {
 }
 
 TEST_P(MemoryReturn, StoredBytesCountPages) {
-  const uint64_t page = Allocator::kPreferredBlockSize;
+  const uint64_t page = Allocator::kBlockBytes;
   EXPECT_EQ(disk_->usage().stored_bytes, 0u);
   const Bytes data = make_data(3 * page, Data::random, rng_);
   const auto write = [&](uint64_t count, uint64_t offset) {

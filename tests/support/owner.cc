@@ -23,7 +23,7 @@ Owner::Owner(Allocator& disk, const Slices& slices, int id, Habits habits)
       shared_(slices),
       id_(id),
       habits_(habits),
-      page_(Allocator::kPreferredBlockSize),
+      page_(Allocator::kBlockBytes),
       rng_(1000 + id) {
   add(slices.blocks(id));
 }

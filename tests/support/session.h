@@ -21,7 +21,7 @@ class Session {
   struct Limits {
     bool holes = true;                      // the disk has them
     uint64_t longest_request = UINT64_MAX;  // bytes of a zero or a look at extents
-    uint64_t page_bytes = Allocator::kPreferredBlockSize;
+    uint64_t page_bytes = Allocator::kBlockBytes;
   };
 
   // `disk` outlives the session and has not been written to.

@@ -34,7 +34,8 @@ TEST_P(Capabilities, BlockSizes) {
   const Server server(disk(GetParam(), 1 * MiB));
   const Client client(server);
   EXPECT_EQ(1, nbd_get_block_size(client.handle(), LIBNBD_SIZE_MINIMUM));
-  EXPECT_EQ(4096, nbd_get_block_size(client.handle(), LIBNBD_SIZE_PREFERRED));
+  EXPECT_EQ(GetParam() == "malloc" ? 512 : 32768,
+            nbd_get_block_size(client.handle(), LIBNBD_SIZE_PREFERRED));
   EXPECT_EQ(0xFFFFFFFF, nbd_get_block_size(client.handle(), LIBNBD_SIZE_MAXIMUM));
 }
 

@@ -1,0 +1,227 @@
+// The parameters: a table of mistakes, each with the one message that it gets, word for word.
+
+#include "plugin/config.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+#include <vector>
+
+#include "disk/registry.h"
+
+namespace ramdisk {
+namespace {
+
+// Says that nbdkit itself has printed a message about a size.
+const char* const kNbdkit = "(nbdkit)";
+
+// As nbdkit does: a word that is not NAME=VALUE is the value of size.
+Status set(Config& config, const std::string& word) {
+  const size_t equals = word.find('=');
+  const auto in_name = [](unsigned char c) {
+    return std::isalnum(c) || c == '-' || c == '_' || c == '.';
+  };
+  const bool named = equals != std::string::npos && equals > 0 &&
+                     std::isalpha(static_cast<unsigned char>(word.front())) &&
+                     std::all_of(word.begin(), word.begin() + static_cast<long>(equals), in_name);
+  return named ? config.set(word.substr(0, equals).c_str(), word.substr(equals + 1).c_str())
+               : config.set("size", word.c_str());
+}
+
+// Returns the message with which these parameters are refused; empty if they are not.
+std::string refusal(const std::vector<std::string>& words) {
+  Config config;
+  for (const std::string& word : words) {
+    if (const Status status = set(config, word); !status.ok()) {
+      EXPECT_EQ(status.errnum(), EINVAL);
+      return *status.message() ? status.message() : kNbdkit;
+    }
+  }
+  const Status status = config.complete();
+  return status.ok() ? "" : status.message();
+}
+
+struct Mistake {
+  std::vector<std::string> words;
+  std::string message;
+};
+
+const std::string kParameters =
+    " (known parameters: size, load, save, image, allocator, mlock, max-memory, dump, "
+    "stats-export, stats-file, "
+    "stats-format)";
+const std::string kAllocators = " (known: sparse, malloc, zstd)";
+const std::string kZstdOptions =
+    " (known options: mlock=true|false, level=N, cache=SIZE, recompress=true|false)";
+const std::string kOptions = " (known options: mlock=true|false)";
+const std::string kBytes = ": must be a number of bytes, or one with a suffix K, M, G, T, P or E";
+const std::string kNoBlanks = ": there may be no blanks in it";
+const std::string kLimit = ": must be a size, 1% to 100% of all memory, or none";
+const std::string kWord = " is no size; parameters are NAME=VALUE";
+const std::string kOneLetter = ": the suffix is one letter, as in ";
+const std::string kOption = ": it is an option of the allocator, as in ";
+
+void expect_refusals(const std::vector<Mistake>& mistakes) {
+  for (const Mistake& mistake : mistakes) {
+    std::string words;
+    for (const std::string& word : mistake.words) words += "'" + word + "' ";
+    EXPECT_EQ(refusal(mistake.words), mistake.message) << words;
+  }
+}
+
+TEST(ConfigMistakes, NamesOfParameters) {
+  expect_refusals({
+      {{"1", "foo=1"}, "unknown parameter 'foo'" + kParameters},
+      {{"1", "mlok=true"}, "unknown parameter 'mlok', did you mean mlock?" + kParameters},
+      {{"1", "MLOCK=true"}, "unknown parameter 'MLOCK', did you mean mlock?" + kParameters},
+      {{"sise=1G"}, "unknown parameter 'sise', did you mean size?" + kParameters},
+      {{"1", "alocator=zstd"},
+       "unknown parameter 'alocator', did you mean allocator?" + kParameters},
+      {{"1", "maxmemory=4G"},
+       "unknown parameter 'maxmemory', did you mean max-memory?" + kParameters},
+      {{"1", "max_memory=4G"},
+       "unknown parameter 'max_memory', did you mean max-memory?" + kParameters},
+      {{"1", "memory=4G"}, "unknown parameter 'memory', did you mean max-memory?" + kParameters},
+      {{"1", "stats-flie=x"},
+       "unknown parameter 'stats-flie', did you mean stats-file?" + kParameters},
+      {{"1", "stats=x"}, "unknown parameter 'stats'" + kParameters},
+      {{"1", "format=json"},
+       "unknown parameter 'format', did you mean stats-format?" + kParameters},
+      {{"1", "lod=x"}, "unknown parameter 'lod', did you mean load?" + kParameters},
+      {{"1", "img=x"}, "unknown parameter 'img', did you mean image?" + kParameters},
+      {{"1", "dumb=true"}, "unknown parameter 'dumb', did you mean dump?" + kParameters},
+  });
+}
+
+TEST(ConfigMistakes, OptionsOfTheAllocatorAsParameters) {
+  expect_refusals({
+      {{"1", "level=9"}, "unknown parameter 'level'" + kOption + "allocator=zstd,level=9"},
+      {{"1", "allocator=zstd", "level=9"},
+       "unknown parameter 'level'" + kOption + "allocator=zstd,level=9"},
+      {{"1", "cache=10M"}, "unknown parameter 'cache'" + kOption + "allocator=zstd,cache=10M"},
+      {{"1", "recompress=false"},
+       "unknown parameter 'recompress'" + kOption + "allocator=zstd,recompress=false"},
+      {{"1", "levle=9"},
+       "unknown parameter 'levle', did you mean allocator=zstd,level=9?" + kParameters},
+      {{"1", "recompres=no"},
+       "unknown parameter 'recompres', did you mean allocator=zstd,recompress=no?" + kParameters},
+      {{"1", "zstd=9"}, "unknown parameter 'zstd': it is an allocator, as in allocator=zstd"},
+  });
+}
+
+TEST(ConfigMistakes, WordsAlone) {
+  expect_refusals({
+      {{"1", "mlock"}, "'mlock'" + kWord + ", as in mlock=true"},
+      {{"mlock"}, "'mlock'" + kWord + ", as in mlock=true"},
+      {{"1", "mlok"}, "'mlok'" + kWord + ", as in mlock=true"},
+      {{"1", "zstd"}, "'zstd'" + kWord + ", as in allocator=zstd"},
+      {{"zstd"}, "'zstd'" + kWord + ", as in allocator=zstd"},
+      {{"1", "zstd,mlock"}, "'zstd,mlock'" + kWord + ", as in allocator=zstd,mlock"},
+      {{"1", "spares"}, "'spares'" + kWord + ", as in allocator=sparse"},
+      {{"1", "level"}, "'level'" + kWord + ", as in allocator=zstd,level=9"},
+      {{"1", "max-memory"}, "'max-memory'" + kWord + ", as in max-memory=4G"},
+      {{"disk.img"}, "'disk.img'" + kWord + ", as in load=disk.img"},
+      {{"1", "./disk"}, "'./disk'" + kWord + ", as in load=./disk"},
+      {{"1", "=3"}, "'=3'" + kWord},
+      {{"1", "foo"}, "'foo'" + kWord},
+      {{"foo"}, kNbdkit},
+      {{"1", "2x"}, kNbdkit},
+  });
+}
+
+TEST(ConfigMistakes, Sizes) {
+  expect_refusals({
+      {{}, "you must specify size=<SIZE> on the command line"},
+      {{"size="}, kNbdkit},
+      {{"size=1GB"}, "size=1GB" + kOneLetter + "size=1G"},
+      {{"1GiB"}, "size=1GiB" + kOneLetter + "size=1G"},
+      {{"12mb"}, "size=12mb" + kOneLetter + "size=12m"},
+      {{"1Gx"}, kNbdkit},
+      {{"1", "max-memory=4GB"}, "max-memory=4GB" + kOneLetter + "max-memory=4G"},
+      {{"1", "max-memory=lots"}, "max-memory=lots" + kLimit},
+      {{"1", "max-memory="}, "max-memory=" + kLimit},
+      {{"1", "max-memory=0%"}, "max-memory=0%" + kLimit},
+      {{"1", "max-memory=101%"}, "max-memory=101%" + kLimit},
+      {{"1", "max-memory=0"},
+       "max-memory=0: leaves no memory at all (max-memory=none is no limit)"},
+  });
+}
+
+TEST(ConfigMistakes, Allocators) {
+  expect_refusals({
+      {{"1", "allocator="}, "allocator=: the name of the allocator is missing" + kAllocators},
+      {{"1", "allocator=,mlock"},
+       "allocator=,mlock: the name of the allocator is missing" + kAllocators},
+      {{"1", "allocator=foo"}, "allocator=foo: unknown allocator \"foo\"" + kAllocators},
+      {{"1", "allocator=zst"},
+       "allocator=zst: unknown allocator \"zst\", did you mean zstd?" + kAllocators},
+      {{"1", "allocator=s"},
+       "allocator=s: unknown allocator \"s\", did you mean sparse?" + kAllocators},
+      {{"1", "allocator=Sparse"},
+       "allocator=Sparse: unknown allocator \"Sparse\", did you mean sparse?" + kAllocators},
+      {{"1", "allocator=zstd:cache=1M"},
+       "allocator=zstd:cache=1M: unknown allocator \"zstd:cache=1M\", did you mean "
+       "allocator=zstd,cache=1M?" +
+           kAllocators},
+  });
+}
+
+TEST(ConfigMistakes, OptionsOfAllocators) {
+  expect_refusals({
+      {{"1", "allocator=zstd,"},
+       "allocator=zstd,: there is no option after the last comma, which no blank may follow"},
+      {{"1", "allocator=zstd,,cache=1M"},
+       "allocator=zstd,,cache=1M: there is no option between two commas"},
+      {{"1", "allocator=zstd,=3"}, "allocator=zstd,=3: there is no option before an equals sign"},
+      {{"1", "allocator=zstd, cache=1M"},
+       "allocator=zstd, cache=1M" + kNoBlanks + "; did you mean allocator=zstd,cache=1M?"},
+      {{"1", "allocator=zstd cache = 1M "},
+       "allocator=zstd cache = 1M " + kNoBlanks + "; did you mean allocator=zstd,cache=1M?"},
+      {{"1", "allocator=foo bar"}, "allocator=foo bar" + kNoBlanks},
+      {{"1", "allocator=zstd,leve=3"},
+       "allocator=zstd: unknown option \"leve\", did you mean level?" + kZstdOptions},
+      {{"1", "allocator=zstd,foo=3"}, "allocator=zstd: unknown option \"foo\"" + kZstdOptions},
+      {{"1", "allocator=malloc,mloc=true"},
+       "allocator=malloc: unknown option \"mloc\", did you mean mlock?" + kOptions},
+      {{"1", "allocator=sparse,level=3"},
+       "allocator=sparse: level is an option of allocator=zstd (options here: mlock=true|false)"},
+      {{"1", "allocator=zstd,max-memory=4G"},
+       "allocator=zstd,max-memory=4G: max-memory is a parameter of its own; put a blank before it "
+       "instead of the comma"},
+  });
+}
+
+TEST(ConfigMistakes, Values) {
+  expect_refusals({
+      {{"1", "mlock=maybe"}, "mlock=maybe: must be true or false"},
+      {{"1", "mlock="}, "mlock=: must be true or false"},
+      {{"1", "dump=tru"}, "dump=tru: must be true or false"},
+      {{"1", "allocator=malloc,mlock=2"}, "allocator=malloc: mlock=2: must be true or false"},
+      {{"1", "allocator=zstd,recompress=5"}, "allocator=zstd: recompress=5: must be true or false"},
+      {{"1", "allocator=zstd,cache"}, "allocator=zstd: cache=true" + kBytes},
+      {{"1", "allocator=zstd,cache=64MB"}, "allocator=zstd: cache=64MB" + kBytes},
+      {{"1", "stats-export="}, "stats-export=: the name of the export is missing"},
+      {{"load="}, "load=: the path of the file is missing"},
+      {{"1", "image=a", "save=b"},
+       "image=<FILE> is load=<FILE> and save=<FILE> in one, so neither of them can be given beside "
+       "it"},
+      {{"1", "stats-file="}, "stats-file=: the path of the file is missing"},
+      {{"1", "stats-export=s", "stats-format=xml"}, "stats-format=xml: must be json or prometheus"},
+      {{"1", "stats-format=json"},
+       "stats-format= is of use only with stats-export=<NAME> or stats-file=<PATH>"},
+  });
+#ifdef RAMDISK_HAVE_ZSTD
+  const ZstdSupport zstd = zstd_support().value();
+  const std::string range = ": must be a number from " + std::to_string(zstd.least_level) + " to " +
+                            std::to_string(zstd.most_level);
+  for (const std::string value : {"99", "fast", "", "3.5"}) {
+    EXPECT_EQ(refusal({"1", "allocator=zstd,level=" + value}),
+              "allocator=zstd: level=" + value + range);
+  }
+#endif
+}
+
+}  // namespace
+}  // namespace ramdisk

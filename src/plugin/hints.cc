@@ -1,0 +1,142 @@
+#include "plugin/hints.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "base/names.h"
+#include "disk/options.h"
+
+namespace ramdisk {
+
+namespace {
+
+struct Parameter {
+  std::string_view name;
+  std::string_view example;  // what to type
+};
+
+// All parameters, in the order of the help. The messages know no others.
+constexpr std::array kParameters{
+    Parameter{"size", "size=1G"},
+    Parameter{"load", "load=disk.img"},
+    Parameter{"save", "save=disk.img"},
+    Parameter{"image", "image=disk.img"},
+    Parameter{"allocator", "allocator=zstd"},
+    Parameter{"mlock", "mlock=true"},
+    Parameter{"max-memory", "max-memory=4G"},
+    Parameter{"dump", "dump=true"},
+    Parameter{"stats-export", "stats-export=stats"},
+    Parameter{"stats-file", "stats-file=disk.json"},
+    Parameter{"stats-format", "stats-format=json"},
+};
+
+std::vector<std::string_view> parameter_names() {
+  std::vector<std::string_view> names;
+  names.reserve(kParameters.size());
+  for (const Parameter& parameter : kParameters) names.push_back(parameter.name);
+  return names;
+}
+
+const Parameter* find_parameter(std::string_view name) {
+  const auto found = std::find_if(kParameters.begin(), kParameters.end(),
+                                  [&](const Parameter& p) { return p.name == name; });
+  return found == kParameters.end() ? nullptr : &*found;
+}
+
+bool contains(const std::vector<std::string_view>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Only zstd has options that are no parameters.
+std::string as_option(std::string_view name, std::string_view value) {
+  return "allocator=zstd," + std::string(name) + "=" + std::string(value);
+}
+
+// Returns what to type to get what `word`, a word alone, stands for; empty if that is not known.
+std::string written_out(std::string_view word) {
+  if (parse_allocator(word).ok()) return "allocator=" + std::string(word);
+  if (word.find('/') != std::string_view::npos || word.ends_with(".img")) {
+    return "load=" + std::string(word);
+  }
+  if (word.size() < 3) return {};  // a letter or two begin many names
+  const std::vector<std::string_view> parameters = parameter_names();
+  if (const std::string_view name = similar_name(word, parameters); !name.empty()) {
+    return std::string(find_parameter(name)->example);
+  }
+  if (const std::string_view name = similar_name(word, allocator_options()); !name.empty()) {
+    return as_option(name, name == "level" ? "9" : name == "cache" ? "64M" : "false");
+  }
+  const std::string_view allocator = similar_name(word, allocator_names());
+  return allocator.empty() ? std::string() : "allocator=" + std::string(allocator);
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+Status invalid(std::string text) {
+  return Status::error(EINVAL, std::move(text));
+}
+
+}  // namespace
+
+Status unknown_parameter(std::string_view name, std::string_view value) {
+  std::string text = "unknown parameter '" + std::string(name) + "'";
+  const std::vector<std::string_view> options = allocator_options();
+  if (contains(options, name)) {
+    return invalid(text + ": it is an option of the allocator, as in " + as_option(name, value));
+  }
+  if (contains(allocator_names(), name)) {
+    return invalid(text + ": it is an allocator, as in allocator=" + std::string(name));
+  }
+  const std::vector<std::string_view> parameters = parameter_names();
+  if (const std::string_view near = similar_name(name, parameters); !near.empty()) {
+    text += ", did you mean " + std::string(near) + "?";
+  } else if (const std::string_view option = similar_name(name, options); !option.empty()) {
+    text += ", did you mean " + as_option(option, value) + "?";
+  }
+  const char* before = " (known parameters: ";
+  for (const std::string_view known : parameters) {
+    text += before + std::string(known);
+    before = ", ";
+  }
+  return invalid(text + ")");
+}
+
+Status check_word(std::string_view value, bool has_size) {
+  if (value.empty() || is_digit(value.front())) return {};
+  const std::string meant = written_out(value);
+  if (meant.empty() && !has_size) return {};
+  const std::string text = "'" + std::string(value) + "' is no size; parameters are NAME=VALUE";
+  return invalid(meant.empty() ? text : text + ", as in " + meant);
+}
+
+Status check_suffix(std::string_view name, std::string_view value) {
+  const size_t digits = value.find_first_not_of("0123456789");
+  if (digits == 0 || digits == std::string_view::npos) return {};
+  const std::string_view suffix = value.substr(digits);
+  constexpr std::string_view kUnits = "KMGTPEkmgtpe";
+  if (kUnits.find(suffix.front()) == std::string_view::npos) return {};
+  const std::string_view more = suffix.substr(1);
+  if (more != "B" && more != "iB" && more != "b" && more != "ib") return {};
+  const std::string written = std::string(name) + "=";
+  return invalid(written + std::string(value) + ": the suffix is one letter, as in " + written +
+                 std::string(value.substr(0, digits + 1)));
+}
+
+Status check_option_names(std::string_view value) {
+  for (size_t comma = value.find(','); comma != std::string_view::npos;) {
+    const size_t begin = comma + 1;
+    comma = value.find(',', begin);
+    const std::string_view option = value.substr(begin, comma - begin);
+    const std::string_view name = option.substr(0, option.find('='));
+    if (!find_parameter(name) || name == "mlock") continue;
+    return invalid("allocator=" + std::string(value) + ": " + std::string(name) +
+                   " is a parameter of its own; put a blank before it instead of the comma");
+  }
+  return {};
+}
+
+}  // namespace ramdisk
