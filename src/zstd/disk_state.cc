@@ -6,11 +6,12 @@ namespace ramdisk {
 
 namespace {
 
-// What is written is compressed at a level that keeps up with the writers, if the recompressor will
-// come back to it.
+// What is written is compressed at a level that keeps up with the writers, because the recompressor
+// can come back to it. To libzstd, 0 is its default level, which is higher.
 int group_level(const AllocatorOptions& options) {
   constexpr int kQuick = 2;
-  return options.recompress ? std::min(kQuick, options.level) : options.level;
+  if (!options.recompress) return options.level;
+  return options.level == 0 ? kQuick : std::min(kQuick, options.level);
 }
 
 }  // namespace

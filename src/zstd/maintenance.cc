@@ -5,12 +5,7 @@
 namespace ramdisk {
 
 bool Maintenance::do_first() {
-  return tick_if_due() || trainer_.train_if_due(time_, idle());
-}
-
-// Whether nothing has changed between the last two ticks, nor since.
-bool Maintenance::idle() const {
-  return upkeep_ != Upkeep::changing && current_totals() == totals_;
+  return tick_if_due() || trainer_.train_if_due(time_, upkeep_ != Upkeep::changing);
 }
 
 Maintenance::Totals Maintenance::current_totals() const {

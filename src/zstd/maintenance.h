@@ -66,7 +66,6 @@ class Maintenance {
     bool operator==(const Totals&) const = default;
   };
 
-  bool idle() const;
   Totals current_totals() const;
   bool tick_if_due();
   void tick();

@@ -40,10 +40,6 @@ Moved store_by_itself(DiskState& state, uint64_t number, PageEntry entry, PageSt
                       PageTable::Cursor& cursor, Claim claim, const Epoch::Guard& guard) {
   PageStore::Buffer page;
   if (!reader.load(entry, page).ok()) return Moved::left;
-  if (claim == Claim::optional && state.write_cache.has_room()) {
-    PageTable::Slot slot = cursor.try_lock(number, entry.bits());
-    return slot && state.cache(slot, page, guard) ? Moved::yes : Moved::left;
-  }
   PageStore::Buffer buffer;
   const PageEntry fresh =
       state.pages.store(number, state.pages.compress(page, buffer), claim, guard);

@@ -55,14 +55,14 @@ unsigned whole_group(const GroupEntries& entries, unsigned from);
 unsigned count_locked(const GroupSlots& slots);
 
 // Compresses page `number`, whose entry was `entry`, by itself and with the current dictionary.
-// left: its entry has changed, or it is damaged. With Claim::optional the page may go into the
-// write cache instead.
+// left: its entry has changed, or it is damaged.
 SegmentStore::Moved store_by_itself(DiskState& state, uint64_t number, PageEntry entry,
                                     PageStore::Reader& reader, PageTable::Cursor& cursor,
                                     Claim claim, const Epoch::Guard& guard);
 
 // Takes a page that is read often out of its group, to make reading it faster. `reader` has just
-// read it.
+// read it. (It does not go into the write cache, where it could become a group again with another
+// such page of its run.)
 void take_out_of_group(DiskState& state, uint64_t number, PageStore::Reader& reader,
                        const Epoch::Guard& guard);
 

@@ -226,7 +226,8 @@ class PageStore {
   // How much more the pages of a group would take by themselves, in parts of kUnit: a running
   // average of samples.
   static constexpr uint32_t kUnit = 1024;
-  std::atomic<uint32_t> expansion_{kUnit + kUnit / 4};
+  std::atomic<uint64_t> expansion_{kUnit + kUnit / 4};
+  std::atomic<uint64_t> samples_{0};
 };
 
 }  // namespace ramdisk

@@ -19,7 +19,8 @@ GroupHead& mutable_head(const StoredObject* group) {
 PageStore::Group PageStore::compress_group(uint64_t first, uint8_t pages,
                                            std::span<const std::byte> contents,
                                            std::span<std::byte> frame) {
-  constexpr uint64_t kLearn = 16 * StoredObject::kGroupPages;  // pages from sample to sample
+  constexpr uint64_t kLearn =
+      uint64_t{16} * StoredObject::kGroupPages;  // pages from sample to sample
   const auto count = static_cast<uint64_t>(std::popcount(pages));
   DCHECK(contents.size() == count * kPageBytes && frame.size() <= kMaxGroupFrame);
   size_t length = 0;
@@ -37,19 +38,18 @@ PageStore::Group PageStore::compress_group(uint64_t first, uint8_t pages,
   return {first, pages, frame.first(length), likely_single_bytes(length, count)};
 }
 
-// Compresses one of the pages by itself. Threads that do so at once may lose one of the samples.
+// Compresses one of the pages by itself, each time another one. Threads that do so at once may lose
+// one of the samples.
 void PageStore::learn_expansion(std::span<const std::byte> contents, size_t frame_bytes) {
-  constexpr uint64_t kMost = 4 * kUnit;
   const uint64_t count = contents.size() / kPageBytes;
-  const uint64_t chosen = grouped_pages_.load(std::memory_order_relaxed) / 8 % count;
+  const uint64_t chosen = samples_.fetch_add(1, std::memory_order_relaxed) % count;
   const unsigned generation = dictionaries_.ref();
   const uint64_t single = packed_bytes(contents.subspan(chosen * kPageBytes).first<kPageBytes>(),
                                        dictionaries_.get(generation));
   dictionaries_.unref(generation);
-  const uint64_t sample = std::clamp<uint64_t>(single * count * kUnit / frame_bytes, kUnit, kMost);
+  const uint64_t sample = std::max<uint64_t>(single * count * kUnit / frame_bytes, kUnit);
   const uint64_t average = expansion_.load(std::memory_order_relaxed);
-  expansion_.store(static_cast<uint32_t>((7 * average + sample + 4) / 8),
-                   std::memory_order_relaxed);
+  expansion_.store((7 * average + sample + 4) / 8, std::memory_order_relaxed);
 }
 
 size_t PageStore::likely_single_bytes(size_t frame_bytes, uint64_t pages) const {

@@ -246,7 +246,8 @@ Recompressor::Grouped Recompressor::make_group(uint64_t first, PageStore::Reader
   if (outcome == Grouped::yes) outcome = candidate.read(reader);
   if (outcome != Grouped::yes) return outcome;
   PageStore::GroupBuffer frame;
-  const size_t worth = std::min(PageStore::worthy_frame(candidate.bytes), frame.size());
+  const size_t worth =
+      std::min(PageStore::worthy_frame(candidate.bytes) - sizeof(StoredObject), frame.size());
   const size_t length =
       compressor_->compress(std::span(frame).first(worth), candidate.contents.all(), nullptr);
   if (length == 0) {

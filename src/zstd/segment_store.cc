@@ -117,6 +117,10 @@ StoredObject* SegmentStore::add_to_segment(const StoredObject& header, const Gro
       const Kind kind = kind_for(header, claim);
       const std::span<Segment*> open = open_for(kind, claim);
       for (size_t i = 0; i < open.size() && !object; ++i) object = reserve(open[i], header, head);
+      // A single page also fills up segments for groups, which may not be continued for long.
+      for (size_t i = 0; i < 2 && !object && kind == kSingles && claim != Claim::reclaim; ++i) {
+        object = reserve(kinds_[kGroups].open[i], header, head);
+      }
       if (!object && fresh) {
         Segment*& replaced = *std::max_element(open.begin(), open.end(), fuller);
         if (replaced) empty = settle(replaced);
@@ -267,14 +271,19 @@ SegmentStore::Segment* SegmentStore::find_victim(Kind kind) {
   return aside;
 }
 
-// Single pages come first, because they cost less.
+// Single pages come first, because they cost less; a segment that could not be moved comes last.
 SegmentStore::Segment* SegmentStore::begin_cleaning(Effort effort) {
   refill_reserve();
   MutexLock lock(mutex_);
   Segment* victim = nullptr;
+  Segment* stuck = nullptr;
   for (const Kind kind : kKinds) {
-    if (!victim && worth_cleaning(kind, effort)) victim = find_victim(kind);
+    if (victim || !worth_cleaning(kind, effort)) continue;
+    Segment* const found = find_victim(kind);
+    const bool again = found && stuck_ && found->bucket == kAside;
+    (again ? stuck : victim) = found;
   }
+  if (!victim) victim = stuck;
   if (victim) {
     unlist(victim);
     victim->state = State::cleaning;

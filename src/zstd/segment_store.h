@@ -39,7 +39,8 @@
 //      which happens when no pinned thread can still refer to it. (The GroupHead of a group does
 //      change.)
 //   2. live is what the objects that were added and not dropped, published or not, take when they
-//      are moved. A segment is retired when it is full or a victim and live is 0.
+//      are moved; for a group that has lost pages, its share, which may prove to be too little. A
+//      segment is retired when it is full or a victim and live is 0.
 //   3. Gaps are at most kDeadFloor and a part of all bytes (kDeadPart) for each kind, except for
 //      what clean() could not move, provided that clean() is called until it no longer returns
 //      Cleaning::done.

@@ -25,17 +25,14 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
   if (state_.samples.added() < next_training_ && !data_changed_) return false;
   if (failed_ == now) return false;
   const bool first = !last_training_;
-  const bool wait = first ? state_.pages.totals().pages < TrainingSamples::kMost
-                          : now - *last_training_ < kPatience;
-  if (wait && !idle) return false;
+  if (!first && !idle && now - *last_training_ < kPatience) return false;
   if (!state_.pages.dictionaries().has_free_generation()) {
     request_renewal(now);
     return false;
   }
-  const bool quick = first && !idle;
   bool enough = false;
   try {
-    enough = train(quick);
+    enough = train(first);
   } catch (const std::bad_alloc&) {
     failed_ = now;  // try again at the next tick
     return false;
@@ -47,7 +44,7 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
     return false;
   }
   last_training_ = now;
-  next_training_ = quick ? kSecondTraining : state_.samples.added() * state_.pace.training_growth;
+  next_training_ = first ? kSecondTraining : state_.samples.added() * state_.pace.training_growth;
   data_changed_ = false;
   usual_bytes_.reset();
   return true;
@@ -55,11 +52,11 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
 
 // Installs the new dictionary if it makes pages that it was not trained on smaller. Returns whether
 // there were enough samples.
-bool Trainer::train(bool quick) {
+bool Trainer::train(bool first) {
   const Samples samples = take_samples();
   if (samples.training.size() < kLeastPages * kPageBytes) return false;
   const int level = state_.options.level;
-  std::unique_ptr<Dictionary> dictionary = quick ? Dictionary::collect(samples.training, level)
+  std::unique_ptr<Dictionary> dictionary = first ? Dictionary::collect(samples.training, level)
                                                  : Dictionary::train(samples.training, level);
   if (dictionary && gains(*dictionary, samples.validation)) {
     state_.pages.dictionaries().install(std::move(dictionary));

@@ -1,11 +1,9 @@
 // Trainer: trains dictionaries on samples, and retires old dictionaries.
 //
-// While single pages are being compressed, the first dictionary is wanted soon, so it is of the
-// kind that takes little time to make. A better one, and another whenever the data has changed, is
-// trained when the disk is idle or enough time has passed. (New groups do without one, so a disk
-// that is only filled in long requests gets its first when it is idle.) When all generations are in
-// use, a renewal walks over the disk and compresses the pages that use old dictionaries again, so
-// that these dictionaries can be freed.
+// The first dictionary is wanted soon, so it is of the kind that takes little time to make. A
+// better one, and another whenever the data has changed, is trained when the disk is idle or enough
+// time has passed. When all generations are in use, a renewal walks over the disk and compresses
+// the pages that use old dictionaries again, so that these dictionaries can be freed.
 //
 // Thread contract: the first worker alone.
 
@@ -48,7 +46,7 @@ class Trainer {
   using Found = std::array<uint64_t, 64>;
 
   void request_renewal(uint32_t now);
-  bool train(bool quick);
+  bool train(bool first);
   struct Samples {
     std::vector<std::byte> training;
     std::vector<std::byte> validation;  // pages that the dictionary is not made from
@@ -57,13 +55,14 @@ class Trainer {
   bool gains(const Dictionary& dictionary, std::span<const std::byte> pages);
   std::span<const uint64_t> find_old(Found& found, const Epoch::Guard& guard);
 
-  // The first and the second dictionary are made when this many pages have been compressed.
+  // The first and the second dictionary are made when there have been this many samples. A group
+  // counts as one.
   static constexpr uint64_t kFirstTraining = TrainingSamples::kMost;
   static constexpr uint64_t kSecondTraining = 8192;
   static constexpr size_t kLeastPages = 256;  // samples that a dictionary is made from
 
   DiskState& state_;
-  uint64_t next_training_ = kFirstTraining;  // in pages that have been compressed
+  uint64_t next_training_ = kFirstTraining;  // in samples
   std::optional<uint32_t> last_training_{};  // in ticks; with enough samples
   std::optional<uint32_t> failed_{};         // the tick in which there was no memory
   // State of watch(): the totals at the end of the last window, and the bytes that a page took when

@@ -45,7 +45,7 @@ class TrainerTest : public unit::StillDisk {
 
 TEST_F(TrainerTest, RenewalFreesOldGenerations) {
   use_all_generations();
-  EXPECT_FALSE(trainer_.train_if_due(1, true)) << "there is no generation for it";
+  EXPECT_FALSE(trainer_.train_if_due(1, false)) << "there is no generation for it";
   ASSERT_TRUE(trainer_.renewing());
   EXPECT_EQ(renew_all(), Trainer::Renewal::done);
   EXPECT_FALSE(trainer_.renewing());
@@ -61,34 +61,21 @@ TEST_F(TrainerTest, RenewalFreesOldGenerations) {
 // Pages from which samples are to be taken may be overwritten or trimmed before that.
 TEST_F(TrainerTest, WithoutEnoughSamplesItTriesAgain) {
   for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) state_.samples.add(page);
-  EXPECT_FALSE(trainer_.train_if_due(1, true)) << "none of these pages exists";
+  EXPECT_FALSE(trainer_.train_if_due(1, false)) << "none of these pages exists";
   for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) write_text(page);
-  EXPECT_FALSE(trainer_.train_if_due(2, true)) << "nothing has been compressed since";
+  EXPECT_FALSE(trainer_.train_if_due(2, false)) << "nothing has been compressed since";
   for (uint64_t page = 0; page < 256; ++page) state_.samples.add(page);
-  EXPECT_TRUE(trainer_.train_if_due(3, true));
-  EXPECT_EQ(dictionaries_.count(), 1u);
-}
-
-// The first dictionary comes soon if there are single pages for which to use it; otherwise, when
-// the disk is idle.
-TEST_F(TrainerTest, TheFirstDictionaryIsForSinglePages) {
-  for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) {
-    if (page % 4 < 3) write_text(page);
-    state_.samples.add(page);
-  }
-  EXPECT_FALSE(trainer_.train_if_due(1, false));
-  while (state_.pages.totals().pages < TrainingSamples::kMost) write_text(0);
-  EXPECT_TRUE(trainer_.train_if_due(1, false));
+  EXPECT_TRUE(trainer_.train_if_due(3, false));
   EXPECT_EQ(dictionaries_.count(), 1u);
 }
 
 TEST_F(TrainerTest, OneRenewalInATick) {
   use_all_generations();
   for (uint32_t tick = 1; tick <= 2; ++tick) {
-    trainer_.train_if_due(tick, true);
+    trainer_.train_if_due(tick, false);
     EXPECT_TRUE(trainer_.renewing());
     EXPECT_EQ(renew_all(), Trainer::Renewal::done);
-    trainer_.train_if_due(tick, true);
+    trainer_.train_if_due(tick, false);
     EXPECT_FALSE(trainer_.renewing());
   }
 }

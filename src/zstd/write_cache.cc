@@ -53,7 +53,7 @@ std::optional<uint64_t> WriteCache::pop() {
 
 // What stood before a page that is taken out moves up to close the gap. It stays as old as it was.
 size_t WriteCache::pop_neighbours(uint64_t page, Neighbours& pages) {
-  constexpr uint64_t kOldest = 4 * StoredObject::kGroupPages;  // how many to look at
+  constexpr uint64_t kOldest = uint64_t{4} * StoredObject::kGroupPages;  // how many to look at
   const uint64_t run = page / StoredObject::kGroupPages;
   size_t count = 0;
   MutexLock lock(mutex_);

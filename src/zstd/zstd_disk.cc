@@ -75,8 +75,8 @@ Status ZstdDisk::read_piece(std::span<std::byte> buffer, uint64_t offset) {
     const size_t group = part.whole() ? whole_group(entries, from) * kPageBytes : 0;
     std::byte* to = buffer.data() + position;
     const bool covered = group > 0 && group <= buffer.size() - position;
-    const Status status = covered ? reader.load_group(entries[from], {to, group})
-                                  : read_part(part, entries[from], reader, to);
+    Status status = covered ? reader.load_group(entries[from], {to, group})
+                            : read_part(part, entries[from], reader, to);
     if (!status.ok()) return status;
     position += covered ? group : part.length;
   }
@@ -162,8 +162,10 @@ Status ZstdDisk::write_group(uint64_t number, std::span<const std::byte> data) {
   if (!group.frame.empty()) {
     const Epoch::Guard guard(state_.epoch);
     const PageEntry entry = state_.pages.store_group(group, Claim::data, guard);
-    state_.note_compressed(number + count / 2);
-    if (entry != PageEntry()) return publish_group(entry, number, count, guard);
+    if (entry != PageEntry()) {
+      state_.note_compressed(number + count / 2);
+      return publish_group(entry, number, count, guard);
+    }
   }
   for (size_t i = 0; i < count; ++i) {
     const Data page = data.subspan(i * kPageBytes).first<kPageBytes>();
