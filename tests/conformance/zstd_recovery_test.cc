@@ -84,9 +84,11 @@ class ZstdRecovery : public testing::TestWithParam<ZstdVariant> {
   // What was written is in groups, with a dictionary; and where three pages of four are trimmed
   // most of the memory comes back.
   void expect_all_goes_on(Allocator& disk) {
+    // Without recompression, pages meet their neighbours only if these wait at the same time.
+    const bool groups = GetParam().recompress;
     EXPECT_TRUE(comes_true_in_use(disk, [&](const Background& b) {
-      return b.dictionaries > 0 && b.grouped > kPages * 9 / 10 &&
-             (b.recompressed > 0) == GetParam().recompress;
+      return b.dictionaries > 0 && (!groups || b.grouped > kPages * 9 / 10) &&
+             (b.recompressed > 0) == groups;
     })) << text_of(look_at(disk));
     const Background before = look_at(disk);
     for (uint64_t i = 0; i < kPages; ++i) {
