@@ -25,9 +25,6 @@ release_archive project | tar -C "$dir/root/root" -xf -
 elsewhere() {
   case $1 in
     'sh tests/demo.sh'* | 'sh tests/run.sh'*) return 0 ;; # what runs all this
-    'nbd-client host'* | half=* | dmsetup*)
-      grep -q dmsetup "$source"/tests/clients/test-memory-guest-stripe.sh ;;
-    nbd-client*) grep -q nbd-client "$source"/tests/clients/test-memory-guest.sh ;;
     socat*) grep -q socat "$source"/tests/clients/test-memory-scratch.sh ;;
     qemu-system*) grep -q qemu-system "$source"/tests/clients/guest.sh ;;
     ctest*) return 0 ;; # it would come back here
@@ -48,16 +45,15 @@ cd /root/project
 export HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin
 ip link set lo up
 SHELL
-  all=$(commands 'What people do|Build and use|Put it in|Tests')
+  all=$(commands 'What people do|Build and use|Put it in|its tests')
   install=$(commands 'Put it in' | sed '/dpkg --remove/,$d')
   rest=$(commands 'Put it in' | sed -n '/dpkg --remove/,$p')
   for part in "$(commands 'Build and use')" "$install" "$(commands 'What people do')" "$rest"; do
     while IFS= read -r command; do
       ! elsewhere "$command" || continue
       printf 'echo %q\n%s\n' "== $command" "$command"
-      # Servers go to the background; a filesystem needs a moment to be there.
+      # Servers go to the background.
       case $command in
-        nbdfuse*) echo 'for i in $(seq 600); do [ ! -s disk.img ] || break; sleep 0.1; done' ;;
         mkfs*mount*) echo 'touch /mnt/file && umount /mnt && umount disk.img' ;;
         *' -U - '* | *--dump-plugin*) ;;
         nbdkit*)
@@ -71,7 +67,7 @@ SHELL
 [ "$(grep -c '^echo' "$project/readme-commands")" -ge 20 ] || fail "the README has too few commands"
 while IFS= read -r command; do
   elsewhere "$command" || grep -qF -- "$command" "$project/readme-commands" ||
-    [[ "$(commands Tests)" == *"$command"* ]] || fail "nobody runs: $command"
+    [[ "$(commands 'its tests')" == *"$command"* ]] || fail "nobody runs: $command"
 done <<<"$(commands '.')"
 
 unshare --net --pid --fork --propagation unchanged --mount-proc="$dir/root/proc" chroot "$dir/root" \
