@@ -147,6 +147,10 @@ bool Budget::under_pressure() noexcept {
   return short_of(room()) && short_of(room_now());
 }
 
+bool Budget::may_become_short() noexcept {
+  return options_.limit.has_value() || used() > limit_now() / 2;
+}
+
 // Several threads may pass a mark at once: the one that counts it reports it.
 void Budget::note_level() noexcept {
   const uint64_t limit = limit_now();

@@ -80,6 +80,9 @@ class Budget {
   // Whether less than 1/6 of the limit is left.
   bool under_pressure() noexcept;
 
+  // Whether a user has chosen the limit, or more than half of it has been used.
+  bool may_become_short() noexcept;
+
   // What is kept for changes out of `limit` bytes.
   static uint64_t kept_for_changes(uint64_t limit);
   // The least limit that leaves `bytes` beyond that.

@@ -42,6 +42,7 @@ class BudgetedMemory final : public MemorySource {
     return budget_.admits_growth(needed, much);
   }
   bool under_pressure() noexcept override { return budget_.under_pressure(); }
+  bool may_become_short() noexcept override { return budget_.may_become_short(); }
 
   const Budget& budget() const { return budget_; }
 

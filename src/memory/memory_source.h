@@ -85,6 +85,10 @@ class MemorySource {
 
   // Whether memory is so short that the disk should keep its content in less of it.
   virtual bool under_pressure() noexcept { return false; }
+
+  // Whether memory may become short before what is stored now has been replaced: there is a limit
+  // that a user has chosen, or half of all that there may be has been taken.
+  virtual bool may_become_short() noexcept { return false; }
 };
 
 // Something that the system refuses and that the disk can do without.

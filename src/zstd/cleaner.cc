@@ -62,9 +62,7 @@ Cleaner::Members Cleaner::members_of(const StoredObject& group, PageTable::Curso
 Cleaner::Shrunk Cleaner::shrink(const StoredObject& group, const Members& members,
                                 PageTable::Cursor& cursor, const Epoch::Guard& guard) {
   Remainder remainder(state_.pages);
-  if (!remainder.compress(group.page(), members, group.footprint() - 8, guard)) {
-    return Shrunk::kept;
-  }
+  if (!remainder.compress(group, members, guard)) return Shrunk::kept;
   const PageEntry fresh = remainder.store(guard);
   if (fresh == PageEntry()) return Shrunk::no_memory;
   for (unsigned i = 0; i < kGroup; ++i) {
@@ -101,8 +99,9 @@ Cleaner::Remainder::~Remainder() {
   if (!packed_.bytes.empty() && !packed_.plain()) pages_.dictionaries().unref(packed_.generation);
 }
 
-bool Cleaner::Remainder::compress(uint64_t first, const Members& members, size_t most,
+bool Cleaner::Remainder::compress(const StoredObject& group, const Members& members,
                                   const Epoch::Guard& guard) {
+  const size_t most = group.footprint() - 8;
   {
     PageStore::Reader reader(pages_, guard);
     for (unsigned i = 0; i < kGroup; ++i) {
@@ -112,12 +111,17 @@ bool Cleaner::Remainder::compress(uint64_t first, const Members& members, size_t
   }
   if (members.count == 1) {
     packed_ = pages_.compress(contents_.all().first<kPageBytes>(), buffer_);
-    group_.first = first + static_cast<unsigned>(std::countr_zero(contents_.pages()));
+    group_.first = group.page() + static_cast<unsigned>(std::countr_zero(contents_.pages()));
     return PageStore::footprint(packed_) <= most;
   }
   const size_t longest = most - StoredObject::footprint(sizeof(GroupHead));
   const auto frame = std::span(frame_).first(std::min(longest, frame_.size()));
-  group_ = pages_.compress_group(first, contents_.pages(), contents_.all(), frame);
+  group_ = pages_.compress_group(group.page(), contents_.pages(), contents_.all(), frame);
+  const size_t share =
+      (StoredObject::footprint(sizeof(GroupHead) + group_.frame.size()) + members.count - 1) /
+      members.count;
+  group_.single_bytes =
+      std::max(PageStore::head_of(PageEntry::compressed(&group, 0)).single_bytes(), share);
   return !group_.frame.empty();
 }
 

@@ -57,8 +57,10 @@ class Cleaner {
     ~Remainder();
     Remainder(const Remainder&) = delete;
     Remainder& operator=(const Remainder&) = delete;
-    // Returns false if a page is damaged, or if the result would take more than `most` bytes.
-    bool compress(uint64_t first, const Members& members, size_t most, const Epoch::Guard& guard);
+    // Compresses what is left of `group`, whose pages are expected to take by themselves what they
+    // were expected to take before. Returns false if a page is damaged, or if the result would take
+    // no less than the group.
+    bool compress(const StoredObject& group, const Members& members, const Epoch::Guard& guard);
     // Returns a hole if there is no memory. Call once.
     PageEntry store(const Epoch::Guard& guard);
 

@@ -71,9 +71,10 @@ class DiskState {
   // to be freed first.
   Status admit(const Slot& slot, size_t bytes);
 
-  // Whether new pages may become groups. Near the limit they stay single, because what they take by
-  // themselves has to be known there.
-  bool may_group() const { return !memory.under_pressure(); }
+  // Whether new pages may become groups. Where memory may become short they stay single until they
+  // are cold, because a full disk can be overwritten page by page only if it knows what they take
+  // by themselves.
+  bool may_group() const { return !memory.may_become_short(); }
 
   // Returns the memory that the disk would take if there were no gaps, no groups and no free
   // memory.

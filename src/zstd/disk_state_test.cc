@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "memory/budgeted_memory.h"
 #include "unit/still_disk.h"
 
@@ -32,6 +34,18 @@ TEST(DiskStateTest, NewPagesLeaveWhatIsKeptForChanges) {
   EXPECT_TRUE(state.admit(stored, kPageBytes + kept / 2).ok());
   EXPECT_EQ(state.admit(stored, kPageBytes + kept / 2 + 1).errnum(), ENOSPC);
   EXPECT_TRUE(state.admit(stored, 0).ok());
+}
+
+// With a limit, pages stay single until they are cold.
+TEST(DiskStateTest, NothingIsGroupedWhereMemoryMayBecomeShort) {
+  const auto may_group = [](std::optional<uint64_t> limit) {
+    BudgetedMemory memory(make_system_memory(), {.limit = limit, .probe = {}, .on_mark = {}});
+    const DiskState state({.memory = &memory, .pace = {}, .trace_directories = {}}, 1 << 20,
+                          unit::zstd_options());
+    return state.may_group();
+  };
+  EXPECT_TRUE(may_group({}));
+  EXPECT_FALSE(may_group(uint64_t{40} << 20));
 }
 
 }  // namespace
