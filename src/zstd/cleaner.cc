@@ -36,7 +36,7 @@ Cleaner::Moved Cleaner::move_group(const StoredObject& group, PageTable::Cursor&
                                    const Epoch::Guard& guard) {
   const Members members = members_of(group, cursor);
   if (members.count == 0) return Moved::left;
-  const GroupHead& head = PageStore::head_of(PageEntry::compressed(&group, 0));
+  const GroupHead& head = head_of_group(group);
   if (members.count < head.whole) {
     const Shrunk shrunk = shrink(group, members, cursor, guard);
     if (shrunk == Shrunk::done) return Moved::yes;
@@ -120,8 +120,7 @@ bool Cleaner::Remainder::compress(const StoredObject& group, const Members& memb
   const size_t share =
       (StoredObject::footprint(sizeof(GroupHead) + group_.frame.size()) + members.count - 1) /
       members.count;
-  group_.single_bytes =
-      std::max(PageStore::head_of(PageEntry::compressed(&group, 0)).single_bytes(), share);
+  group_.single_bytes = std::max(head_of_group(group).single_bytes(), share);
   return !group_.frame.empty();
 }
 

@@ -84,7 +84,7 @@ Status PageStore::Reader::load_for_client(PageEntry entry, Page page) {
   bool decompressed = false;
   if (Status status = load_member(entry, page, decompressed); !status.ok()) return status;
   // These use the builtins of gcc and clang, because not every C++20 library has std::atomic_ref.
-  uint8_t& seen = const_cast<GroupHead&>(head_of(entry)).seen;
+  uint8_t& seen = head_of_group(*entry.stored()).seen;
   const auto bit = static_cast<uint8_t>(1u << entry.index());
   if (!decompressed) {
     if (__atomic_load_n(&seen, __ATOMIC_RELAXED)) __atomic_store_n(&seen, 0, __ATOMIC_RELAXED);

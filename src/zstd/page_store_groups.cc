@@ -8,14 +8,6 @@
 
 namespace ramdisk {
 
-namespace {
-
-GroupHead& mutable_head(const StoredObject* group) {
-  return *reinterpret_cast<GroupHead*>(const_cast<StoredObject*>(group)->bytes().data());
-}
-
-}  // namespace
-
 PageStore::Group PageStore::compress_group(uint64_t first, uint8_t pages,
                                            std::span<const std::byte> contents,
                                            std::span<std::byte> frame) {
@@ -79,7 +71,7 @@ PageEntry PageStore::entry_for_copy(const StoredObject* copy, PageEntry original
 
 const GroupHead& PageStore::head_of(PageEntry group) {
   DCHECK(group.kind() == PageKind::group);
-  return mutable_head(group.stored());
+  return head_of_group(*group.stored());
 }
 
 bool PageStore::settled(PageEntry group) {
@@ -87,7 +79,7 @@ bool PageStore::settled(PageEntry group) {
 }
 
 void PageStore::settle(PageEntry group) {
-  __atomic_store_n(&mutable_head(group.stored()).settled, 1, __ATOMIC_RELAXED);
+  __atomic_store_n(&head_of_group(*group.stored()).settled, 1, __ATOMIC_RELAXED);
 }
 
 }  // namespace ramdisk

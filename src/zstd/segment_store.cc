@@ -65,7 +65,7 @@ StoredObject* SegmentStore::reserve(Segment* open, const StoredObject& header,
   auto* object = new (at) StoredObject(header);
   const auto live = static_cast<uint32_t>(footprint);
   if (header.group()) {
-    const GroupNeed need = need_of_group(footprint, *new (&head_of(object)) GroupHead(head));
+    const GroupNeed need = need_of_group(footprint, *new (&head_of_group(*object)) GroupHead(head));
     expansion_ += need.more;
   }
   open->end += static_cast<uint32_t>(footprint);
@@ -146,7 +146,7 @@ StoredObject* SegmentStore::add_to_segment(const StoredObject& header, const Gro
 // Other threads may be changing the original's head, so only some of it is loaded, atomically.
 StoredObject* SegmentStore::add_copy(const StoredObject& group, unsigned members,
                                      size_t single_bytes, const Epoch::Guard& guard) {
-  const GroupHead& original = head_of(&group);
+  const GroupHead& original = head_of_group(group);
   GroupHead head;
   head.seen = __atomic_load_n(&original.seen, __ATOMIC_RELAXED);
   head.settled = __atomic_load_n(&original.settled, __ATOMIC_RELAXED);
@@ -189,7 +189,7 @@ void SegmentStore::drop(const StoredObject* object, const Epoch::Guard& guard) {
     MutexLock lock(mutex_);
     auto freed = static_cast<uint32_t>(object->footprint());
     if (object->group()) {
-      GroupHead& head = head_of(object);
+      GroupHead& head = head_of_group(*object);
       const GroupNeed before = need_of_group(object->footprint(), head);
       CHECK(head.members > 0);
       --head.members;

@@ -190,9 +190,6 @@ class SegmentStore {
     uint32_t more;
   };
   static GroupNeed need_of_group(size_t footprint, const GroupHead& head);
-  static GroupHead& head_of(const StoredObject* group) {
-    return *reinterpret_cast<GroupHead*>(const_cast<StoredObject*>(group)->bytes().data());
-  }
 
   StoredObject* reserve(Segment* open, const StoredObject& header, const GroupHead& head)
       REQUIRES(mutex_);

@@ -83,6 +83,12 @@ struct GroupHead {
 };
 static_assert(sizeof(GroupHead) == 8 && StoredObject::kGroupPages <= 8);
 
+// Where the head of a group is. Its fields say who may change them.
+inline GroupHead& head_of_group(const StoredObject& group) {
+  DCHECK(group.group());
+  return *reinterpret_cast<GroupHead*>(const_cast<StoredObject&>(group).bytes().data());
+}
+
 }  // namespace ramdisk
 
 #endif
