@@ -32,7 +32,7 @@ bool others_sleep(pid_t except = 0);
 // has passed.
 template <typename Reading>
 bool comes_to_rest(Reading reading, std::chrono::seconds patience, pid_t except = 0) {
-  constexpr int kStill = 8;  // equal readings in a row
+  constexpr int kStill = 20;  // equal readings in a row: the background may wait for its next tick
   constexpr auto kLook = std::chrono::milliseconds(50);
   auto last = reading();
   int same = 0;
