@@ -257,7 +257,7 @@ Tally FullDisk::refill(const std::vector<PageRun>& runs, uint64_t bytes) {
 }
 
 void FullDisk::settle() {
-  const std::chrono::seconds patience(slow_build() ? 30 : 10);
+  const std::chrono::seconds patience(slow_build() ? 60 : 20);
   static_cast<void>(comes_to_rest([this] { return used(); }, patience, watcher_tid_));
 }
 

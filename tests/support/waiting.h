@@ -15,7 +15,7 @@ namespace ramdisk::support {
 // Whether `condition` comes true before `patience` has passed.
 template <typename Condition>
 bool comes_true(Condition condition,
-                std::chrono::seconds patience = std::chrono::seconds(slow_build() ? 30 : 10)) {
+                std::chrono::seconds patience = std::chrono::seconds(slow_build() ? 60 : 30)) {
   const auto end = std::chrono::steady_clock::now() + patience;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) return false;
