@@ -31,6 +31,14 @@ Session::Session(Allocator& disk, uint64_t disk_bytes, Limits limits)
       model_(make_model(disk_bytes)),
       kept_(limits.page_bytes, disk_bytes) {}
 
+void Session::begin_with(Allocator& base) {
+  for (const Extent& extent : extents_of(base, bytes_, 0)) {
+    if (extent.kind == ExtentKind::hole) continue;
+    model_->write(read_back(base, extent.length, extent.offset), extent.offset);
+    kept_.write(extent.length, extent.offset);
+  }
+}
+
 void Session::write(std::span<const std::byte> data, uint64_t offset) {
   step_ = describe("write", data.size(), offset);
   const Status status = disk_.write(data, offset);

@@ -34,6 +34,9 @@ class Session {
   const KeptPages& kept() const { return kept_; }
   uint64_t page_bytes() const { return kept_.page_bytes(); }
 
+  // Has the model begin with the content of `base`, of which the disk is a clone.
+  void begin_with(Allocator& base);
+
   // An error fails the test.
   void write(std::span<const std::byte> data, uint64_t offset);
   void zero(uint64_t count, uint64_t offset);
