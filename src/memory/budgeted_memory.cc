@@ -13,8 +13,9 @@ BudgetedMemory::BudgetedMemory(std::unique_ptr<MemorySource> inner, Budget::Opti
       budget_(std::make_shared<Budget>(std::move(options))),
       shared_(false) {}
 
-BudgetedMemory::BudgetedMemory(std::shared_ptr<MemorySource> inner, std::shared_ptr<Budget> budget)
-    : inner_(std::move(inner)), budget_(std::move(budget)), shared_(true) {}
+BudgetedMemory::BudgetedMemory(std::shared_ptr<MemorySource> inner, std::shared_ptr<Budget> budget,
+                               bool shared)
+    : inner_(std::move(inner)), budget_(std::move(budget)), shared_(shared) {}
 
 bool BudgetedMemory::charge(uint64_t bytes, Claim claim) noexcept {
   if (!budget_->charge(bytes, claim)) return false;

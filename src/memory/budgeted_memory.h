@@ -22,8 +22,9 @@ class BudgetedMemory final : public MemorySource {
  public:
   // With a budget of its own.
   BudgetedMemory(std::unique_ptr<MemorySource> inner, Budget::Options options);
-  // With one that is shared.
-  BudgetedMemory(std::shared_ptr<MemorySource> inner, std::shared_ptr<Budget> budget);
+  // With one that its caller has, too. `shared` says whether other sources draw on it.
+  BudgetedMemory(std::shared_ptr<MemorySource> inner, std::shared_ptr<Budget> budget,
+                 bool shared = true);
   ~BudgetedMemory() override { budget_->end_keeping(kept_); }
 
   void* map(size_t bytes, size_t alignment, bool huge) override EXCLUDES(mutex_);
