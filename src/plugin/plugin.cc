@@ -115,13 +115,16 @@ int get_ready() noexcept {
   });
 }
 
-// A zstd disk takes some megabytes for a moment when it makes a dictionary. Without a fixed
-// threshold, glibc would raise its own when they are freed, and then keep such memory. The setting
-// is the whole process's, so it is made here and not by the disk, and before there are threads. A
-// process that has locked all its memory makes no dictionaries.
+// A zstd disk takes some megabytes for a moment when it makes a dictionary, and nbdkit's threads
+// for a connection take as much for their requests. Without a fixed threshold, glibc would raise
+// its own when they are freed, and then keep such memory, which adds up where disks come and go
+// with connections. The setting is the whole process's, so it is made here and not by the disk, and
+// before there are threads. A process that has locked all its memory makes no dictionaries.
 void fix_malloc_threshold([[maybe_unused]] const Config& config) {
 #ifdef M_MMAP_THRESHOLD
-  if (config.options().type != AllocatorType::zstd || process_memory_is_locked()) return;
+  const bool wanted =
+      config.options().type == AllocatorType::zstd || config.serving() == Serving::scratch;
+  if (!wanted || process_memory_is_locked()) return;
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
 #endif
 }
