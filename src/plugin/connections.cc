@@ -1,6 +1,10 @@
 // What a client is told about the export that it opens: a disk or, if the user has asked for them,
 // the statistics.
 
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
 #include <atomic>
 #include <memory>
 #include <string>
@@ -85,6 +89,14 @@ void log_connection(const Connection& closing) noexcept {
   }
 }
 
+// libzstd takes what it works with from the heap, in pieces that lie in the heaps of several threads.
+// glibc keeps them when a disk goes, unless they happen to be at the end of a heap.
+void return_heap() noexcept {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 uint64_t disk_bytes(const Connection& to) {
   const Disk* const disk = to.disk.load(std::memory_order_acquire);
   return disk ? disk->bytes : bytes_of_each(*plugin);
@@ -150,9 +162,12 @@ void* open_export(int) noexcept {
 }
 
 void close_export(void* handle) noexcept {
-  const std::unique_ptr<Connection> closing(&connection(handle));
+  std::unique_ptr<Connection> closing(&connection(handle));
   log_connection(*closing);
-  if (closing->own) plugin->disks.remove(*closing->own);
+  if (!closing->own) return;
+  plugin->disks.remove(*closing->own);
+  closing.reset();
+  if (plugin->config.options().type == AllocatorType::zstd) return_heap();
 }
 
 int64_t get_size(void* handle) noexcept {

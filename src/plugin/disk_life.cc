@@ -134,10 +134,11 @@ Result<Disks::Ptr> make_served_disk(Plugin& p, std::string_view name) {
   return {std::move(disk)};
 }
 
-// What a client is told who asks for a disk that cannot be made.
+// What a client is told who asks for a disk that cannot be made. A malloc disk knows best why it has
+// no memory, of the others the budget does.
 Status not_made(Plugin& p, const Status& status) {
-  const bool memory = status.errnum() == ENOMEM && !*status.message();
-  return limited(p.unopened, memory ? p.budget->why() : status);
+  const bool ask = status.errnum() == ENOMEM && p.config.options().type != AllocatorType::malloc;
+  return limited(p.unopened, ask ? p.budget->why() : status);
 }
 
 // The most that the disk can store: a disk that does not compress holds no more than there is

@@ -248,14 +248,14 @@ def rss():
     with open(f"/proc/{pid}/smaps_rollup") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("Rss:"))
 def switches():
-    sum = 0
+    counts = {}
     for name in glob.glob(f"/proc/{pid}/task/*/status"):
         try:
             with open(name) as f:
-                sum += next(int(line.split()[1]) for line in f if line.startswith("voluntary"))
+                counts[name] = next(int(line.split()[1]) for line in f if line.startswith("voluntary"))
         except FileNotFoundError:       # a connection has ended
             pass
-    return sum
+    return counts
 def open_disk(i):
     h = nbd.NBD()
     h.set_export_name(f"n{i}")
@@ -271,7 +271,7 @@ deadline = time.monotonic() + 60    # zstd looks a few times before it rests
 while True:
     begin = switches()
     time.sleep(3)
-    idle = switches() - begin
+    idle = sum(count - begin.get(name, 0) for name, count in switches().items())
     if idle <= 3 or time.monotonic() > deadline:
         break
 threads = len(glob.glob(f"/proc/{pid}/task/*"))
