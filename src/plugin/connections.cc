@@ -47,7 +47,8 @@ Status no_such_export() {
 }
 
 // Finds the disk of the connection, or says why there is none. With one disk every name stands for
-// it, except that with a statistics export a mistyped name must be refused.
+// it, except that with a statistics export a mistyped name must be refused. With names, the empty
+// one stands for the first disk.
 Status open_disk(Connection& opened, const char* name) {
   Plugin& p = *plugin;
   switch (p.config.serving()) {
@@ -89,8 +90,8 @@ void log_connection(const Connection& closing) noexcept {
   }
 }
 
-// libzstd takes what it works with from the heap, in pieces that lie in the heaps of several threads.
-// glibc keeps them when a disk goes, unless they happen to be at the end of a heap.
+// libzstd takes what it works with from the heap, in pieces that lie in the heaps of several
+// threads. glibc keeps them when a disk goes, unless they happen to be at the end of a heap.
 void return_heap() noexcept {
 #ifdef __GLIBC__
   malloc_trim(0);
@@ -118,12 +119,6 @@ Disk* disk_of(void* handle) noexcept {
     return made.status();
   });
   return to.disk.load(std::memory_order_acquire);
-}
-
-// The empty name stands for the first disk, unless it is the name of a disk.
-const char* default_export(int, int) noexcept {
-  const std::vector<DiskPlan>& plans = plugin->config.plans();
-  return plugin->config.serving() == Serving::named ? plans.front().name.c_str() : "";
 }
 
 int list_exports(int, int, nbdkit_exports* exports) noexcept {

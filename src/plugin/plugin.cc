@@ -235,12 +235,12 @@ nbdkit_plugin make_plugin() {
   // nbdkit's shell completion offers the parameters that stand at the start of a line, with their
   // "=".
   p.config_help =
-      "size=<SIZE>    (required unless there is a file to load) Size; \"size=\" is optional\n"
+      "size=<SIZE>    (required unless there is a file to load) Size of the disk;\n"
+      "               \"size=\" may be left out\n"
       "load=<FILE>    Begin with the content of this file or block device\n"
       "save=<FILE>    At the end, save the content as this file\n"
       "image=<FILE>   Load this file if it exists, and save it at the end\n"
-      "exports=<NAME>[:<SIZE>],...|*\n"
-      "               Serve several disks; with * one for each name that a client opens\n"
+      "exports=<NAME>[:<SIZE>],...|*  Several disks; *: one for each name opened\n"
       "exports-max=<N>  At most so many with exports=* (default: 100)\n"
       "scratch=true   Give every connection a disk of its own, which ends with it\n"
       "allocator=sparse|malloc|zstd[,level=N][,cache=SIZE][,recompress=true|false]\n"
@@ -260,7 +260,6 @@ nbdkit_plugin make_plugin() {
   p.after_fork = after_fork;
   p.dump_plugin = dump_plugin;
   p.list_exports = list_exports;
-  p.default_export = default_export;
   p.open = open_export;
   p.close = close_export;
   p.get_size = get_size;

@@ -103,7 +103,6 @@ std::string make_document(bool ended);
 
 // ---- callbacks about clients and their requests (connections.cc, requests.cc)
 
-const char* default_export(int readonly, int is_tls) noexcept;
 int list_exports(int readonly, int is_tls, nbdkit_exports* exports) noexcept;
 void* open_export(int readonly) noexcept;
 void close_export(void* handle) noexcept;

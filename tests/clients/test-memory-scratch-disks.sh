@@ -122,12 +122,14 @@ for i in range(50):
         pass
     after.append(rss())
 end = figures()["used_bytes"]
-print(f"{what}: {after[4]} KiB after 5 clients, {after[-1]} KiB after 50; "
+print(f"{what}: {after[19]} KiB after 20 clients, {after[-1]} KiB after 50; "
       f"{start} bytes used at the start, {end} at the end")
 # The image may be kept in another way by now, if it is compressed.
 assert end == start or (what == "zstd, clone" and end <= start + (1 << 19)), (start, end)
-# The threads of each connection leave some small pieces of memory in glibc's heaps, here and there.
-assert after[-1] <= after[4] + 4096, after
+# A compressed image that many threads read has in the end a decompressor for each, and the threads of
+# each connection leave small pieces of memory in glibc's heaps, here and there: about 2 % of what
+# these thirty clients wrote.
+assert after[-1] <= after[19] + (1024 if what.startswith("sparse") else 6144), after
 PYTHON
     # Many that open and vanish.
     python3 - "$socket" <<'PYTHON'
