@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "support/base_disk.h"
 #include "support/session.h"
 #include "unit/at_yield.h"
 
@@ -17,6 +18,7 @@ namespace ramdisk {
 namespace {
 
 using conformance::all_zero;
+using conformance::BaseDisk;
 using conformance::Bytes;
 using conformance::Data;
 using conformance::Extent;
@@ -33,62 +35,29 @@ constexpr uint64_t kPage = kPageBytes;
 constexpr ExtentKind kData = ExtentKind::data;
 constexpr ExtentKind kHole = ExtentKind::hole;
 
-// A base that counts what it is asked, and fails the test when somebody changes it.
-class SharedBase final : public Allocator {
- public:
-  explicit SharedBase(Allocator& inner) : inner_(inner) {}
-
-  Status read(std::span<std::byte> buffer, uint64_t offset) override {
-    return inner_.read(buffer, offset);
-  }
-  Status write(std::span<const std::byte>, uint64_t) override { return changed(); }
-  Status zero(uint64_t, uint64_t) override { return changed(); }
-  Status extents(uint64_t count, uint64_t offset, ExtentVisitor& visitor) override {
-    ++questions;
-    return inner_.extents(count, offset, visitor);
-  }
-  Usage usage() const override { return inner_.usage(); }
-  std::string describe() const override { return inner_.describe(); }
-
-  uint64_t questions = 0;  // calls of extents()
-
- private:
-  static Status changed() {
-    ADD_FAILURE() << "the base was changed";
-    return {};
-  }
-  Allocator& inner_;
-};
-
 // A base that stores some pages of `disk_bytes`, and a clone of it with memory of its own.
 class CloneDiskTest : public testing::TestWithParam<AllocatorType> {
  protected:
   void make(uint64_t disk_bytes, const std::vector<uint64_t>& stored_pages) {
+    make(disk_bytes, [&](Allocator& disk, uint64_t) {
+      for (const uint64_t page : stored_pages) {
+        const uint64_t length = std::min(kPage, disk_bytes - page * kPage);
+        EXPECT_TRUE(disk.write(make_data(length, Data::random, rng_), page * kPage).ok());
+      }
+    });
+  }
+
+  void make(uint64_t disk_bytes, const BaseDisk::Load& load) {
     bytes_ = disk_bytes;
-    base_disk_ = start(base_memory_);
-    for (const uint64_t page : stored_pages) {
-      const uint64_t length = std::min(kPage, disk_bytes - page * kPage);
-      ASSERT_TRUE(base_disk_->write(make_data(length, Data::random, rng_), page * kPage).ok());
-    }
-    base_ = std::make_unique<SharedBase>(*base_disk_);
-    clone_ = std::make_unique<CloneDisk>(*base_, bytes_, options(), Environment{&memory_});
+    base_ = std::make_unique<BaseDisk>(GetParam(), bytes_, load);
+    AllocatorOptions options;
+    options.type = GetParam();
+    clone_ = std::make_unique<CloneDisk>(*base_, bytes_, options, Environment{&memory_});
     ASSERT_TRUE(clone_->get_ready().ok());
     ASSERT_TRUE(clone_->after_fork().ok());
   }
 
   Session session() { return Session(*clone_, bytes_, {}); }
-
-  AllocatorOptions options() const {
-    AllocatorOptions options;
-    options.type = GetParam();
-    return options;
-  }
-
-  std::unique_ptr<Allocator> start(MemorySource& memory) const {
-    auto made = make_allocator(options(), bytes_, {&memory});
-    EXPECT_TRUE(made.ok() && made.value()->get_ready().ok() && made.value()->after_fork().ok());
-    return std::move(made.value());
-  }
 
   bool same_as_base(uint64_t page) const {
     return read_back(*clone_, kPage, page * kPage) == read_back(*base_, kPage, page * kPage);
@@ -99,21 +68,18 @@ class CloneDiskTest : public testing::TestWithParam<AllocatorType> {
     clone_.reset();
     EXPECT_EQ(memory_.mapped_bytes(), 0u);
     EXPECT_EQ(memory_.misuse(), "");
-    if (base_disk_) base_disk_->stop();
   }
 
   Rng rng_{31};
-  FailingMemory base_memory_;
   FailingMemory memory_;
   uint64_t bytes_ = 0;
-  std::unique_ptr<Allocator> base_disk_;
-  std::unique_ptr<SharedBase> base_;
+  std::unique_ptr<BaseDisk> base_;
   std::unique_ptr<CloneDisk> clone_;
 };
 
 TEST_P(CloneDiskTest, TakesNothingBeforeItsFirstChange) {
   static_assert(sizeof(CloneDisk) < 1024);
-  make(kLargestDisk, {0, 1, 5000});
+  make(kLargestDisk, std::vector<uint64_t>{0, 1, 5000});
   EXPECT_TRUE(same_as_base(0));
   EXPECT_TRUE(same_as_base(5000));
   EXPECT_EQ(extents_of(*clone_, kLargestDisk, 0), extents_of(*base_, kLargestDisk, 0));
@@ -128,7 +94,7 @@ TEST_P(CloneDiskTest, TakesNothingBeforeItsFirstChange) {
 }
 
 TEST_P(CloneDiskTest, ChangesAreItsOwn) {
-  make(8 * kPage, {0, 1, 2, 4});
+  make(8 * kPage, std::vector<uint64_t>{0, 1, 2, 4});
   const Bytes one = make_data(kPage, Data::text, rng_);
   ASSERT_TRUE(clone_->write(one, kPage).ok());
   ASSERT_TRUE(clone_->zero(kPage, 2 * kPage).ok());
@@ -155,7 +121,7 @@ TEST_P(CloneDiskTest, ChangesAreItsOwn) {
 
 TEST_P(CloneDiskTest, APartOfAPageIsWrittenIntoACopy) {
   const uint64_t bytes = 4 * kPage + 123;
-  make(bytes, {0, 2, 3, 4});
+  make(bytes, std::vector<uint64_t>{0, 2, 3, 4});
   Session disk = session();
   disk.begin_with(*base_);
   disk.write(make_data(1, Data::random, rng_), 100);                // within a stored page
@@ -172,8 +138,9 @@ TEST_P(CloneDiskTest, APartOfAPageIsWrittenIntoACopy) {
 
 // A part of a page that the base stores is zeroed, and nothing else is left in it.
 TEST_P(CloneDiskTest, APageThatAPartialZeroEmptiesIsAHole) {
-  make(4 * kPage, {});
-  ASSERT_TRUE(base_disk_->write(make_data(100, Data::random, rng_), kPage + 200).ok());
+  make(4 * kPage, [&](Allocator& disk, uint64_t) {
+    EXPECT_TRUE(disk.write(make_data(100, Data::random, rng_), kPage + 200).ok());
+  });
   ASSERT_TRUE(clone_->zero(100, kPage + 200).ok());
   EXPECT_EQ(extents_of(*clone_, 4 * kPage, 0), (std::vector<Extent>{{0, 4 * kPage, kHole}}));
   EXPECT_EQ(clone_->usage().stored_bytes, 0u);
@@ -188,9 +155,9 @@ TEST_P(CloneDiskTest, ZeroOfTheLargestDiskFollowsWhatIsStored) {
     ASSERT_TRUE(
         clone_->write(make_data(kPage, Data::random, rng_), (last / 10 * i + 77) * kPage).ok());
   }
-  base_->questions = 0;
+  const uint64_t before = base_->questions();
   ASSERT_TRUE(clone_->zero(kLargestDisk, 0).ok());
-  EXPECT_LE(base_->questions, 5u);
+  EXPECT_LE(base_->questions() - before, 5u);
   EXPECT_EQ(extents_of(*clone_, kLargestDisk, 0), (std::vector<Extent>{{0, kLargestDisk, kHole}}));
   EXPECT_EQ(clone_->usage().stored_bytes, 0u);
   for (const uint64_t page : stored) EXPECT_TRUE(all_zero(read_back(*clone_, 100, page * kPage)));
@@ -213,7 +180,7 @@ TEST_P(CloneDiskTest, RandomRequestsAgainstTheModel) {
 // ---- memory
 
 TEST_P(CloneDiskTest, AWriteWithoutMemoryForTheLayerFailsAndTheNextOneTriesAgain) {
-  make(64 * kPage, {3});
+  make(64 * kPage, std::vector<uint64_t>{3});
   const Bytes data = make_data(kPage, Data::random, rng_);
   memory_.fail_from(0);
   for (int i = 0; i < 2; ++i) {
@@ -229,7 +196,7 @@ TEST_P(CloneDiskTest, AWriteWithoutMemoryForTheLayerFailsAndTheNextOneTriesAgain
 // A write that gets no further than its middle leaves nothing behind that the clone does not show.
 TEST_P(CloneDiskTest, AFailedWriteLeavesNothingUnseen) {
   const uint64_t bytes = 64 << 20;
-  make(bytes, {0, 1, 2, 300});
+  make(bytes, std::vector<uint64_t>{0, 1, 2, 300});
   Session disk = session();
   disk.begin_with(*base_);
   disk.write(make_data(kPage, Data::random, rng_), kPage);
@@ -251,7 +218,7 @@ TEST_P(CloneDiskTest, AFailedWriteLeavesNothingUnseen) {
 
 // Trims give back what the marks take, too, where the base has holes.
 TEST_P(CloneDiskTest, TrimmedPagesGiveTheirMarksBack) {
-  make(kLargestDisk, {});
+  make(kLargestDisk, std::vector<uint64_t>{});
   uint64_t first = 0;
   for (int round = 0; round < 4; ++round) {
     for (uint64_t i = 0; i < 3000; ++i) {
@@ -267,7 +234,7 @@ TEST_P(CloneDiskTest, TrimmedPagesGiveTheirMarksBack) {
 
 TEST_P(CloneDiskTest, AReadSeesAZeroThatCameBetween) {
   NEEDS_YIELD_POINTS();
-  make(4 * kPage, {});
+  make(4 * kPage, std::vector<uint64_t>{});
   ASSERT_TRUE(clone_->write(Bytes(2 * kPage, std::byte{7}), kPage).ok());
   int steps = 0;
   const unit::AtYield at([&](std::string_view place) {
@@ -281,7 +248,7 @@ TEST_P(CloneDiskTest, AReadSeesAZeroThatCameBetween) {
 
 TEST_P(CloneDiskTest, AWriteIsSeenWhenItIsMarked) {
   NEEDS_YIELD_POINTS();
-  make(4 * kPage, {1});
+  make(4 * kPage, std::vector<uint64_t>{1});
   const Bytes data = make_data(kPage, Data::random, rng_);
   bool before = false;
   {
@@ -297,7 +264,7 @@ TEST_P(CloneDiskTest, AWriteIsSeenWhenItIsMarked) {
 // Another thread copies the page first.
 TEST_P(CloneDiskTest, TwoCopiesOfAPageBecomeOne) {
   NEEDS_YIELD_POINTS();
-  make(4 * kPage, {1});
+  make(4 * kPage, std::vector<uint64_t>{1});
   Session disk = session();
   disk.begin_with(*base_);
   bool done = false;

@@ -22,7 +22,9 @@ bool out_of_memory(const Status& status) {
 }  // namespace
 
 Session::Session(Disk& disk, AllocatorType type, uint64_t disk_bytes)
-    : Session(*disk, disk_bytes, {.holes = has_holes(type)}) {}
+    : Session(*disk, disk_bytes, {.holes = has_holes(type)}) {
+  if (disk.content()) begin_with(*disk.content());
+}
 
 Session::Session(Allocator& disk, uint64_t disk_bytes, Limits limits)
     : disk_(disk),

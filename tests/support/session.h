@@ -24,7 +24,8 @@ class Session {
     uint64_t page_bytes = Allocator::kBlockBytes;
   };
 
-  // `disk` outlives the session and has not been written to.
+  // `disk` outlives the session and has not been written to. The model of a Disk begins with its
+  // content.
   Session(Disk& disk, AllocatorType type, uint64_t disk_bytes);
   Session(Allocator& disk, uint64_t disk_bytes, Limits limits);
 
