@@ -134,8 +134,8 @@ Result<Disks::Ptr> make_served_disk(Plugin& p, std::string_view name) {
   return {std::move(disk)};
 }
 
-// What a client is told who asks for a disk that cannot be made. A malloc disk knows best why it has
-// no memory, of the others the budget does.
+// What a client is told who asks for a disk that cannot be made. A malloc disk knows best why it
+// has no memory, of the others the budget does.
 Status not_made(Plugin& p, const Status& status) {
   const bool ask = status.errnum() == ENOMEM && p.config.options().type != AllocatorType::malloc;
   return limited(p.unopened, ask ? p.budget->why() : status);
