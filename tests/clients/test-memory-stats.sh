@@ -92,8 +92,8 @@ assert last == by(now["request_seconds_count"], "operation"), (last, now["reques
 # The manual has each figure, and no others.
 with open(manual) as file:
     text = file.read()
-section = text[text.index("=head2 Statistics"):]
-section = section[:section.index("=head2", 5)]
+section = text[text.index("=head1 STATISTICS"):]
+section = section[:section.index("=head2")]
 documented = set(re.findall(r"^=item C<(\w+)>", section, re.M))
 assert documented == set(now), documented ^ set(now)
 with open(os.environ["OUT"], "w") as file:
