@@ -73,10 +73,10 @@ BackgroundTiming choose_pace([[maybe_unused]] unsigned code) {
   return {};
 }
 
-// One disk in four is a clone.
+// Three disks in sixteen are clones.
 Base choose_base(unsigned code, AllocatorType type) {
-  if (type == AllocatorType::malloc || code < 192) return Base::none;
-  return code < 208 ? Base::empty : code < 240 ? Base::data : Base::zeroed;
+  if (type == AllocatorType::malloc || code < 192 || code >= 240) return Base::none;
+  return code < 208 ? Base::empty : code < 224 ? Base::data : Base::zeroed;
 }
 
 std::unique_ptr<FailingMemory> choose_memory(Input& input) {
