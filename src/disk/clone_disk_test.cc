@@ -232,7 +232,11 @@ TEST_P(CloneDiskTest, TrimmedPagesGiveTheirMarksBack) {
 
 // ---- steps of two threads
 
-TEST_P(CloneDiskTest, AReadSeesAZeroThatCameBetween) {
+// Not with zstd: its background threads come by yield points, too, and may be at one when the test
+// takes its hook away.
+class CloneDiskSteps : public CloneDiskTest {};
+
+TEST_P(CloneDiskSteps, AReadSeesAZeroThatCameBetween) {
   NEEDS_YIELD_POINTS();
   make(4 * kPage, std::vector<uint64_t>{});
   ASSERT_TRUE(clone_->write(Bytes(2 * kPage, std::byte{7}), kPage).ok());
@@ -246,7 +250,7 @@ TEST_P(CloneDiskTest, AReadSeesAZeroThatCameBetween) {
   EXPECT_GT(steps, 1);
 }
 
-TEST_P(CloneDiskTest, AWriteIsSeenWhenItIsMarked) {
+TEST_P(CloneDiskSteps, AWriteIsSeenWhenItIsMarked) {
   NEEDS_YIELD_POINTS();
   make(4 * kPage, std::vector<uint64_t>{1});
   const Bytes data = make_data(kPage, Data::random, rng_);
@@ -262,7 +266,7 @@ TEST_P(CloneDiskTest, AWriteIsSeenWhenItIsMarked) {
 }
 
 // Another thread copies the page first.
-TEST_P(CloneDiskTest, TwoCopiesOfAPageBecomeOne) {
+TEST_P(CloneDiskSteps, TwoCopiesOfAPageBecomeOne) {
   NEEDS_YIELD_POINTS();
   make(4 * kPage, std::vector<uint64_t>{1});
   Session disk = session();
@@ -279,6 +283,9 @@ TEST_P(CloneDiskTest, TwoCopiesOfAPageBecomeOne) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CloneDiskTest, testing::ValuesIn(sparse_allocators()),
+                         conformance::name_of_type);
+
+INSTANTIATE_TEST_SUITE_P(All, CloneDiskSteps, testing::Values(AllocatorType::sparse),
                          conformance::name_of_type);
 
 TEST(MakeCloneTest, RefusesMalloc) {
