@@ -19,19 +19,22 @@ uint64_t PageMarks::word(uint64_t page, const Epoch::Guard&) const {
   return leaf ? leaf->word_of(page).load(std::memory_order_acquire) : 0;
 }
 
+// Marks may change meanwhile, so each word is loaded once: a run has a page at least.
 PageMarks::Run PageMarks::run(uint64_t first, uint64_t end, const Epoch::Guard& guard) const {
   DCHECK(first < end);
   const uint64_t bits = word(first, guard) >> (first % kWordPages);
+  const uint64_t word_end = (first | (kWordPages - 1)) + 1;
   if ((bits & 1) == 0) {
-    const uint64_t word_end = (first | (kWordPages - 1)) + 1;
     if (bits == 0 && end > word_end) return {false, next(word_end, end, guard)};
     return {false, bits == 0 ? end : std::min(end, first + std::countr_zero(bits))};
   }
-  for (uint64_t page = first; page < end; page = (page | (kWordPages - 1)) + 1) {
-    const uint64_t unmarked = ~word(page, guard) >> (page % kWordPages);
-    if (unmarked != 0) return {true, std::min(end, page + std::countr_zero(unmarked))};
+  uint64_t stop = first + std::countr_one(bits);
+  while (stop < end && stop >= word_end && stop % kWordPages == 0) {
+    const uint64_t marked = std::countr_one(word(stop, guard));
+    stop += marked;
+    if (marked < kWordPages) break;
   }
-  return {true, end};
+  return {true, std::min(end, stop)};
 }
 
 uint64_t PageMarks::next(uint64_t first, uint64_t end, const Epoch::Guard&) const {

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "support/data.h"
@@ -139,6 +141,34 @@ TEST_F(PageMarksTest, ThreadsLoseNoMarks) {
                         }),
             "");
   EXPECT_EQ(marks_.leaves(), 0u);
+}
+
+// A run has a page at least, even if its mark goes while it is looked at.
+TEST_F(PageMarksTest, ARunIsNeverEmpty) {
+  const auto change = [&] {
+    for (int n = scaled(20000); n > 0; --n) {
+      const Epoch::Guard guard(epoch_);
+      if (PageMarks::Hold hold(marks_, 0, guard); hold) hold.set(~uint64_t{0});
+      marks_.clear(0, ~uint64_t{0}, guard);
+    }
+  };
+  std::atomic<bool> changing{true};
+  const auto look = [&]() -> std::string {
+    for (uint64_t first = 0; changing; first = (first + 1) % (2 * kWord)) {
+      const Epoch::Guard guard(epoch_);
+      const PageMarks::Run run = marks_.run(first, 3 * kWord, guard);
+      if (run.end <= first || run.end > 3 * kWord) return "at " + std::to_string(first);
+    }
+    return "";
+  };
+  EXPECT_EQ(run_threads(2,
+                        [&](int i) -> std::string {
+                          if (i > 0) return look();
+                          change();
+                          changing = false;
+                          return "";
+                        }),
+            "");
 }
 
 }  // namespace
