@@ -269,7 +269,7 @@ int after_fork() noexcept {
   return status.errnum() == EINTR ? end_before_serving() : -1;
 }
 
-void cleanup() noexcept {
+[[maybe_unused]] void cleanup() noexcept {
   if (!plugin || !plugin->allocator) return;
   log_disk();
   save_disk();
