@@ -2,7 +2,7 @@
 # Builds and tests in the bare root tree of another release, as somebody does who has nothing but that:
 # warnings are errors, the units run, and on Debian the tests through the wire.
 # Usage: sh tests/systems.sh debian13|ubuntu22 [MIRROR]
-#   debian13  g++ 14, clang 19, libzstd 1.5.7, nbdkit 1.42; also the steps of .packaging/Containerfile
+#   debian13  g++ 14, clang 19, libzstd 1.5.7, nbdkit 1.42
 #   ubuntu22  CMake 3.22 and g++ 12: the oldest that are supported
 # As root, with debootstrap and a network; exits with 77 where the tree cannot be made. The tree is kept
 # in build/systems, or where RAMDISK_SYSTEMS says, and costs minutes the first time only.

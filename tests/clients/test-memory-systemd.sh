@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves that systemd understands the units of a RAM disk as a service, and that they leave little to a
-# server that has been taken over. What they do is in test-memory-guest-systemd.sh.
+# server that has been taken over.
 . "$(dirname "$0")/functions.sh"
 requires systemd-analyze
 source=${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..}
