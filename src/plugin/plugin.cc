@@ -168,7 +168,7 @@ void tell_left_out(RefusalLog& log, const char* what) noexcept {
   }
 }
 
-void cleanup() noexcept {
+[[maybe_unused]] void cleanup() noexcept {
   if (!plugin) return;
   guarded([] {
     std::vector<Disks::Ptr> disks = plugin->disks.all();
