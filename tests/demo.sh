@@ -15,6 +15,16 @@ quiet() {
   fail "this failed: $*"
 }
 
+# A progress bar is for a terminal: in a log it is hundreds of lines.
+copy() {
+  if [ -t 1 ]; then
+    nbdcopy -p "$@"
+    echo
+  else
+    nbdcopy "$@"
+  fi
+}
+
 work=
 server=
 clean_up() {
@@ -76,8 +86,7 @@ before=$(rss_kib "$server")
 echo "nbdkit runs as process $server and takes $before KiB of memory"
 
 step "Copying the image in"
-nbdcopy -p "$work/disk.img" "$uri"
-echo
+copy "$work/disk.img" "$uri"
 
 step "What the disk is, what it stores and what that takes"
 nbdinfo "$uri" | grep -E 'description|export-size|content' || :
@@ -85,14 +94,14 @@ nbdinfo --map --totals "$uri"
 after=$(rss_kib "$server")
 stored=$(nbdinfo --map --totals "$uri" | awk '$NF == "data" { print $1 }')
 [ "${stored:-0}" -gt 0 ] || fail "the disk stores nothing"
-awk -v stored="$stored" -v before="$before" -v after="$after" 'BEGIN {
+figures=$(awk -v stored="$stored" -v before="$before" -v after="$after" 'BEGIN {
   printf "%.1f MiB of data are stored in %.1f MiB of memory: %.2f to 1\n",
          stored / 1048576, (after - before) / 1024, stored / 1024 / (after - before)
-}'
+}')
+echo "$figures"
 
 step "Copying the image out"
-nbdcopy -p "$uri" "$work/copy.img"
-echo
+copy "$uri" "$work/copy.img"
 
 step "Comparing the two images"
 cmp "$work/disk.img" "$work/copy.img" || fail "the copy differs"
@@ -101,4 +110,6 @@ echo "identical"
 step "Checking the filesystem in the copy"
 e2fsck -fn "$work/copy.img" || fail "the filesystem is damaged"
 
-printf '\nOK\n'
+step "Result"
+echo "$figures"
+echo "OK: the copy is identical, and its filesystem is clean"

@@ -1,5 +1,5 @@
-// Turns pages that an allocator reports into extents: fills the gaps between them with holes, joins
-// neighbours of one kind and clips to the request.
+// Turns pages or extents that an allocator reports into extents: fills the gaps between them with
+// holes, joins neighbours of one kind and clips to the request.
 //
 // Not for use by several threads.
 
@@ -27,6 +27,12 @@ class ExtentMerger {
     const uint64_t start = page << kPageShift;
     DCHECK(start < end_ && start + kPageBytes > position_);
     return advance(start, ExtentKind::hole) && advance(std::min(end_, start + kPageBytes), kind);
+  }
+
+  // Adds a whole extent, as page() adds a page. Its range may go beyond the request's.
+  bool extent(uint64_t offset, uint64_t length, ExtentKind kind) {
+    return advance(std::min(end_, offset), ExtentKind::hole) &&
+           advance(std::min(end_, offset + length), kind);
   }
 
   // Reports what remains. Called when no stored page is left.

@@ -126,6 +126,21 @@ TEST(ExtentMerger, EveryMixOfFourPages) {
   }
 }
 
+// What two disks report in turns is joined and clipped like pages.
+TEST(ExtentMerger, ExtentsOfSeveralDisks) {
+  Recorder seen;
+  ExtentMerger merger(seen, 100, 10);
+  EXPECT_TRUE(merger.extent(0, 20, ExtentKind::hole));
+  EXPECT_TRUE(merger.extent(20, 10, ExtentKind::hole));
+  EXPECT_TRUE(merger.extent(40, 5, ExtentKind::data));
+  EXPECT_TRUE(merger.extent(45, 5, ExtentKind::data));
+  EXPECT_TRUE(merger.extent(50, 500, ExtentKind::zero));
+  merger.finish();
+  EXPECT_EQ(seen.seen, (Extents{{10, 30, ExtentKind::hole},
+                                {40, 10, ExtentKind::data},
+                                {50, 60, ExtentKind::zero}}));
+}
+
 TEST(ExtentMerger, RandomPages) {
   Rng rng(1);
   for (int round = 0; round < scaled(500) && !testing::Test::HasFatalFailure(); ++round) {

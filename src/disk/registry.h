@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "base/worker_pool.h"
 #include "disk/options.h"
 #include "memory/memory_source.h"
 #include "ramdisk/allocator.h"
@@ -33,6 +34,8 @@ struct Environment {
   BackgroundTiming pace{};
   // Called with one line for each directory made or freed, unless it is empty.
   std::function<void(const std::string&)> trace_directories{};
+  // The threads for background work; null: the allocator starts its own.
+  WorkerPool* workers = nullptr;
 };
 
 // Fails with ENOTSUP when `options` ask for an allocator that this build does not have, or for

@@ -36,13 +36,14 @@ uint64_t Budget::least_limit(uint64_t bytes) {
 }
 
 uint64_t Budget::left_alone(Claim claim, uint64_t limit) const noexcept {
+  const uint64_t reclaim = reclaim_.load(std::memory_order_relaxed);
   switch (claim) {
     case Claim::optional:
-      return std::max(limit / 6, reclaim_ + kept_for_changes(limit));
+      return std::max(limit / 6, reclaim + kept_for_changes(limit));
     case Claim::data:
-      return reclaim_;
+      return reclaim;
     case Claim::rewrite:
-      return reclaim_ / 3 * 2;
+      return reclaim / 3 * 2;
     case Claim::reclaim:
       break;
   }

@@ -1,4 +1,4 @@
-// Budget: how much memory a disk may take, and how much it has taken.
+// Budget: how much memory the disks of a process may take, and how much they have taken.
 //
 // Two things bound it: a limit that the user gave, and what the system can spare (SpareMemory). A
 // refusal changes nothing; the client is then told that the disk is full.
@@ -46,8 +46,14 @@ class Budget {
 
   explicit Budget(Options options);
 
-  // Reserves `bytes` of the limit for Claim::reclaim. Call it before the first charge().
-  void keep_for_reclaim(uint64_t bytes) noexcept { reclaim_ = bytes; }
+  // Reserves `bytes` more of the limit for Claim::reclaim. A disk calls it before its first
+  // charge(), and at its end no longer needs what it has reserved.
+  void keep_for_reclaim(uint64_t bytes) noexcept {
+    reclaim_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void end_keeping(uint64_t bytes) noexcept {
+    reclaim_.fetch_sub(bytes, std::memory_order_relaxed);
+  }
 
   // Counts `bytes` more. Returns false, and counts nothing, when there is no room for them.
   bool charge(uint64_t bytes, Claim claim = Claim::data) noexcept;
@@ -103,7 +109,7 @@ class Budget {
   void note_level() noexcept;
 
   const Options options_;
-  uint64_t reclaim_ = 0;  // bytes; constant after the start
+  std::atomic<uint64_t> reclaim_{0};  // bytes
   std::optional<SpareMemory> spare_;
   std::atomic<uint64_t> used_{0};
   std::atomic<Refusal> refusal_{Refusal::none};  // the last one

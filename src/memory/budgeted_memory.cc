@@ -9,7 +9,38 @@
 namespace ramdisk {
 
 BudgetedMemory::BudgetedMemory(std::unique_ptr<MemorySource> inner, Budget::Options options)
-    : inner_(std::move(inner)), budget_(std::move(options)) {}
+    : inner_(std::move(inner)),
+      budget_(std::make_shared<Budget>(std::move(options))),
+      shared_(false) {}
+
+BudgetedMemory::BudgetedMemory(std::shared_ptr<MemorySource> inner, std::shared_ptr<Budget> budget,
+                               bool shared)
+    : inner_(std::move(inner)), budget_(std::move(budget)), shared_(shared) {}
+
+bool BudgetedMemory::charge(uint64_t bytes, Claim claim) noexcept {
+  if (!budget_->charge(bytes, claim)) return false;
+  own_.fetch_add(bytes, std::memory_order_relaxed);
+  return true;
+}
+
+void BudgetedMemory::uncharge(uint64_t bytes) noexcept {
+  own_.fetch_sub(bytes, std::memory_order_relaxed);
+  budget_->uncharge(bytes);
+}
+
+void BudgetedMemory::keep_for_reclaim(uint64_t bytes) noexcept {
+  kept_ += bytes;
+  budget_->keep_for_reclaim(bytes);
+}
+
+// What others have taken is beyond this disk's reach, so it counts in full against what this disk
+// needs.
+uint64_t BudgetedMemory::others() const noexcept {
+  if (!shared_) return 0;
+  const uint64_t own = used();
+  const uint64_t all = budget_->used();
+  return all > own ? all - own : 0;
+}
 
 void* BudgetedMemory::map(size_t bytes, size_t alignment, bool huge) {
   void* base = inner_->map(bytes, alignment, huge);
@@ -22,7 +53,7 @@ void* BudgetedMemory::map(size_t bytes, size_t alignment, bool huge) {
   } catch (const std::bad_alloc&) {
     inner_->unmap(base, bytes);
   }
-  budget_.note_refused_by_system();
+  budget_->note_refused_by_system();
   return nullptr;
 }
 
@@ -38,7 +69,7 @@ void BudgetedMemory::unmap(void* base, size_t bytes) noexcept {
     present_.erase(range);
   }
   inner_->unmap(base, bytes);
-  budget_.uncharge(present);
+  uncharge(present);
 }
 
 void BudgetedMemory::note_present(void* base, int64_t bytes) noexcept {
@@ -50,10 +81,10 @@ void BudgetedMemory::note_present(void* base, int64_t bytes) noexcept {
 }
 
 bool BudgetedMemory::populate_for(Claim claim, void* base, size_t bytes) {
-  if (!budget_.charge(bytes, claim)) return false;
+  if (!charge(bytes, claim)) return false;
   if (!inner_->populate(base, bytes)) {
-    budget_.uncharge(bytes);
-    budget_.note_refused_by_system();
+    uncharge(bytes);
+    budget_->note_refused_by_system();
     return false;
   }
   note_present(base, static_cast<int64_t>(bytes));
@@ -67,7 +98,7 @@ void BudgetedMemory::expect_holes(void* base, size_t bytes) noexcept {
 bool BudgetedMemory::discard(void* base, size_t bytes) noexcept {
   if (!inner_->discard(base, bytes)) return false;
   note_present(base, -static_cast<int64_t>(bytes));
-  budget_.uncharge(bytes);
+  uncharge(bytes);
   return true;
 }
 

@@ -77,5 +77,39 @@ TEST_F(BudgetedMemoryTest, WhatCannotBeDiscardedCounts) {
   EXPECT_EQ(used(), 0u);
 }
 
+// Two disks with one budget: each knows its own part, and what the other has taken is not there for
+// it.
+TEST(BudgetedMemoryShared, OneLimitForAll) {
+  auto inner = std::make_shared<FailingMemory>();
+  auto budget =
+      std::make_shared<Budget>(Budget::Options{.limit = 48 * kMiB, .probe = {}, .on_mark = {}});
+  auto first = std::make_unique<BudgetedMemory>(inner, budget);
+  BudgetedMemory second(inner, budget);
+  void* const a = first->map(32 * kMiB, 4096, false);
+  void* const b = second.map(32 * kMiB, 4096, false);
+  EXPECT_TRUE(first->populate(a, 30 * kMiB));
+  EXPECT_FALSE(second.populate(b, 19 * kMiB));
+  EXPECT_TRUE(second.populate(b, 8 * kMiB));
+  EXPECT_TRUE(second.charge(kMiB, Claim::data));
+  EXPECT_EQ(first->used(), 30 * kMiB);
+  EXPECT_EQ(second.used(), 9 * kMiB);
+  EXPECT_EQ(budget->used(), 39 * kMiB);
+  // 1/48 of the limit is kept for changes.
+  EXPECT_TRUE(second.admits_new(16 * kMiB));
+  EXPECT_FALSE(second.admits_new(17 * kMiB + kMiB / 2)) << "the other disk has 30 MiB";
+  // Each reserves for itself, until its end.
+  first->keep_for_reclaim(kMiB);
+  second.keep_for_reclaim(kMiB);
+  EXPECT_FALSE(second.admits_new(15 * kMiB));
+  EXPECT_FALSE(second.populate(static_cast<std::byte*>(b) + 8 * kMiB, 8 * kMiB));
+  first->unmap(a, 32 * kMiB);
+  first.reset();
+  EXPECT_EQ(budget->used(), 9 * kMiB);
+  EXPECT_TRUE(second.admits_new(45 * kMiB));
+  second.unmap(b, 32 * kMiB);
+  second.uncharge(kMiB);
+  EXPECT_EQ(budget->used(), 0u);
+}
+
 }  // namespace
 }  // namespace ramdisk

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "memory/available_memory.h"
 #include "plugin/hints.h"
@@ -66,6 +67,13 @@ Status Config::set(const char* key, const char* value) {
     stats_export_ = value;
     return {};
   }
+  if (name == "exports") return set_exports(value);
+  if (name == "exports-max") return set_exports_max(value);
+  if (name == "scratch") {
+    Result<bool> on = parse_bool("scratch", value);
+    if (on.ok()) scratch_ = on.value();
+    return on.status();
+  }
   if (name == "load") return set_path("load", value, load_file_);
   if (name == "save") return set_path("save", value, save_file_);
   if (name == "image") return set_path("image", value, image_file_);
@@ -85,12 +93,38 @@ Status Config::set_stats_format(const std::string& value) {
 // The path is made absolute now, because nbdkit changes its directory when it goes to the
 // background.
 Status Config::set_path(const std::string& key, const char* value,
-                        std::optional<std::string>& path) {
+                        std::optional<FileParameter>& file) {
   if (!*value) return Status::error(EINVAL, key + "=: the path of the file is missing");
   char* const absolute = nbdkit_absolute_path(value);
   if (!absolute) return already_reported();
-  path = absolute;
+  file = FileParameter{value, absolute};
   std::free(absolute);
+  return {};
+}
+
+Status Config::set_exports(std::string_view value) {
+  if (value.empty()) {
+    return Status::error(EINVAL, "exports=: the names are missing, as in exports=a,b");
+  }
+  if (value == "*") {
+    exports_.emplace();
+    return {};
+  }
+  Result<std::vector<NamedExport>> exports = parse_exports(value);
+  if (exports.ok()) exports_ = std::move(exports.value());
+  return exports.status();
+}
+
+Status Config::set_exports_max(const std::string& value) {
+  constexpr uint64_t kMost = 1000000;
+  uint64_t number = 0;
+  const char* const end = value.data() + value.size();
+  const auto [rest, error] = std::from_chars(value.data(), end, number);
+  if (error != std::errc() || rest != end || number < 1 || number > kMost) {
+    return Status::error(
+        EINVAL, "exports-max=" + value + ": must be a number from 1 to " + std::to_string(kMost));
+  }
+  exports_max_ = number;
   return {};
 }
 
@@ -125,15 +159,106 @@ Status Config::complete() {
                          "image=<FILE> is load=<FILE> and save=<FILE> in one, so neither of them "
                          "can be given beside it");
   }
-  if (!disk_bytes_ && !load_file_ && !image_file_) {
+  const bool any = exports_ && exports_->empty();
+  if (exports_max_ && !any) {
+    return Status::error(EINVAL, "exports-max=<N> is of use only with exports=*");
+  }
+  serving_ = scratch_   ? Serving::scratch
+             : any      ? Serving::any
+             : exports_ ? Serving::named
+                        : Serving::one;
+  if (Status status = check_scratch(); !status.ok()) return status;
+  if (Status status = check_any(); !status.ok()) return status;
+  if (serving_ != Serving::named && !disk_bytes_ && !load_file_ && !image_file_) {
     return Status::error(EINVAL, "you must specify size=<SIZE> on the command line");
   }
+  if (Status status = make_plans(); !status.ok()) return status;
   if (stats_format_ && !wants_statistics()) {
     return Status::error(
         EINVAL, "stats-format= is of use only with stats-export=<NAME> or stats-file=<PATH>");
   }
   if (mlock_) options_.mlock = *mlock_;
   return check_options(options_);
+}
+
+Status Config::check_scratch() const {
+  if (serving_ != Serving::scratch) return {};
+  if (exports_) {
+    return Status::error(EINVAL,
+                         "scratch=true gives each connection a disk of its own, whatever name it "
+                         "opens, so exports= cannot be given beside it");
+  }
+  if (save_file_ || image_file_) {
+    return Status::error(EINVAL,
+                         "scratch=true: each disk ends with its connection, so neither save=<FILE> "
+                         "nor image=<FILE> can be given beside it");
+  }
+  if (load_file_ && options_.type == AllocatorType::malloc) {
+    return Status::error(EINVAL,
+                         "scratch=true with load=<FILE>: allocator=malloc takes the memory of a "
+                         "whole disk for each connection and so cannot make clones; sparse and "
+                         "zstd can");
+  }
+  return {};
+}
+
+// Names that clients choose are never part of a file's name.
+Status Config::check_any() const {
+  if (serving_ != Serving::any || !wants_image()) return {};
+  return Status::error(EINVAL,
+                       "exports=*: clients choose the names of the disks, so none of load=<FILE>, "
+                       "save=<FILE> and image=<FILE> can be given beside it");
+}
+
+// What stands before the value is the directory in which nbdkit was started, where a percent sign
+// is one.
+Result<DiskPlan> Config::plan_for(const NamedExport& named) const {
+  DiskPlan plan{named.name, named.bytes ? named.bytes : disk_bytes_};
+  const auto expand = [&](const char* key, const std::optional<FileParameter>& parameter,
+                          std::optional<std::string>& path) -> Status {
+    if (!parameter) return {};
+    Result<std::string> file = file_for_export(key, parameter->value, named.name);
+    if (!file.ok()) return file.status();
+    if (exports_->size() > 1 && !names_export(parameter->value)) {
+      return Status::error(EINVAL, std::string(key) + "=" + parameter->value +
+                                       ": each export needs a file of its own; %s in the name of "
+                                       "the file stands for the name of the export");
+    }
+    path =
+        parameter->path.substr(0, parameter->path.size() - parameter->value.size()) + file.value();
+    return {};
+  };
+  if (Status status = expand("load", load_file_, plan.load); !status.ok()) return status;
+  if (Status status = expand("save", save_file_, plan.save); !status.ok()) return status;
+  if (Status status = expand("image", image_file_, plan.image); !status.ok()) return status;
+  if (!plan.bytes && !plan.load && !plan.image) {
+    return Status::error(EINVAL, "exports=: '" + named.name +
+                                     "' has no size: write it behind a colon, as in " + named.name +
+                                     ":1G, or give size=<SIZE> for all");
+  }
+  return {std::move(plan)};
+}
+
+Status Config::make_plans() {
+  plans_.clear();
+  if (serving_ == Serving::any) return {};
+  if (serving_ != Serving::named) {
+    const auto path = [](const std::optional<FileParameter>& file) {
+      return file ? std::optional(file->path) : std::nullopt;
+    };
+    plans_.push_back({{}, disk_bytes_, path(load_file_), path(save_file_), path(image_file_)});
+    return {};
+  }
+  for (const NamedExport& named : *exports_) {
+    if (stats_export_ == named.name) {
+      return Status::error(EINVAL, "stats-export=" + named.name +
+                                       ": a disk has this name, so the statistics need another");
+    }
+    Result<DiskPlan> plan = plan_for(named);
+    if (!plan.ok()) return plan.status();
+    plans_.push_back(std::move(plan.value()));
+  }
+  return {};
 }
 
 }  // namespace ramdisk

@@ -49,9 +49,8 @@ struct Mistake {
 };
 
 const std::string kParameters =
-    " (known parameters: size, load, save, image, allocator, mlock, max-memory, dump, "
-    "stats-export, stats-file, "
-    "stats-format)";
+    " (known parameters: size, load, save, image, exports, exports-max, scratch, allocator, mlock, "
+    "max-memory, dump, stats-export, stats-file, stats-format)";
 const std::string kAllocators = " (known: sparse, malloc, zstd)";
 const std::string kZstdOptions =
     " (known options: mlock=true|false, level=N, cache=SIZE, recompress=true|false)";
@@ -221,6 +220,115 @@ TEST(ConfigMistakes, Values) {
               "allocator=zstd: level=" + value + range);
   }
 #endif
+}
+
+TEST(ConfigMistakes, Exports) {
+  const std::string twice =
+      "save=d.img: each export needs a file of its own; %s in the name of the "
+      "file stands for the name of the export";
+  expect_refusals({
+      {{"1", "exports="}, "exports=: the names are missing, as in exports=a,b"},
+      {{"1", "exports=a,"}, "exports=a,: there is an export without a name"},
+      {{"1", "exports=a,:5"}, "exports=a,:5: there is an export without a name"},
+      {{"1", "exports=a,b,a:5"}, "exports=a,b,a:5: two exports have the name 'a'"},
+      {{"1", "exports=a,*"}, "exports=a,*: '*' stands for all names, and so stands alone"},
+      {{"1", "exports=" + std::string(4097, 'x')},
+       "exports=: a name has 4097 bytes, more than the 4096 that NBD allows"},
+      {{"exports=a:5,b"},
+       "exports=: 'b' has no size: write it behind a colon, as in b:1G, or give size=<SIZE> for "
+       "all"},
+      {{"exports=a:5GB"}, "size=5GB" + kOneLetter + "size=5G"},
+      {{"exports=a:5x"}, kNbdkit},
+      {{"exports=*"}, "you must specify size=<SIZE> on the command line"},
+      {{"1", "exports=*", "exports-max=0"}, "exports-max=0: must be a number from 1 to 1000000"},
+      {{"1", "exports=*", "exports-max=1K"}, "exports-max=1K: must be a number from 1 to 1000000"},
+      {{"1", "exports=a", "exports-max=5"}, "exports-max=<N> is of use only with exports=*"},
+      {{"1", "exports-max=5"}, "exports-max=<N> is of use only with exports=*"},
+      {{"1", "exports=a,b", "save=d.img"}, twice},
+      {{"1", "exports=a,b", "save=d%%s.img"}, "save=d%%s.img" + twice.substr(twice.find(':'))},
+      {{"1", "exports=a", "load=5%.img"},
+       "load=5%.img: with exports=, %s is the name of the export and %% a percent sign; '%.' is "
+       "nothing"},
+      {{"1", "exports=a", "load=5%"},
+       "load=5%: with exports=, %s is the name of the export and %% a percent sign; '%' is "
+       "nothing"},
+      {{"1", "exports=a,b/c", "image=%s.img"},
+       "image=%s.img: the export 'b/c' has a slash in its name, and so cannot name a file"},
+      {{"1", "exports=*", "image=%s.img"},
+       "exports=*: clients choose the names of the disks, so none of load=<FILE>, save=<FILE> and "
+       "image=<FILE> can be given beside it"},
+      {{"1", "exports=a,s", "stats-export=s"},
+       "stats-export=s: a disk has this name, so the statistics need another"},
+      {{"1", "export=a"}, "unknown parameter 'export', did you mean exports?" + kParameters},
+  });
+}
+
+TEST(ConfigMistakes, Scratch) {
+  const std::string save =
+      "scratch=true: each disk ends with its connection, so neither save=<FILE> nor image=<FILE> "
+      "can be given beside it";
+  expect_refusals({
+      {{"1", "scratch=maybe"}, "scratch=maybe: must be true or false"},
+      {{"scratch=true"}, "you must specify size=<SIZE> on the command line"},
+      {{"1", "scratch"}, "'scratch'" + kWord + ", as in scratch=true"},
+      {{"1", "scratch=true", "save=x"}, save},
+      {{"1", "scratch=true", "image=x"}, save},
+      {{"scratch=true", "load=x", "allocator=malloc"},
+       "scratch=true with load=<FILE>: allocator=malloc takes the memory of a whole disk for each "
+       "connection and so cannot make clones; sparse and zstd can"},
+      {{"1", "scratch=true", "exports=a"},
+       "scratch=true gives each connection a disk of its own, whatever name it opens, so exports= "
+       "cannot be given beside it"},
+      {{"1", "scratch=false", "exports=a", "save=x"}, ""},
+  });
+}
+
+TEST(ConfigPlans, OneDiskUnlessToldOtherwise) {
+  Config config;
+  ASSERT_TRUE(config.set("size", "5").ok());
+  ASSERT_TRUE(config.set("save", "100%s.img").ok());
+  ASSERT_TRUE(config.complete().ok());
+  EXPECT_EQ(config.serving(), Serving::one);
+  ASSERT_EQ(config.plans().size(), 1u);
+  EXPECT_EQ(config.plans().front().name, "");
+  EXPECT_EQ(config.plans().front().bytes, 5u);
+  EXPECT_EQ(config.plans().front().save, "/here/100%s.img") << "a percent sign is one";
+}
+
+TEST(ConfigPlans, AFileForEachExport) {
+  Config config;
+  for (const char* exports : {"c", "a:7,b 100%,c:d:9,::1"}) {
+    ASSERT_TRUE(config.set("exports", exports).ok());
+  }
+  ASSERT_TRUE(config.set("size", "5").ok());
+  ASSERT_TRUE(config.set("load", "/in/%s/100%%.img").ok());
+  ASSERT_TRUE(config.set("save", "%s%s").ok());
+  ASSERT_TRUE(config.complete().ok()) << config.complete().message();
+  EXPECT_EQ(config.serving(), Serving::named);
+  const std::vector<DiskPlan>& plans = config.plans();
+  ASSERT_EQ(plans.size(), 4u);
+  EXPECT_EQ(plans[0].name, "a");
+  EXPECT_EQ(plans[0].bytes, 7u);
+  EXPECT_EQ(plans[0].load, "/in/a/100%.img");
+  EXPECT_EQ(plans[0].save, "/here/aa");
+  EXPECT_EQ(plans[1].name, "b 100%");
+  EXPECT_EQ(plans[1].bytes, 5u);
+  EXPECT_EQ(plans[1].save, "/here/b 100%b 100%");
+  EXPECT_EQ(plans[2].name, "c:d") << "the last colon counts";
+  EXPECT_EQ(plans[3].name, ":");
+  EXPECT_EQ(plans[3].bytes, 1u);
+}
+
+TEST(ConfigPlans, AnyName) {
+  Config config;
+  ASSERT_TRUE(config.set("size", "5").ok());
+  ASSERT_TRUE(config.set("exports", "*").ok());
+  ASSERT_TRUE(config.complete().ok());
+  EXPECT_EQ(config.serving(), Serving::any);
+  EXPECT_TRUE(config.plans().empty());
+  EXPECT_EQ(config.most_disks(), 100u);
+  ASSERT_TRUE(config.set("exports-max", "7").ok());
+  EXPECT_EQ(config.most_disks(), 7u);
 }
 
 }  // namespace

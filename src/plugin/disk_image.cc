@@ -21,9 +21,9 @@ Status about(const std::string& name, const Status& status) {
 
 // image= is both. With it, nothing need be there to load.
 Status DiskImage::find_files() {
-  if (const auto& path = config_.image_file()) load_ = save_ = File{"image=" + *path, *path};
-  if (const auto& path = config_.load_file()) load_ = File{"load=" + *path, *path};
-  if (const auto& path = config_.save_file()) save_ = File{"save=" + *path, *path};
+  if (const auto& path = plan_.image) load_ = save_ = File{"image=" + *path, *path};
+  if (const auto& path = plan_.load) load_ = File{"load=" + *path, *path};
+  if (const auto& path = plan_.save) save_ = File{"save=" + *path, *path};
   if (!save_) return {};
   Result<std::string> resolved = Replacement::resolve(save_->path);
   if (!resolved.ok()) return about(save_->name, resolved.status());
@@ -32,7 +32,7 @@ Status DiskImage::find_files() {
 }
 
 Result<uint64_t> DiskImage::size_of_disk() const {
-  const std::optional<uint64_t> size = config_.disk_bytes();
+  const std::optional<uint64_t> size = plan_.bytes;
   if (!file_) {
     if (size) return *size;
     return Status::error(EINVAL, load_->name +
@@ -49,7 +49,7 @@ Result<uint64_t> DiskImage::open() {
   if (Status status = find_files(); !status.ok()) return status;
   if (load_) {
     Result<std::unique_ptr<ImageFile>> file = ImageFile::open(load_->path);
-    const bool may_be_missing = config_.image_file() && file.status().errnum() == ENOENT;
+    const bool may_be_missing = plan_.image && file.status().errnum() == ENOENT;
     if (!file.ok() && !may_be_missing) return about(load_->name, file.status());
     file_ = std::move(file.value());
   }

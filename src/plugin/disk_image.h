@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "image/image_file.h"
 #include "memory/budget.h"
@@ -24,7 +25,7 @@ namespace ramdisk {
 
 class DiskImage {
  public:
-  explicit DiskImage(const Config& config) : config_(config) {}
+  explicit DiskImage(DiskPlan plan) : plan_(std::move(plan)) {}
 
   // Opens the file to load, before nbdkit changes its user or directory, and checks that the disk
   // could be saved. Returns the size of the disk: what the user gave, or else that of
@@ -62,7 +63,7 @@ class DiskImage {
   Result<uint64_t> size_of_disk() const;
   Status does_not_fit(const Status& status, const Budget& budget) const;
 
-  const Config& config_;
+  const DiskPlan plan_;
   std::optional<File> load_;
   std::optional<File> save_;         // with the path that Replacement::resolve() has returned
   std::unique_ptr<ImageFile> file_;  // from open() to the end of load(); null: nothing to load

@@ -16,19 +16,23 @@ namespace {
 
 using Version = std::array<unsigned, 2>;  // 1.32.5 is {1, 32}
 
-// The filters that would damage the disk, each with the version of nbdkit that fixed this.
+// The filters that would damage the disk, each with the version of nbdkit that fixed this, and the
+// least that is beside the disk for it to matter.
 struct Harmful {
   std::string_view filter;
   Version until;
+  Beside from = Beside::statistics;
 };
 constexpr Version kNever{~0u, ~0u};
 constexpr Harmful kHarmful[] = {
-    {"cache", kNever},       // keeps one cache for all exports
-    {"cow", {1, 44}},        // keeps one overlay for all exports
-    {"gzip", kNever},        // keeps what the first export unpacks to
-    {"luks", kNever},        // ends the server (1.32) when an export has no header
-    {"readahead", {1, 32}},  // keeps one buffer of what was read ahead
-    {"tar", kNever},         // keeps the place of a file in the first export
+    {"cache", kNever},                        // keeps one cache for all exports
+    {"cacheextents", kNever, Beside::disks},  // keeps the extents of the last export that was asked
+    {"cow", {1, 44}},                         // keeps one overlay for all exports
+    {"cow", kNever, Beside::private_disks},   // and for all connections to one
+    {"gzip", kNever},                         // keeps what the first export unpacks to
+    {"luks", kNever},                         // ends the server (1.32) when an export has no header
+    {"readahead", {1, 32}},                   // keeps one buffer of what was read ahead
+    {"tar", kNever},                          // keeps the place of a file in the first export
 };
 
 // A version that cannot be parsed counts as an old one.
@@ -75,6 +79,21 @@ LoadedFilter filter_in(const std::string& object) {
 
 #endif
 
+std::string refusal(const std::string& filter, Beside beside) {
+  const std::string with = " does not go with --filter=" + filter + ", which ";
+  switch (beside) {
+    case Beside::statistics:
+      break;
+    case Beside::disks:
+      return "exports=" + with + "in this nbdkit confuses the disks of several exports";
+    case Beside::private_disks:
+      return "scratch=true" + with + "confuses the disks of several connections";
+  }
+  return "stats-export=" + with +
+         "in this nbdkit could destroy a disk with a second export; stats-file=<PATH> writes the "
+         "same statistics to a file";
+}
+
 }  // namespace
 
 std::vector<LoadedFilter> loaded_filters() {
@@ -91,14 +110,12 @@ std::vector<LoadedFilter> loaded_filters() {
   return filters;
 }
 
-Status allow_second_export(const std::vector<LoadedFilter>& filters) {
+Status allow_exports(const std::vector<LoadedFilter>& filters, Beside beside) {
   for (const LoadedFilter& filter : filters) {
     for (const Harmful& harmful : kHarmful) {
       if (filter.name != harmful.filter || parse(filter.version) >= harmful.until) continue;
-      return Status::error(ENOTSUP,
-                           "stats-export= does not go with --filter=" + filter.name +
-                               ", which in this nbdkit could destroy a disk with a second export; "
-                               "stats-file=<PATH> writes the same statistics to a file");
+      if (beside < harmful.from) continue;
+      return Status::error(ENOTSUP, refusal(filter.name, beside));
     }
   }
   return {};

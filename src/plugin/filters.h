@@ -1,5 +1,5 @@
 // Finds which of nbdkit's filters are loaded on top of the plugin, and which of them do not support
-// two exports.
+// several exports.
 //
 // A filter that keeps one overlay, one cache or the place of one file for the whole server confuses
 // the bytes of one export with those of the other. With a second export that loses the data of the
@@ -25,8 +25,15 @@ struct LoadedFilter {
 // Returns the filters loaded into this process; none if the system offers no way to list them.
 std::vector<LoadedFilter> loaded_filters();
 
-// Returns ENOTSUP, with a message for the user, if one of `filters` must not see a second export.
-Status allow_second_export(const std::vector<LoadedFilter>& filters);
+// What a client may find beside the one disk.
+enum class Beside {
+  statistics,    // an export with the statistics, which has no extents
+  disks,         // other disks, with other names
+  private_disks  // other disks with the same name, one for each connection
+};
+
+// Returns ENOTSUP, with a message for the user, if one of `filters` must not see such exports.
+Status allow_exports(const std::vector<LoadedFilter>& filters, Beside beside);
 
 }  // namespace ramdisk
 

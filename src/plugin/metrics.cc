@@ -120,6 +120,43 @@ std::string to_json(const std::vector<Metric>& metrics) {
   return out.str();
 }
 
+std::string to_json(const std::vector<Metric>& shared, const std::vector<ExportMetrics>& exports) {
+  std::string out = to_json(shared);
+  out.resize(out.size() - 3);  // the newline before the last brace, and what follows
+  out += ",\n  \"exports\": [";
+  const char* before = "\n    ";
+  for (const ExportMetrics& one : exports) {
+    std::vector<Metric> metrics{{"export", Metric::Type::text, "", {{{}, one.name}}}};
+    metrics.insert(metrics.end(), one.metrics.begin(), one.metrics.end());
+    out += std::exchange(before, ",\n    ");
+    std::string object = to_json(metrics);
+    object.pop_back();
+    for (const char c : object) {
+      out += c;
+      if (c == '\n') out += "    ";
+    }
+  }
+  return out + (exports.empty() ? "]\n}\n" : "\n  ]\n}\n");
+}
+
+std::string to_prometheus(const std::vector<Metric>& shared,
+                          const std::vector<ExportMetrics>& exports, const Labels& common) {
+  std::vector<Metric> all = shared;
+  for (const ExportMetrics& one : exports) {
+    const bool first = &one == &exports.front();
+    for (size_t i = 0; i < one.metrics.size(); ++i) {
+      const Metric& metric = one.metrics[i];
+      if (first) all.push_back({metric.name, metric.type, metric.help, {}});
+      std::vector<Sample>& samples = all[shared.size() + i].samples;
+      for (Sample sample : metric.samples) {
+        sample.labels.insert(sample.labels.begin(), {"export", one.name});
+        samples.push_back(std::move(sample));
+      }
+    }
+  }
+  return to_prometheus(all, common);
+}
+
 std::string to_prometheus(const std::vector<Metric>& metrics, const Labels& common) {
   const std::string prefix = "nbdkit_memory_";
   std::ostringstream out;

@@ -49,6 +49,20 @@ std::string to_json(const std::vector<Metric>& metrics);
 // `common`. Labels without a value are left out: to Prometheus they mean the same as none.
 std::string to_prometheus(const std::vector<Metric>& metrics, const Labels& common = {});
 
+// The metrics of one of several disks.
+struct ExportMetrics {
+  std::string name;  // valid UTF-8
+  std::vector<Metric> metrics;
+};
+
+// The same for several disks, whose metrics have the same names in the same order. In JSON, the
+// object has those that are `shared`, of which there is one at least, and last a member "exports",
+// a list of objects with a member "export", the name, and the metrics of that disk. In Prometheus'
+// format the name is the first label of each sample of the disk.
+std::string to_json(const std::vector<Metric>& shared, const std::vector<ExportMetrics>& exports);
+std::string to_prometheus(const std::vector<Metric>& shared,
+                          const std::vector<ExportMetrics>& exports, const Labels& common);
+
 }  // namespace ramdisk
 
 #endif

@@ -93,5 +93,52 @@ TEST(Metrics, CommonLabelsAreOnEverySample) {
   }
 }
 
+// Several disks: what is shared comes first, and each disk's figures have its name.
+TEST(Metrics, SeveralExports) {
+  const auto own = [](uint64_t size) {
+    return std::vector<Metric>{
+        {"size_bytes", Metric::Type::gauge, "A size.", {{{}, number(size)}}},
+        {"reads", Metric::Type::counter, "Some.", {{{{"kind", "big"}}, number(size + 1)}}}};
+  };
+  const std::vector<Metric> shared{{"disks", Metric::Type::gauge, "Some.", {{{}, "2"}}}};
+  const std::vector<ExportMetrics> exports{{"a", own(1)}, {"b\"", own(3)}};
+  EXPECT_EQ(to_json(shared, exports),
+            "{\n"
+            "  \"disks\": 2,\n"
+            "  \"exports\": [\n"
+            "    {\n"
+            "      \"export\": \"a\",\n"
+            "      \"size_bytes\": 1,\n"
+            "      \"reads\": [\n"
+            "        {\"kind\": \"big\", \"value\": 2}\n"
+            "      ]\n"
+            "    },\n"
+            "    {\n"
+            "      \"export\": \"b\\\"\",\n"
+            "      \"size_bytes\": 3,\n"
+            "      \"reads\": [\n"
+            "        {\"kind\": \"big\", \"value\": 4}\n"
+            "      ]\n"
+            "    }\n"
+            "  ]\n"
+            "}\n");
+  EXPECT_EQ(to_json(shared, {}), "{\n  \"disks\": 2,\n  \"exports\": []\n}\n");
+  EXPECT_EQ(to_prometheus(shared, exports, {{"disk", "x"}}),
+            "# HELP nbdkit_memory_disks Some.\n"
+            "# TYPE nbdkit_memory_disks gauge\n"
+            "nbdkit_memory_disks{disk=\"x\"} 2\n"
+            "# HELP nbdkit_memory_size_bytes A size.\n"
+            "# TYPE nbdkit_memory_size_bytes gauge\n"
+            "nbdkit_memory_size_bytes{disk=\"x\",export=\"a\"} 1\n"
+            "nbdkit_memory_size_bytes{disk=\"x\",export=\"b\\\"\"} 3\n"
+            "# HELP nbdkit_memory_reads Some.\n"
+            "# TYPE nbdkit_memory_reads counter\n"
+            "nbdkit_memory_reads{disk=\"x\",export=\"a\",kind=\"big\"} 2\n"
+            "nbdkit_memory_reads{disk=\"x\",export=\"b\\\"\",kind=\"big\"} 4\n"
+            "# HELP nbdkit_memory_info What serves the disk.\n"
+            "# TYPE nbdkit_memory_info gauge\n"
+            "nbdkit_memory_info{disk=\"x\"} 1\n");
+}
+
 }  // namespace
 }  // namespace ramdisk

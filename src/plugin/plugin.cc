@@ -1,4 +1,4 @@
-// The C boundary: nbdkit's callbacks on one side, one Allocator on the other. This file has the
+// The C boundary: nbdkit's callbacks on one side, Allocators on the other. This file has the
 // life cycle of the plugin and the table of its callbacks.
 //
 // Every callback is noexcept: an exception from below (thrown only for lack of memory) becomes an
@@ -8,25 +8,18 @@
 #include <malloc.h>
 #endif
 
-#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
 
-#include "base/shared_copy.h"
-#include "base/sizes.h"
 #include "disk/registry.h"
-#include "memory/available_memory.h"
 #include "memory/memory_lock.h"
 #include "plugin/filters.h"
 #include "plugin/plugin_state.h"
-#include "table/slab_allocator.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
-
-// Set by nbdkit's debug flag -D memory.dir=1; nbdkit prescribes the name.
-extern "C" [[gnu::visibility("default")]] int memory_debug_dir;
-int memory_debug_dir = 0;
 
 namespace ramdisk {
 
@@ -40,6 +33,15 @@ int report(const Status& status) noexcept {
   return -1;
 }
 
+Status limited(RefusalLog& log, const Status& status) {
+  const std::optional<uint64_t> left_out = log.note();
+  if (!left_out) return Status::error(status.errnum(), "");
+  if (*left_out == 0) return status;
+  return Status::error(status.errnum(), std::string(status.message()) + " (" +
+                                            std::to_string(*left_out) +
+                                            " others refused since the last such line)");
+}
+
 namespace {
 
 // ---- life cycle
@@ -51,15 +53,8 @@ void load() noexcept {
   });
 }
 
-// Does nothing unless the disk has been served; of several calls, the first counts. No request is
-// in progress.
-void save_disk() noexcept {
-  if (!plugin || !plugin->image) return;
-  guarded([] { return plugin->image->save(*plugin->allocator); });
-}
-
 void unload() noexcept {
-  save_disk();
+  if (plugin) save_disks(*plugin);
   if (plugin && plugin->stats_file) plugin->stats_file->stop();
   delete plugin;
   plugin = nullptr;
@@ -73,70 +68,25 @@ int config_complete() noexcept {
   return guarded([] { return plugin ? plugin->config.complete() : Status::no_memory(); });
 }
 
-// Writes to nbdkit's log as an error, because the log has no lower level that is shown without -v.
-// Memory may be short just then, and the caller cannot do with an exception. While the disk is
-// loaded the last mark is only kept: if the content does not fit, one message is enough.
-void report_mark(const Budget::Mark& mark) noexcept {
-  if (plugin->loading.load(std::memory_order_relaxed)) {
-    plugin->mark_while_loading.store(mark.percent, std::memory_order_relaxed);
-    return;
-  }
-  try {
-    nbdkit_error("warning: %u %% of the memory for this disk is in use: %s of %s", mark.percent,
-                 exact_size(mark.used).c_str(), exact_size(mark.limit).c_str());
-  } catch (const std::bad_alloc&) {
-    nbdkit_error("warning: %u %% of the memory for this disk is in use", mark.percent);
-  }
-}
-
-// Called once for each system call that is refused. A refusal that breaks a promise of the manual
-// is logged even without -v.
-void report_refusal(const MemoryRefusal& refusal) noexcept {
-  const char* format = "the system refuses %s (%s): %s";
-  const char* reason = std::strerror(refusal.errnum);
-  if (refusal.promised) {
-    nbdkit_error(format, refusal.call, reason, refusal.without);
-  } else {
-    nbdkit_debug(format, refusal.call, reason, refusal.without);
-  }
-}
-
-// allocator=malloc allocates and locks its memory at once, the others do so slab by slab, as they
-// grow.
-Status make_memory(const Config& config) {
-  const bool lock = config.options().mlock;
-  const bool grows = config.options().type != AllocatorType::malloc;
-  if (lock && grows) {
-    if (default_memory_is_portable()) {
-      return Status::error(ENOTSUP, "mlock=true: here only allocator=malloc can lock its memory");
-    }
-    if (Status status = allow_locking(SlabAllocator::kSlabBytes); !status.ok()) return status;
-  }
-  Budget::Options limits;
-  limits.limit = config.max_memory();
-  if (config.keep_reserve()) {
-    const Swap swap = lock ? Swap::does_not : Swap::counts;
-    limits.probe = [swap] { return available_memory(swap); };
-  }
-  if (grows) limits.on_mark = report_mark;
-  plugin->memory = std::make_unique<BudgetedMemory>(
-      make_default_memory(
-          {.lock = lock && grows, .dump = config.dump(), .on_refusal = report_refusal}),
-      std::move(limits));
-  return {};
-}
-
 // Tries the file now, while a mistake can still be reported to the user who starts nbdkit.
 Status make_statistics(Plugin& p) {
   if (p.config.stats_export()) {
-    if (Status status = allow_second_export(loaded_filters()); !status.ok()) return status;
+    if (Status status = allow_exports(loaded_filters(), Beside::statistics); !status.ok()) {
+      return status;
+    }
+  }
+  if (p.config.serving() != Serving::one) {
+    const auto beside =
+        p.config.serving() == Serving::scratch ? Beside::private_disks : Beside::disks;
+    if (Status status = allow_exports(loaded_filters(), beside); !status.ok()) return status;
   }
   if (!p.config.stats_file()) return {};
   p.stats_file = std::make_unique<StatsFile>(
-      *p.config.stats_file(),
-      StatsFile::Source{.document = make_document,
-                        .requests = [&p] { return p.operations.requests(); },
-                        .failed = [](const Status& status) { report(status); }});
+      p.config.stats_file()->path,
+      StatsFile::Source{
+          .document = make_document,
+          .requests = [&p] { return p.operations ? p.operations->requests() : p.disks.requests(); },
+          .failed = [](const Status& status) { report(status); }});
   return p.stats_file->check();
 }
 
@@ -151,96 +101,38 @@ Status start_statistics(Plugin& p) {
   return {};
 }
 
-// The most that the disk can store: a disk that does not compress holds no more than there is
-// memory.
-uint64_t most_stored(const Plugin& p) {
-  if (p.config.options().type == AllocatorType::zstd) return p.disk_bytes;
-  return std::min(p.disk_bytes, p.config.max_memory().value_or(available_memory().total));
-}
-
-// Opens the file to load now, because nbdkit may change its user and directory next.
-Status make_image(Plugin& p) {
-  if (!p.config.wants_image()) {
-    p.disk_bytes = *p.config.disk_bytes();
-    return {};
-  }
-  p.image = std::make_unique<DiskImage>(p.config);
-  Result<uint64_t> bytes = p.image->open();
-  if (!bytes.ok()) return bytes.status();
-  p.disk_bytes = bytes.value();
-  p.image->warn_of_room(most_stored(p));
-  return {};
-}
-
-// The memory does not come from malloc: when such a large block is freed, glibc raises the
-// threshold from which blocks are mapped.
-void choose_how_to_copy(MemorySource& memory) {
-  void* const room = memory.map(kTrialBytes, 4096, false);
-  choose_copies({static_cast<std::byte*>(room), room ? kTrialBytes : 0});
-  if (room) memory.unmap(room, kTrialBytes);
-  nbdkit_debug("%s", describe_copies().c_str());
-}
-
 int get_ready() noexcept {
   return guarded([] {
-    if (Status status = make_image(*plugin); !status.ok()) return status;
-    if (Status status = make_statistics(*plugin); !status.ok()) return status;
-    if (Status status = make_memory(plugin->config); !status.ok()) return status;
-    choose_how_to_copy(*plugin->memory);
-    Environment environment;
-    environment.memory = plugin->memory.get();
-    if (memory_debug_dir) {
-      environment.trace_directories = [](const std::string& line) {
-        nbdkit_debug("%s", line.c_str());
-      };
-    }
-    auto made = make_allocator(plugin->config.options(), plugin->disk_bytes, environment);
-    if (!made.ok()) return made.status();
-    plugin->allocator = std::move(made.value());
-    if (Status status = plugin->allocator->get_ready(); !status.ok()) return status;
-    if (plugin->image) {
-      plugin->launch =
+    Plugin& p = *plugin;
+    if (Status status = open_images(p); !status.ok()) return status;
+    if (Status status = make_statistics(p); !status.ok()) return status;
+    if (Status status = make_disks(p); !status.ok()) return status;
+    if (p.config.wants_image()) {
+      p.launch =
           std::make_unique<LaunchReport>([](const char* message) { nbdkit_error("%s", message); });
     }
     return Status();
   });
 }
 
-// A zstd disk takes some megabytes for a moment when it makes a dictionary. Without a fixed
-// threshold, glibc would raise its own when they are freed, and then keep such memory. The setting
-// is the whole process's, so it is made here and not by the disk, and before there are threads. A
-// process that has locked all its memory makes no dictionaries.
+// A zstd disk takes some megabytes for a moment when it makes a dictionary, and nbdkit's threads
+// for a connection take as much for their requests. Without a fixed threshold, glibc would raise
+// its own when they are freed, and then keep such memory, which adds up where disks come and go
+// with connections. The setting is the whole process's, so it is made here and not by the disk, and
+// before there are threads. A process that has locked all its memory makes no dictionaries.
 void fix_malloc_threshold([[maybe_unused]] const Config& config) {
 #ifdef M_MMAP_THRESHOLD
-  if (config.options().type != AllocatorType::zstd || process_memory_is_locked()) return;
+  const bool wanted =
+      config.options().type == AllocatorType::zstd || config.serving() == Serving::scratch;
+  if (!wanted || process_memory_is_locked()) return;
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
 #endif
 }
 
-// The disk is loaded in the process that serves: memory that is written before a fork would be
-// shared with a parent that stays (--run) and then be copied, page by page; it would not be locked;
-// and a zstd disk has its threads only here.
-Status load_image(Plugin& p) {
-  if (!p.image) return {};
-  p.loading = true;
-  Status status = p.image->load(*p.allocator, p.memory->budget());
-  p.loading = false;
-  const unsigned percent = p.mark_while_loading;
-  if (status.ok() && percent > 0) {
-    const Budget& budget = p.memory->budget();
-    report_mark({percent, budget.used(), budget.limit().value_or(0)});
-  }
-  return status;
-}
-
 Status start(Plugin& p) noexcept {
   try {
-    if (p.image) {
-      if (Status status = p.image->check_saving(); !status.ok()) return status;
-    }
     fix_malloc_threshold(p.config);
-    if (Status status = p.allocator->after_fork(); !status.ok()) return status;
-    if (Status status = load_image(p); !status.ok()) return status;
+    if (Status status = start_disks(p); !status.ok()) return status;
     return start_statistics(p);
   } catch (const std::bad_alloc&) {
     return Status::no_memory();
@@ -251,7 +143,8 @@ Status start(Plugin& p) noexcept {
 // once.)
 int end_before_serving() noexcept {
   plugin->stats_file.reset();
-  plugin->allocator.reset();
+  for (const Disks::Ptr& disk : plugin->disks.all()) plugin->disks.remove(*disk);
+  plugin->base.reset();
   nbdkit_shutdown();
   return 0;
 }
@@ -269,15 +162,30 @@ int after_fork() noexcept {
   return status.errnum() == EINTR ? end_before_serving() : -1;
 }
 
-void cleanup() noexcept {
-  if (!plugin || !plugin->allocator) return;
-  log_disk();
-  save_disk();
-  if (const uint64_t left_out = plugin->refusals.take_left_out()) {
-    nbdkit_error("no space left: requests refused since the last such line: %" PRIu64, left_out);
+void tell_left_out(RefusalLog& log, const char* what) noexcept {
+  if (const uint64_t left_out = log.take_left_out()) {
+    nbdkit_error("%s since the last such line: %" PRIu64, what, left_out);
   }
-  if (plugin->stats_file) plugin->stats_file->stop();
-  plugin->allocator->stop();
+}
+
+[[maybe_unused]] void cleanup() noexcept {
+  if (!plugin) return;
+  guarded([] {
+    std::vector<Disks::Ptr> disks = plugin->disks.all();
+    if (plugin->base) disks.push_back(plugin->base);
+    for (const Disks::Ptr& disk : disks) {
+      if (!disk->allocator) return Status();
+      log_disk(*disk);
+    }
+    save_disks(*plugin);
+    tell_left_out(plugin->refusals, "no space left: requests refused");
+    tell_left_out(plugin->unopened, "clients refused that asked for a disk");
+    if (plugin->stats_file) plugin->stats_file->stop();
+    for (const Disks::Ptr& disk : disks) {
+      disk->allocator->stop();
+    }
+    return Status();
+  });
 }
 
 void dump_plugin() noexcept {
@@ -332,6 +240,9 @@ nbdkit_plugin make_plugin() {
       "load=<FILE>    Begin with the content of this file or block device\n"
       "save=<FILE>    At the end, save the content as this file\n"
       "image=<FILE>   Load this file if it exists, and save it at the end\n"
+      "exports=<NAME>[:<SIZE>],...|*  Several disks; *: one for each name opened\n"
+      "exports-max=<N>  At most so many with exports=* (default: 100)\n"
+      "scratch=true   Give every connection a disk of its own, which ends with it\n"
       "allocator=sparse|malloc|zstd[,level=N][,cache=SIZE][,recompress=true|false]\n"
       "               How the disk is stored (default: sparse)\n"
       "mlock=true     Keep the disk out of swap\n"

@@ -1,5 +1,5 @@
-// State and functions that the plugin's callbacks share: the one disk that it serves, and how
-// errors reach nbdkit.
+// State and functions that the plugin's callbacks share: the disks that it serves, and how errors
+// reach nbdkit.
 //
 // Thread contract: as nbdkit calls: one thread calls load to after_fork, and cleanup to unload; in
 // between, any number of threads make requests.
@@ -11,13 +11,15 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 
+#include "base/mutex.h"
+#include "base/worker_pool.h"
 #include "memory/budgeted_memory.h"
 #include "plugin/config.h"
-#include "plugin/disk_image.h"
+#include "plugin/disks.h"
 #include "plugin/launch_report.h"
 #include "plugin/nbdkit.h"
-#include "plugin/operations.h"
 #include "plugin/refusal_log.h"
 #include "plugin/stats_file.h"
 #include "ramdisk/allocator.h"
@@ -25,19 +27,23 @@
 namespace ramdisk {
 
 // Exists from load to unload. The statistics file is destroyed first, because its document
-// describes the allocator, which in turn uses the memory.
+// describes the disks, which in turn use the memory and the threads.
 struct Plugin {
-  Operations operations;  // first, because its alignment would leave a gap elsewhere
   Config config;
-  std::unique_ptr<BudgetedMemory> memory;
-  std::unique_ptr<Allocator> allocator;
-  uint64_t disk_bytes = 0;                      // constant after get_ready
-  std::unique_ptr<DiskImage> image;             // null unless there is a file to load or to save
+  std::shared_ptr<MemorySource> system_memory;  // of all disks
+  std::shared_ptr<Budget> budget;               // of all disks
+  WorkerPool workers;                           // of all disks, if there may be several
+  std::string allocator;                        // what the disks say of themselves
+  Disks::Ptr base;                              // Serving::scratch: what connections have clones of
+  Disks disks;
+  Mutex making;                                 // held while a disk is made for a name
+  std::shared_ptr<Operations> operations;       // of Serving::scratch: of all disks that ever were
   std::unique_ptr<LaunchReport> launch;         // null without an image, and after the start
-  std::atomic<bool> loading{false};             // whether the disk is being filled from a file
+  std::atomic<bool> loading{false};             // whether a disk is being filled from a file
   std::atomic<unsigned> mark_while_loading{0};  // the last Budget::Mark then, in percent; 0: none
-  RefusalLog refusals;
-  std::unique_ptr<StatsFile> stats_file;  // null unless asked for
+  RefusalLog refusals;                          // of requests
+  RefusalLog unopened;                          // of clients that ask for a disk
+  std::unique_ptr<StatsFile> stats_file;        // null unless asked for
 };
 extern Plugin* plugin;
 
@@ -59,13 +65,40 @@ int guarded(Body body) noexcept {
   }
 }
 
-// ---- what the disk says of itself (disk_report.cc)
+// Returns `status`, or the same without a message if `log` has just had one.
+Status limited(RefusalLog& log, const Status& status);
+
+// ---- how disks begin and end (disk_life.cc)
+
+// The parts of get_ready() that are about disks. The first opens the files of the disks that are
+// there from the start, the second makes the memory and these disks.
+Status open_images(Plugin& p);
+Status make_disks(Plugin& p);
+
+// The part of after_fork(): starts the disks, and loads them.
+Status start_disks(Plugin& p);
+
+// Saves the disks that have been served; of several calls, the first counts. No request is in
+// progress. Reports what fails.
+void save_disks(Plugin& p) noexcept;
+
+// Returns the disk of this name, and makes it if there is none. Throws std::bad_alloc.
+Result<Disks::Ptr> disk_called(Plugin& p, std::string_view name);
+
+// The size of disks that are not there from the start.
+uint64_t bytes_of_each(const Plugin& p);
+
+// Makes the disk of a connection. Throws std::bad_alloc.
+Result<Disks::Ptr> make_scratch_disk(Plugin& p);
+
+// ---- what the disks say of themselves (disk_report.cc)
 
 // Returns one phrase for people: how the disk is stored, and how full it is.
-std::string describe_disk();
-void log_disk() noexcept;  // writes describe_disk() to the log of nbdkit -v
+std::string describe_disk(const Disk& disk);
+void log_disk(const Disk& disk) noexcept;  // writes it to the log of nbdkit -v
 
-// Returns the current statistics; `ended` says that the disk has ended, so that they are its last.
+// Returns the current statistics; `ended` says that the disks have ended, so that they are their
+// last.
 std::string make_document(bool ended);
 
 // ---- callbacks about clients and their requests (connections.cc, requests.cc)
@@ -80,8 +113,12 @@ int can_multi_conn(void* handle) noexcept;
 int block_size(void* handle, uint32_t* minimum, uint32_t* preferred, uint32_t* maximum) noexcept;
 const char* export_description(void* handle) noexcept;
 
-// Returns the statistics document of this connection, or nullptr if it is a connection to the disk.
+// Returns the statistics document of this connection, or nullptr if it is a connection to a disk.
 const std::string* document_of(void* handle) noexcept;
+
+// Returns the disk of this connection, which its first request makes where clients choose the
+// names. Returns null, having reported why, if it cannot be made. The connection is to a disk.
+Disk* disk_of(void* handle) noexcept;
 
 int pread(void* handle, void* buffer, uint32_t count, uint64_t offset, uint32_t flags) noexcept;
 int pwrite(void* handle, const void* buffer, uint32_t count, uint64_t offset,

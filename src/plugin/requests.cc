@@ -1,8 +1,7 @@
-// Passes requests from nbdkit's callbacks to the allocator, and returns failures with one errno and
-// one message.
+// Passes requests from nbdkit's callbacks to the allocator of the disk, and returns failures with
+// one errno and one message.
 
 #include <cstring>
-#include <optional>
 #include <string>
 
 #include "plugin/plugin_state.h"
@@ -15,35 +14,35 @@ namespace {
 // messages are limited, so that a client that keeps trying does not fill the log.
 Status explained(const Status& status) {
   if (status.errnum() != ENOMEM) return status;
-  Status why = plugin->memory->budget().why();
-  const std::optional<uint64_t> left_out = plugin->refusals.note();
-  if (!left_out) return Status::error(why.errnum(), "");
-  if (*left_out == 0) return why;
-  return Status::error(why.errnum(), std::string(why.message()) + " (" + std::to_string(*left_out) +
-                                         " others refused since the last such line)");
+  return limited(plugin->refusals, plugin->budget->why());
 }
 
-// As guarded(), but also counts the request if the user wants statistics.
+// Runs `body` on the disk of the connection as guarded() does, but also counts the request if the
+// user wants statistics.
 template <typename Body>
-int counted(Operation operation, uint64_t bytes, Body body) noexcept {
-  if (!plugin->config.wants_statistics()) return guarded(body);
+int counted(void* handle, Operation operation, uint64_t bytes, Body body) noexcept {
+  Disk* const disk = disk_of(handle);
+  if (!disk) return -1;
+  const auto run = [&] { return body(*disk); };
+  if (!plugin->config.wants_statistics()) return guarded(run);
   const auto begin = Operations::Clock::now();
-  const int result = guarded(body);
-  plugin->operations.add(operation, result == 0, bytes, Operations::Clock::now() - begin);
+  const int result = guarded(run);
+  disk->operations->add(operation, result == 0, bytes, Operations::Clock::now() - begin);
   if (plugin->stats_file) plugin->stats_file->note_request();
   return result;
 }
 
 // Call before what may change the disk.
-void note_change() noexcept {
-  if (plugin->image) plugin->image->note_change();
+void note_change(Disk& disk) noexcept {
+  if (disk.image) disk.image->note_change();
 }
 
 // Trimmed ranges read as zeroes, so trim and zero are the same operation, whatever the flags.
-int zero_as(Operation operation, uint32_t count, uint64_t offset) noexcept {
-  note_change();
-  return counted(operation, count,
-                 [&] { return explained(plugin->allocator->zero(count, offset)); });
+int zero_as(void* handle, Operation operation, uint32_t count, uint64_t offset) noexcept {
+  return counted(handle, operation, count, [&](Disk& disk) {
+    note_change(disk);
+    return explained(disk.allocator->zero(count, offset));
+  });
 }
 
 class ExtentList final : public ExtentVisitor {
@@ -73,35 +72,35 @@ int pread(void* handle, void* buffer, uint32_t count, uint64_t offset, uint32_t)
     std::memcpy(buffer, document->data() + offset, count);
     return 0;
   }
-  return counted(Operation::read, count, [&] {
-    return plugin->allocator->read({static_cast<std::byte*>(buffer), count}, offset);
+  return counted(handle, Operation::read, count, [&](Disk& disk) {
+    return disk.allocator->read({static_cast<std::byte*>(buffer), count}, offset);
   });
 }
 
-int pwrite(void*, const void* buffer, uint32_t count, uint64_t offset, uint32_t) noexcept {
-  note_change();
-  return counted(Operation::write, count, [&] {
-    return explained(
-        plugin->allocator->write({static_cast<const std::byte*>(buffer), count}, offset));
+int pwrite(void* handle, const void* buffer, uint32_t count, uint64_t offset, uint32_t) noexcept {
+  return counted(handle, Operation::write, count, [&](Disk& disk) {
+    note_change(disk);
+    return explained(disk.allocator->write({static_cast<const std::byte*>(buffer), count}, offset));
   });
 }
 
-int flush(void*, uint32_t) noexcept {
-  return counted(Operation::flush, 0, [] { return Status(); });
+int flush(void* handle, uint32_t) noexcept {
+  return counted(handle, Operation::flush, 0, [](Disk&) { return Status(); });
 }
 
-int trim(void*, uint32_t count, uint64_t offset, uint32_t) noexcept {
-  return zero_as(Operation::trim, count, offset);
+int trim(void* handle, uint32_t count, uint64_t offset, uint32_t) noexcept {
+  return zero_as(handle, Operation::trim, count, offset);
 }
 
-int zero(void*, uint32_t count, uint64_t offset, uint32_t) noexcept {
-  return zero_as(Operation::zero, count, offset);
+int zero(void* handle, uint32_t count, uint64_t offset, uint32_t) noexcept {
+  return zero_as(handle, Operation::zero, count, offset);
 }
 
-int extents(void*, uint32_t count, uint64_t offset, uint32_t flags, nbdkit_extents* list) noexcept {
-  return counted(Operation::extents, count, [&] {
+int extents(void* handle, uint32_t count, uint64_t offset, uint32_t flags,
+            nbdkit_extents* list) noexcept {
+  return counted(handle, Operation::extents, count, [&](Disk& disk) {
     ExtentList visitor(list, flags & NBDKIT_FLAG_REQ_ONE);
-    Status status = plugin->allocator->extents(count, offset, visitor);
+    Status status = disk.allocator->extents(count, offset, visitor);
     return status.ok() ? visitor.status() : status;
   });
 }

@@ -1,5 +1,9 @@
 #include "plugin/statistics.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "base/page.h"
 
 namespace ramdisk {
@@ -79,6 +83,11 @@ void add_operations(std::vector<Metric>& metrics, const Operations& operations) 
   }
 }
 
+bool is_shared(const Metric& metric) {
+  constexpr std::array<std::string_view, 4> kShared{"version", "allocator", "limit_bytes", "ended"};
+  return std::find(kShared.begin(), kShared.end(), metric.name) != kShared.end();
+}
+
 }  // namespace
 
 std::vector<Metric> make_metrics(const DiskFigures& disk, const Operations& operations) {
@@ -108,6 +117,37 @@ std::vector<Metric> make_metrics(const DiskFigures& disk, const Operations& oper
       gauge("dictionary_bytes", "Memory that the dictionaries take.", s.dictionary_bytes));
   add_operations(metrics, operations);
   return metrics;
+}
+
+std::vector<Metric> make_shared_metrics(const DiskFigures& figures, uint64_t disks) {
+  std::vector<Metric> metrics;
+  for (Metric& metric : make_metrics(figures, Operations())) {
+    if (is_shared(metric)) metrics.push_back(std::move(metric));
+  }
+  metrics.push_back(gauge("disks", "Disks that there are now.", disks));
+  return metrics;
+}
+
+std::vector<Metric> make_own_metrics(const DiskFigures& disk, const Operations& operations) {
+  std::vector<Metric> metrics = make_metrics(disk, operations);
+  std::erase_if(metrics, is_shared);
+  return metrics;
+}
+
+void add_figures(Statistics& sum, const Statistics& more) {
+  sum.usage.stored_bytes += more.usage.stored_bytes;
+  sum.usage.memory_bytes += more.usage.memory_bytes;
+  sum.same_filled_pages += more.same_filled_pages;
+  sum.plain_pages += more.plain_pages;
+  sum.waiting_pages += more.waiting_pages;
+  sum.generations.resize(std::max(sum.generations.size(), more.generations.size()));
+  for (size_t i = 0; i < more.generations.size(); ++i) {
+    sum.generations[i].single_pages += more.generations[i].single_pages;
+    sum.generations[i].grouped_pages += more.generations[i].grouped_pages;
+  }
+  sum.waiting_limit_pages += more.waiting_limit_pages;
+  sum.dictionaries += more.dictionaries;
+  sum.dictionary_bytes += more.dictionary_bytes;
 }
 
 }  // namespace ramdisk

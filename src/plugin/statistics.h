@@ -27,6 +27,14 @@ struct DiskFigures {
 
 std::vector<Metric> make_metrics(const DiskFigures& disk, const Operations& operations);
 
+// The two parts of them, where there are several disks: what all have in common, and what each has.
+// `figures` of the first need not be a disk's.
+std::vector<Metric> make_shared_metrics(const DiskFigures& figures, uint64_t disks);
+std::vector<Metric> make_own_metrics(const DiskFigures& disk, const Operations& operations);
+
+// The figures of several disks as if they were one.
+void add_figures(Statistics& sum, const Statistics& more);
+
 }  // namespace ramdisk
 
 #endif

@@ -54,12 +54,12 @@ void RadixTree::set(Slot& slot, uintptr_t value) {
   RAMDISK_YIELD("RadixTree::set");
 }
 
-RadixTree::Node* RadixTree::make_node() {
-  const SlabAllocator::Run run = nodes_.allocate(1);
+RadixTree::Node* RadixTree::make_node(Claim claim) {
+  const SlabAllocator::Run run = nodes_.allocate(1, claim);
   return run.base ? new (run.base) Node : nullptr;
 }
 
-RadixTree::Entry* RadixTree::insert(Entry* entry) {
+RadixTree::Entry* RadixTree::insert(Entry* entry, Claim claim) {
   CHECK(entry->key < keys_ && reinterpret_cast<uintptr_t>(entry) % alignof(Entry) == 0);
   Node* node = &root_;
   unsigned level = top_;
@@ -77,7 +77,7 @@ RadixTree::Entry* RadixTree::insert(Entry* entry) {
       // The two entries share this slot: the other one moves to a new node below it, and the search
       // goes on there. If memory runs out half-way, the tree is only deeper than it need be.
       CHECK(level > 0);
-      Node* fresh = make_node();
+      Node* fresh = make_node(claim);
       if (!fresh) return nullptr;
       set(fresh->slots[digit(other->key, level - 1)], now);
       fresh->used = 1;

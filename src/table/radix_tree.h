@@ -44,9 +44,9 @@ class RadixTree {
   Entry* next(uint64_t key) const;  // the first with this key or a larger one; nullptr if none
 
   // Adds `entry`, whose key is below the limit, unless there is one with this key already. Returns
-  // the one that is in the tree then; or nullptr when there is no memory, and the tree holds what
-  // it held before.
-  Entry* insert(Entry* entry);
+  // the one that is in the tree then; or nullptr when there is no memory for a node, and the tree
+  // holds what it held before.
+  Entry* insert(Entry* entry, Claim claim = Claim::data);
 
   // Removes the entry with this key, if any. The caller retires it.
   void erase(uint64_t key, const Epoch::Guard& guard);
@@ -74,7 +74,7 @@ class RadixTree {
   static void set(Slot& slot, uintptr_t value);
 
   Entry* next_in(const Node& node, unsigned level, uint64_t key) const;
-  Node* make_node();
+  Node* make_node(Claim claim);
   void erase_in(Node& node, unsigned level, uint64_t key, const Epoch::Guard& guard);
 
   SlabAllocator& nodes_;

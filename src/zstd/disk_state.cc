@@ -22,7 +22,8 @@ DiskState::DiskState(const Environment& environment, uint64_t disk_bytes,
       pace(environment.pace),
       memory(*environment.memory),
       pages(*environment.memory, epoch, allocator_options.level, group_level(allocator_options)),
-      table(*environment.memory, epoch, disk_bytes, environment.trace_directories) {}
+      table(*environment.memory, epoch, disk_bytes, environment.trace_directories),
+      background(environment.workers) {}
 
 bool DiskState::count_fixed(uint64_t bytes) {
   DCHECK(fixed_bytes_ == 0);

@@ -158,8 +158,11 @@ class PageStore {
   PageEntry store_group(const Group& group, Claim claim, const Epoch::Guard& guard);
 
   static const GroupHead& head_of(PageEntry group);
-  static bool settled(PageEntry group);
-  static void settle(PageEntry group);
+
+  // Whether recompressing the group would gain nothing, now that it has so many members; and that
+  // it would not.
+  static bool settled(PageEntry group, unsigned members);
+  static void settle(PageEntry group, unsigned members);
 
   // Returns the entry for `copy`, a new copy of what `original` refers to, and counts it as another
   // user of the dictionary.

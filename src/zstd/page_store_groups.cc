@@ -52,9 +52,9 @@ size_t PageStore::likely_single_bytes(size_t frame_bytes, uint64_t pages) const 
 
 PageEntry PageStore::store_group(const Group& group, Claim claim, const Epoch::Guard& guard) {
   GroupHead head;
-  head.settled = group.settled;
   head.pages = group.pages;
   head.whole = static_cast<uint8_t>(std::popcount(group.pages));
+  head.settled = group.settled ? head.whole : uint8_t{0};
   head.members = head.whole;
   head.single_units = GroupHead::units(group.single_bytes);
   DCHECK(head.members >= 2 && group.first % StoredObject::kGroupPages == 0);
@@ -74,12 +74,13 @@ const GroupHead& PageStore::head_of(PageEntry group) {
   return head_of_group(*group.stored());
 }
 
-bool PageStore::settled(PageEntry group) {
-  return __atomic_load_n(&head_of(group).settled, __ATOMIC_RELAXED);
+bool PageStore::settled(PageEntry group, unsigned members) {
+  return __atomic_load_n(&head_of(group).settled, __ATOMIC_RELAXED) == members;
 }
 
-void PageStore::settle(PageEntry group) {
-  __atomic_store_n(&head_of_group(*group.stored()).settled, 1, __ATOMIC_RELAXED);
+void PageStore::settle(PageEntry group, unsigned members) {
+  __atomic_store_n(&head_of_group(*group.stored()).settled, static_cast<uint8_t>(members),
+                   __ATOMIC_RELAXED);
 }
 
 }  // namespace ramdisk

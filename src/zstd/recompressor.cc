@@ -212,7 +212,7 @@ Recompressor::Grouped Recompressor::Candidate::look(uint64_t first, PageTable::C
     bytes += std::min(whole / members, PageStore::footprint(entry));
     if (members == count) shared = entry;
   }
-  const bool settled = shared != PageEntry() && PageStore::settled(shared);
+  const bool settled = shared != PageEntry() && PageStore::settled(shared, count);
   return count < 2 || settled ? Grouped::no : Grouped::yes;
 }
 
@@ -251,7 +251,9 @@ Recompressor::Grouped Recompressor::make_group(uint64_t first, PageStore::Reader
   const size_t length =
       compressor_->compress(std::span(frame).first(worth), candidate.contents.all(), nullptr);
   if (length == 0) {
-    if (candidate.shared != PageEntry()) PageStore::settle(candidate.shared);
+    if (candidate.shared != PageEntry()) {
+      PageStore::settle(candidate.shared, candidate.contents.count());
+    }
     return Grouped::no;
   }
   const PageStore::Group group{first,

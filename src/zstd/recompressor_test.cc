@@ -91,6 +91,29 @@ TEST_F(RecompressorTest, HolesAreNotGrouped) {
   EXPECT_EQ(entry(kGroup).kind(), PageKind::group);
 }
 
+// What a group keeps for a page that has left it is freed, and if that gains nothing, it is tried
+// once.
+TEST_F(RecompressorTest, AGroupThatHasLostAPageIsMadeAnew) {
+  walk();
+  const StoredObject* const whole = entry(0).stored();
+  {
+    const Epoch::Guard guard(state_.epoch);
+    PageTable::Slot slot = PageTable::Cursor(state_.table, guard).lock(1);
+    state_.replace(slot, PageEntry(), guard);
+    state_.table.mark(0, guard);
+  }
+  walk();
+  EXPECT_LT(entry(0).stored()->footprint(), whole->footprint());
+  EXPECT_EQ(PageStore::head_of(entry(0)).count(), kGroup - 1);
+  const uint64_t made = state_.pages.totals().recompressed;
+  {
+    const Epoch::Guard guard(state_.epoch);
+    state_.table.mark(0, guard);
+  }
+  walk();
+  EXPECT_EQ(state_.pages.totals().recompressed, made);
+}
+
 // A page is overwritten in place after it was read for a group and before the group is published.
 // All pages are plain, so the group needs memory for the first segment, and that is the moment.
 TEST_F(RecompressorPlainTest, WhatIsOverwrittenMeanwhileIsKept) {

@@ -64,7 +64,8 @@ static_assert(sizeof(StoredObject) == 8);
 // order.
 struct GroupHead {
   uint8_t seen = 0;     // one bit for each page that has been read; used by PageStore, atomically
-  uint8_t settled = 0;  // recompressing it gains nothing; used by PageStore, atomically
+  uint8_t settled = 0;  // recompressing it gains nothing while it has so many members; used by
+                        // PageStore, atomically
   uint8_t pages = 0;    // one bit for each page of the run that the frame holds; never changes
   uint8_t whole = 0;    // how many of them were members when it was added; never changes
   uint8_t members = 0;  // pages that have not been dropped; guarded by the store's mutex

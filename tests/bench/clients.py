@@ -1,7 +1,11 @@
-"""Runs real clients against fresh servers: nbdcopy, qemu-img, a filesystem by way of nbdfuse."""
+"""Runs real clients against fresh servers: nbdcopy, qemu-img, a filesystem by way of nbdfuse, one
+that only connects."""
 
 import collections
+import importlib.util
+import os
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -12,30 +16,44 @@ from candidates import make_candidates, missing_tool
 from results import Key, rotated
 from server import Server
 
-# A client, and the image it copies ("" for a filesystem, which brings its own files).
+# A client, and the image it copies ("" for one that copies none).
 Work = collections.namedtuple("Work", "client image size")
+CONNECTIONS = 1000  # that "connect" opens and closes
 
 
 def works(small, large, quick):
     """`large` is for one kind of image only, since it takes long."""
     if quick:
         return [Work("nbdcopy", "noise", small), Work("qemu-img", "files", small),
-                Work("ext4", "", small)]
+                Work("ext4", "", small), Work("connect", "", small)]
     return [*(Work("nbdcopy", kind, small) for kind in ("files", "ext4", "noise")),
             Work("nbdcopy", "files", large),
             Work("qemu-img", "files", small),
-            Work("ext4", "", small)]
+            Work("ext4", "", small), Work("connect", "", small)]
 
 
 def missing(work):
     """What is not on this machine and has to be for this work, or None."""
     if work.client == "ext4":
         return filesystem.missing()
+    if work.client == "connect":
+        return None if importlib.util.find_spec("nbd") else "libnbd's Python module is not installed"
     return missing_tool("nbdkit", "nbdinfo", work.client, "mkfs.ext4")
 
 
+def commands(work, path, uri):
+    """What to measure, with its name: for an image, copying it into the disk, and the disk to
+    nowhere."""
+    if work.client == "connect":
+        program = os.path.join(os.path.dirname(__file__), "connect.py")
+        yield "connect", [sys.executable, program, str(CONNECTIONS), uri]
+        return
+    into, out = copies(work, path, uri)
+    yield f"{work.client}-in {work.image}", into
+    yield f"{work.client}-out {work.image}", out
+
+
 def copies(work, path, uri):
-    """The commands that copy the image into the disk, and the disk to nowhere."""
     if work.client == "nbdcopy":
         return ["nbdcopy", path, uri], ["nbdcopy", uri, "null:"]
     convert = ["qemu-img", "convert", "-n", "-f", "raw"]
@@ -50,13 +68,18 @@ class Session:
         self.results = results
         self.round_number = round_number
         self.work = work
-        self.source = images.image_of(folder, work.image, work.size) if work.image \
-            else images.tar_of(folder, work.size)
+        self.source = None
+        if work.client == "ext4":
+            self.source = images.tar_of(folder, work.size)
+        elif work.image:
+            self.source = images.image_of(folder, work.image, work.size)
 
     def run(self, members):
-        images.read_ahead(self.source)
+        if self.source:
+            images.read_ahead(self.source)
         for candidate in rotated(members, self.round_number):
-            if self.work.image or candidate.name not in ("null", "copy"):  # which keep nothing
+            # A filesystem needs a disk that keeps something.
+            if self.work.client != "ext4" or candidate.name not in ("null", "copy"):
                 with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                     self.measure(candidate, folder)
 
@@ -68,11 +91,10 @@ class Session:
             warm.close()  # it takes its memory when it starts
         server = Server(folder, candidate, self.work.size)
         try:
-            if self.work.image:
+            if self.work.client != "ext4":
                 warm.close()
-                into, out = copies(self.work, self.source, server.uri)
-                self.timed(server, f"{self.work.client}-in {self.work.image}", into)
-                self.timed(server, f"{self.work.client}-out {self.work.image}", out)
+                for name, command in commands(self.work, self.source, server.uri):
+                    self.timed(server, name, command)
             else:
                 with filesystem.Mounted(folder, server.uri, self.work.size) as mounted:
                     warm.close()

@@ -40,7 +40,7 @@ from results import Results, load
 MIB = 1 << 20
 # What can be measured: each part, and the kinds of rows that it has.
 PARTS = {"inprocess": ("inprocess",), "wire": ("wire",),
-         "clients": ("nbdcopy", "qemu-img", "ext4"),
+         "clients": ("nbdcopy", "qemu-img", "ext4", "connect"),
          "growth": ("growth-stored", "growth-far", "growth-connections")}
 DISKS = ("sparse", "malloc", "zstd")
 

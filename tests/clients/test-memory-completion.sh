@@ -35,6 +35,6 @@ offered() {
 }
 
 expect_same "the name of the plugin" memory "$(offered nbdkit memor)"
-expect_same "all parameters" "$(printf '%s=\n' allocator dump image load max-memory mlock save size stats-export stats-file stats-format)" \
+expect_same "all parameters" "$(printf '%s=\n' allocator dump exports-max exports image load max-memory mlock save scratch size stats-export stats-file stats-format)" \
   "$(offered nbdkit memory '')"
 expect_same "a parameter" max-memory= "$(offered nbdkit memory 1G max)"

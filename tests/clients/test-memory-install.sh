@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Proves that `cmake --install` puts the plugin and its manual page where nbdkit looks for them, with
-# DESTDIR and with a prefix of one's own, and that what was installed works.
+# Proves that `cmake --install` puts the plugin, stripped, and its manual page where nbdkit looks for them,
+# with DESTDIR and with a prefix of one's own, and that what was installed works.
 . "$(dirname "$0")/functions.sh"
-requires cmake nbdinfo
+requires cmake nbdinfo readelf
 build=${RAMDISK_BUILD_DIR:-$(dirname "$plugin")}
 [ -e "$build/CMakeCache.txt" ] || skip "$plugin is not in a build directory"
 
@@ -29,6 +29,8 @@ manual() {
 DESTDIR=$dir/stage cmake --install "$build" >"$dir/log" || { cat "$dir/log"; fail "install"; }
 works "$dir/stage$configured/$below/nbdkit-memory-plugin.so"
 manual "$dir/stage$configured"
+! grep -qE '[.](symtab|debug_info)' <<<"$(readelf -SW "$dir/stage$configured/$below/nbdkit-memory-plugin.so")" ||
+  fail "what was installed is not stripped"
 # Just these two: no test program, header or library comes along.
 expect_same "the number of files" 2 "$(find "$dir/stage" -type f | wc -l)"
 

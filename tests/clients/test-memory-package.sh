@@ -26,7 +26,9 @@ dpkg-deb --info "$dir/first.deb"
 dpkg-deb --contents "$dir/first.deb" >"$dir/contents"
 cat "$dir/contents"
 expect_lines "the package" "$(dpkg-deb --field "$dir/first.deb" Depends)" nbdkit libzstd1 'libstdc[+]{2}6'
-expect_same "the number of files" 3 "$(grep -vc '/$' "$dir/contents")"
+expect_lines "the package" "$(cat "$dir/contents")" '/lib/systemd/system/nbdkit-memory@[.]service$' \
+  '/lib/systemd/system/nbdkit-memory@[.]socket$'
+expect_same "the number of files" 5 "$(grep -vc '/$' "$dir/contents")"
 
 mkdir "$dir/upper" "$dir/work" "$dir/root"
 mount -t overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" overlay "$dir/root" \

@@ -19,7 +19,7 @@ struct Plan {
   int steps;
 };
 
-class ConcurrentDisjoint : public testing::TestWithParam<AllocatorType> {
+class ConcurrentDisjoint : public testing::TestWithParam<DiskType> {
  protected:
   static constexpr uint64_t kDisk = 132 << 20;
   static constexpr uint64_t kPage = 4096;
@@ -170,8 +170,10 @@ TEST_P(ConcurrentDisjoint, WhileDiscardIsRefused) {
   run(disk, Plan{8, 509, 300, 1000}, 0, {});
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ConcurrentDisjoint, testing::ValuesIn(all_allocators()),
-                         name_of_type);
+INSTANTIATE_TEST_SUITE_P(All, ConcurrentDisjoint,
+                         testing::ValuesIn(with_clones(all_allocators(),
+                                                       {Base::empty, Base::zeroed})),
+                         name_of_disk);
 
 }  // namespace
 }  // namespace ramdisk::conformance

@@ -13,7 +13,7 @@
 namespace ramdisk::conformance {
 namespace {
 
-class ConcurrentWhole : public testing::TestWithParam<AllocatorType> {
+class ConcurrentWhole : public testing::TestWithParam<DiskType> {
  protected:
   static constexpr uint64_t kDisk = 130 << 20;
   static constexpr uint64_t kHot = 64 << 20;  // where the writers are
@@ -137,7 +137,10 @@ TEST_P(ConcurrentWhole, ZeroFromManyThreads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ConcurrentWhole, testing::ValuesIn(all_allocators()), name_of_type);
+INSTANTIATE_TEST_SUITE_P(All, ConcurrentWhole,
+                         testing::ValuesIn(with_clones(all_allocators(),
+                                                       {Base::empty, Base::zeroed})),
+                         name_of_disk);
 
 }  // namespace
 }  // namespace ramdisk::conformance

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kDisk = (5 << 20) + 123;
 
-class Extents : public testing::TestWithParam<AllocatorType> {
+class Extents : public testing::TestWithParam<DiskType> {
  protected:
   Extents() : disk_(GetParam(), kDisk) { EXPECT_TRUE(disk_.works()) << disk_.status().message(); }
 
@@ -182,7 +182,10 @@ TEST_P(Extents, PagesBeingOverwrittenAreNoZeroes) {
             "");
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Extents, testing::ValuesIn(all_allocators()), name_of_type);
+INSTANTIATE_TEST_SUITE_P(All, Extents,
+                         testing::ValuesIn(with_clones(all_allocators(),
+                                                       {Base::empty, Base::zeroed})),
+                         name_of_disk);
 
 // Tests the checker itself: it must notice every kind of fault.
 TEST(ExtentChecker, NoticesEveryKindOfFault) {

@@ -9,10 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 
 #include "base/page.h"
+#include "support/waiting.h"
 #ifdef RAMDISK_HAVE_ZSTD
 #include "zstd/segment_store.h"
 #endif
@@ -257,30 +256,9 @@ Tally FullDisk::refill(const std::vector<PageRun>& runs, uint64_t bytes) {
   return tally;
 }
 
-// On a busy machine, nothing may change merely because no thread has had a CPU.
-bool FullDisk::background_rests() const {
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
-    const std::string tid = entry.path().filename();
-    if (tid == std::to_string(gettid()) || tid == std::to_string(watcher_tid_)) continue;
-    std::ifstream stat(entry.path() / "stat");
-    std::string line;
-    std::getline(stat, line);
-    const size_t name_end = line.rfind(')');
-    if (name_end != std::string::npos && line.compare(name_end, 3, ") R") == 0) return false;
-  }
-  return true;
-}
-
 void FullDisk::settle() {
-  constexpr int kStill = 8;  // equal readings in a row, a twentieth of a second apart
-  const int most = slow_build() ? 600 : 200;
-  uint64_t last = used();
-  for (int i = 0, same = 0; i < most && same < kStill; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    const uint64_t now = used();
-    same = now == last && background_rests() ? same + 1 : 0;
-    last = now;
-  }
+  const std::chrono::seconds patience(slow_build() ? 60 : 20);
+  static_cast<void>(comes_to_rest([this] { return used(); }, patience, watcher_tid_));
 }
 
 void FullDisk::verify() {

@@ -113,7 +113,6 @@ class FullDisk {
   bool send(uint64_t page, std::span<const std::byte> data, Tally* tally);
   void resolve(uint64_t page, const std::vector<PageId>& fresh);
   bool page_holds(uint64_t page, PageId id);
-  bool background_rests() const;
   void watch();
 
   const FullDiskSetup setup_;

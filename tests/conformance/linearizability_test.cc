@@ -66,7 +66,7 @@ void run(Disk& disk, const Load& load) {
   }
 }
 
-class Linearizability : public testing::TestWithParam<AllocatorType> {
+class Linearizability : public testing::TestWithParam<DiskType> {
  protected:
   void run_load(const Load& load) {
     Disk disk(GetParam(), kDisk);
@@ -91,7 +91,10 @@ TEST_P(Linearizability, SixteenThreadsOnOnePage) {
   run_load({16, 8192, 4096, 16000});
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Linearizability, testing::ValuesIn(all_allocators()), name_of_type);
+INSTANTIATE_TEST_SUITE_P(All, Linearizability,
+                         testing::ValuesIn(with_clones(all_allocators(),
+                                                       {Base::empty, Base::zeroed})),
+                         name_of_disk);
 
 #ifdef RAMDISK_HAVE_ZSTD
 // Pages that background threads compress, put into groups and take out again have the same contents

@@ -25,7 +25,7 @@ std::vector<uint64_t> shuffled_pieces(uint64_t piece, Rng& rng) {
   return all;
 }
 
-class MemoryReturn : public testing::TestWithParam<AllocatorType> {
+class MemoryReturn : public testing::TestWithParam<DiskType> {
  protected:
   MemoryReturn() : disk_(GetParam(), kLargestDisk, memory_) {}
 
@@ -185,7 +185,9 @@ TEST_P(MemoryReturn, MemoryBytesAreWhatIsHeld) {
   EXPECT_GE(said, kFill);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, MemoryReturn, testing::ValuesIn(sparse_allocators()), name_of_type);
+INSTANTIATE_TEST_SUITE_P(All, MemoryReturn,
+                         testing::ValuesIn(with_clones(sparse_allocators(), {Base::empty})),
+                         name_of_disk);
 
 #ifdef RAMDISK_HAVE_ZSTD
 // The purpose of allocator=zstd: compressible data takes less memory than its size.

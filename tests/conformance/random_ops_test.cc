@@ -46,10 +46,11 @@ TEST_P(RandomOps, FewPagesOften) {
   run(70000, 3000, 9000);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, RandomOps, testing::ValuesIn(all_kinds()), name_of_kind);
+INSTANTIATE_TEST_SUITE_P(All, RandomOps, testing::ValuesIn(all_kinds({Base::empty, Base::data})),
+                         name_of_kind);
 
 // Requests of 1 byte to 64 MiB, at odd offsets, with every kind of data.
-class LargeRequests : public testing::TestWithParam<AllocatorType> {};
+class LargeRequests : public testing::TestWithParam<DiskType> {};
 
 TEST_P(LargeRequests, UpTo64Mebibytes) {
   constexpr uint64_t kDisk = (66 << 20) + 5;
@@ -72,7 +73,10 @@ TEST_P(LargeRequests, UpTo64Mebibytes) {
   session.check_everything();
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LargeRequests, testing::ValuesIn(all_allocators()), name_of_type);
+INSTANTIATE_TEST_SUITE_P(All, LargeRequests,
+                         testing::ValuesIn(with_clones(all_allocators(),
+                                                       {Base::empty, Base::data})),
+                         name_of_disk);
 
 // The tests rely on streams that repeat for the same seed and differ for different ones.
 TEST(RandomNumbers, StreamsDifferAndRepeat) {

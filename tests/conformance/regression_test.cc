@@ -12,7 +12,7 @@ constexpr uint64_t kDisk = uint64_t{1} << 30;
 // The offsets at which the old code or this one goes from one table to the next.
 constexpr uint64_t kTableEdges[] = {32768, 1 << 20, 2 << 20, 128 << 20, 256 << 20, 512 << 20};
 
-class Regression : public testing::TestWithParam<AllocatorType> {
+class Regression : public testing::TestWithParam<DiskType> {
  protected:
   // allocator=malloc allocates the whole disk at once, so its disk ends just after the edge at 128
   // MiB.
@@ -144,7 +144,10 @@ TEST_P(Regression, TrimOfAHugeNearlyEmptyDisk) {
   EXPECT_EQ(disk->usage().stored_bytes, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Regression, testing::ValuesIn(all_allocators()), name_of_type);
+INSTANTIATE_TEST_SUITE_P(All, Regression,
+                         testing::ValuesIn(with_clones(all_allocators(),
+                                                       {Base::empty, Base::data})),
+                         name_of_disk);
 
 }  // namespace
 }  // namespace ramdisk::conformance

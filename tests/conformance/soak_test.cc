@@ -25,7 +25,7 @@ int seconds() {
   return text ? std::atoi(text) : 2;
 }
 
-class Soak : public testing::TestWithParam<AllocatorType> {};
+class Soak : public testing::TestWithParam<DiskType> {};
 
 TEST_P(Soak, NothingIsLostAndMemoryStays) {
   constexpr int kThreads = 8;
@@ -74,7 +74,9 @@ TEST_P(Soak, NothingIsLostAndMemoryStays) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Soak, testing::ValuesIn(all_allocators()), name_of_type);
+INSTANTIATE_TEST_SUITE_P(All, Soak,
+                         testing::ValuesIn(with_clones(all_allocators(), {Base::zeroed})),
+                         name_of_disk);
 
 }  // namespace
 }  // namespace ramdisk::conformance

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -118,7 +119,7 @@ std::optional<AllocatorOptions> read_allocator(const std::string& value, int lev
 
 void check_refusal(const Status& status, const std::string& key) {
   require(status.errnum() == EINVAL || status.errnum() == ENOTSUP, "refused with another errno");
-  const bool nbdkit_tells = key == "size" || key == "max-memory";
+  const bool nbdkit_tells = key == "size" || key == "max-memory" || key == "exports";
   require(*status.message() || nbdkit_tells, "refused without a message");
 }
 
@@ -134,13 +135,15 @@ struct Reading {
         load_file(config.load_file()),
         save_file(config.save_file()),
         image_file(config.image_file()),
+        most_disks(config.most_disks()),
         stats_format(config.stats_format()) {}
   bool operator==(const Reading& other) const {
     return same(options, other.options) && max_memory == other.max_memory &&
            keep_reserve == other.keep_reserve && dump == other.dump &&
            stats_export == other.stats_export && stats_file == other.stats_file &&
            load_file == other.load_file && save_file == other.save_file &&
-           image_file == other.image_file && stats_format == other.stats_format;
+           image_file == other.image_file && most_disks == other.most_disks &&
+           stats_format == other.stats_format;
   }
 
   AllocatorOptions options;
@@ -148,10 +151,11 @@ struct Reading {
   bool keep_reserve;
   bool dump;
   std::optional<std::string> stats_export;
-  std::optional<std::string> stats_file;
-  std::optional<std::string> load_file;
-  std::optional<std::string> save_file;
-  std::optional<std::string> image_file;
+  std::optional<ramdisk::FileParameter> stats_file;
+  std::optional<ramdisk::FileParameter> load_file;
+  std::optional<ramdisk::FileParameter> save_file;
+  std::optional<ramdisk::FileParameter> image_file;
+  uint64_t most_disks;
   ramdisk::StatsFormat stats_format;
 };
 
@@ -169,11 +173,28 @@ void check_max_memory(const ramdisk::Config& config, const Status& status,
   require(!status.ok() || config.keep_reserve() == (value != "none"), "the reserve is not kept");
 }
 
-void check_path(const std::optional<std::string>& path, const Status& status,
+void check_path(const std::optional<ramdisk::FileParameter>& file, const Status& status,
                 const std::string& value) {
   require(status.ok() == !value.empty(), "a path is refused");
-  require(!status.ok() || path->ends_with(value), "another path");
-  require(!path || path->front() == '/', "a path is not absolute");
+  require(!status.ok() || (file->value == value && file->path.ends_with(value)), "another path");
+  require(!file || file->path.front() == '/', "a path is not absolute");
+}
+
+// What stands between the commas: names and decimal sizes.
+void check_exports(const Status& status, const std::string& value) {
+  std::set<std::string> names;
+  bool good = true;
+  for_each_part(value, ',', [&](const std::string& part) {
+    std::string name = part;
+    const size_t colon = part.rfind(':');
+    if (colon != std::string::npos && std::isdigit(static_cast<unsigned char>(part[colon + 1]))) {
+      name = part.substr(0, colon);
+      good = good && part.find_first_not_of("0123456789", colon + 1) == std::string::npos &&
+             read_bytes(part.substr(colon + 1));
+    }
+    good = good && !name.empty() && name != "*" && name.size() <= 4096 && names.insert(name).second;
+  });
+  require(status.ok() == (good || value == "*"), "a list of exports is not read as one");
 }
 
 void set(ramdisk::Config& config, const std::string& key, const std::string& value) {
@@ -204,6 +225,15 @@ void set(ramdisk::Config& config, const std::string& key, const std::string& val
     check_path(config.save_file(), status, value);
   } else if (key == "image") {
     check_path(config.image_file(), status, value);
+  } else if (key == "exports") {
+    check_exports(status, value);
+  } else if (key == "exports-max") {
+    const std::optional<uint64_t> most = read_bytes(value);
+    const bool digits = value.find_first_not_of("0123456789") == std::string::npos;
+    require(status.ok() == (digits && most && *most >= 1 && *most <= 1000000), "another number");
+    require(!status.ok() || config.most_disks() == *most, "the wrong number");
+  } else if (key == "scratch") {
+    require(status.ok() == read_bool(value).has_value(), "a boolean is not what it says");
   } else if (key == "stats-format") {
     require(status.ok() == (value == "json" || value == "prometheus"), "another format");
   } else if (key != "size") {
@@ -211,16 +241,32 @@ void set(ramdisk::Config& config, const std::string& key, const std::string& val
   }
 }
 
+// Every disk has a size or a file that has one, a name of its own, and files of its own.
+void check_plans(const ramdisk::Config& config) {
+  const bool any = config.serving() == ramdisk::Serving::any;
+  require(any == config.plans().empty(), "disks without names, or none");
+  require(!any || (config.disk_bytes() && !config.wants_image()), "any name, but what disk?");
+  std::set<std::string> names;
+  std::set<std::string> files;
+  for (const ramdisk::DiskPlan& plan : config.plans()) {
+    require(plan.bytes || plan.load || plan.image, "a disk without a size");
+    require(plan.bytes.value_or(0) <= INT64_MAX, "the disk is too large");
+    require(names.insert(plan.name).second, "two disks with one name");
+    require(config.plans().size() == 1 || config.stats_export() != plan.name, "not its own name");
+    require(!plan.image || (!plan.load && !plan.save), "image= beside what it stands for");
+    for (const auto& file : {plan.save, plan.image}) {
+      require(!file || files.insert(*file).second, "two disks with one file");
+      require(!file || config.serving() != ramdisk::Serving::scratch, "a private disk is saved");
+    }
+  }
+}
+
 // A configuration that is complete and good can be made into an allocator.
 void complete(ramdisk::Config& config) {
   const Status status = config.complete();
-  const bool loads = config.load_file() || config.image_file();
-  const bool both = config.image_file() && (config.load_file() || config.save_file());
   if (!status.ok()) return check_refusal(status, "");
-  require(!both, "image= beside what it stands for");
-  require(config.disk_bytes() || loads, "a disk without a size");
+  check_plans(config);
   const uint64_t disk_bytes = config.disk_bytes().value_or(0);
-  require(disk_bytes <= INT64_MAX, "the disk is too large");
   const auto memory = ramdisk::make_system_memory();
   auto made = ramdisk::make_allocator(
       config.options(), disk_bytes, {.memory = memory.get(), .pace = {}, .trace_directories = {}});

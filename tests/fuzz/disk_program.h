@@ -1,12 +1,12 @@
 // What the disk fuzzer makes of a string of bytes: a disk, and requests to it one after the other,
 // each compared with the model of the conformance suite.
 //
-// The first bytes choose the allocator and its options, the size of the disk, and the memory that
-// it gets. Then each operation is a byte that says what, and the bytes of its place, length and
-// data. One of the operations makes memory fail: from then on requests may fail for lack of memory,
-// and the session checks that each page is then old or new and that all others are as they were. At
-// the end there is memory again; the whole disk is compared, zeroed and destroyed, and nothing may
-// be left.
+// The first bytes choose the allocator and its options, the size of the disk, the memory that it
+// gets, and whether it is a clone. Then each operation is a byte that says what, and the bytes of
+// its place, length and data. One of the operations makes memory fail: from then on requests may
+// fail for lack of memory, and the session checks that each page is then old or new and that all
+// others are as they were. At the end there is memory again; the whole disk is compared, zeroed and
+// destroyed, and nothing may be left.
 //
 // Thread contract: one program at a time; it fails by recording failures of the test framework.
 
@@ -51,6 +51,7 @@ class DiskProgram {
 
   Input input_;
   AllocatorOptions options_;
+  conformance::Base base_ = conformance::Base::none;
   uint64_t bytes_;
   std::unique_ptr<conformance::FailingMemory> memory_;
   std::unique_ptr<conformance::Disk> disk_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "support/extent_check.h"
+#include "support/factory.h"
 
 namespace ramdisk::support {
 namespace {
@@ -37,6 +38,10 @@ void Owner::add(const Blocks& blocks) {
   for (uint64_t i = 0; i < blocks.count; ++i) {
     blocks_.push_back({blocks.base + i * blocks.stride, Bytes(blocks.length)});
   }
+}
+
+void Owner::begin_with(Allocator& base) {
+  for (Block& block : blocks_) block.model = read_back(base, block.model.size(), block.offset);
 }
 
 std::string Owner::where(uint64_t offset) const {

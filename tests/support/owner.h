@@ -58,6 +58,9 @@ class Owner {
   Owner(Allocator& disk, const Slices& slices, int id, Habits habits);
   Owner(Allocator& disk, const std::vector<Blocks>& blocks, int id, uint64_t page_bytes);
 
+  // The blocks read as `base` does, of which the disk is a clone.
+  void begin_with(Allocator& base);
+
   // Makes one random request.
   std::string step();
 

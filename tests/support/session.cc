@@ -22,7 +22,9 @@ bool out_of_memory(const Status& status) {
 }  // namespace
 
 Session::Session(Disk& disk, AllocatorType type, uint64_t disk_bytes)
-    : Session(*disk, disk_bytes, {.holes = has_holes(type)}) {}
+    : Session(*disk, disk_bytes, {.holes = has_holes(type)}) {
+  if (disk.content()) begin_with(*disk.content());
+}
 
 Session::Session(Allocator& disk, uint64_t disk_bytes, Limits limits)
     : disk_(disk),
@@ -30,6 +32,14 @@ Session::Session(Allocator& disk, uint64_t disk_bytes, Limits limits)
       bytes_(disk_bytes),
       model_(make_model(disk_bytes)),
       kept_(limits.page_bytes, disk_bytes) {}
+
+void Session::begin_with(Allocator& base) {
+  for (const Extent& extent : extents_of(base, bytes_, 0)) {
+    if (extent.kind == ExtentKind::hole) continue;
+    model_->write(read_back(base, extent.length, extent.offset), extent.offset);
+    kept_.write(extent.length, extent.offset);
+  }
+}
 
 void Session::write(std::span<const std::byte> data, uint64_t offset) {
   step_ = describe("write", data.size(), offset);

@@ -24,7 +24,8 @@ class Session {
     uint64_t page_bytes = Allocator::kBlockBytes;
   };
 
-  // `disk` outlives the session and has not been written to.
+  // `disk` outlives the session and has not been written to. The model of a Disk begins with its
+  // content.
   Session(Disk& disk, AllocatorType type, uint64_t disk_bytes);
   Session(Allocator& disk, uint64_t disk_bytes, Limits limits);
 
@@ -33,6 +34,9 @@ class Session {
   const Model& model() const { return *model_; }
   const KeptPages& kept() const { return kept_; }
   uint64_t page_bytes() const { return kept_.page_bytes(); }
+
+  // Has the model begin with the content of `base`, of which the disk is a clone.
+  void begin_with(Allocator& base);
 
   // An error fails the test.
   void write(std::span<const std::byte> data, uint64_t offset);
