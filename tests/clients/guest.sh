@@ -10,6 +10,7 @@
 # shellcheck shell=bash disable=SC2154  # $dir and $plugin come from functions.sh
 
 guest_cache=${RAMDISK_GUEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/nbdkit-memory-plugin/guest}
+guest_packages='busybox-static nbd-client libnl-3-200 libnl-genl-3-200 mdadm libudev1'
 guest_modules='nbd virtio_net virtio_pci virtio_blk ext4 crc32c_generic dm-mod'
 
 requires_guest() {
@@ -21,33 +22,42 @@ requires_guest() {
 
 # Unpacks what the guest is made of into $guest_cache/root, once for all tests.
 fetch_guest() {
-  local lock kernel
+  local lock kernel version
   exec {lock}>"$guest_cache/lock"
   flock -w 600 "$lock" || fail "another test holds $guest_cache/lock"
-  if [ ! -e "$guest_cache/complete" ]; then
+  if [ "$(cat "$guest_cache/complete" 2>/dev/null)" != "$guest_packages" ]; then
     kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: //p')
-    rm -rf "$guest_cache/root" "$guest_cache"/*.deb
-    (cd "$guest_cache" && timeout 300 apt-get -q -o APT::Sandbox::User=root download "${kernel:-none}" \
-      busybox-static nbd-client libnl-3-200 libnl-genl-3-200) >"$dir/download" 2>&1 ||
+    rm -rf "$guest_cache/new"
+    mkdir -p "$guest_cache/new/root"
+    # shellcheck disable=SC2086  # a list
+    (cd "$guest_cache/new" && timeout 300 apt-get -q -o APT::Sandbox::User=root download \
+      "${kernel:-none}" $guest_packages) >"$dir/download" 2>&1 ||
       { cat "$dir/download"; skip "the guest's packages cannot be downloaded"; }
-    find "$guest_cache" -name '*.deb' -exec dpkg-deb -x '{}' "$guest_cache/root" ';'
-    rm "$guest_cache"/*.deb
-    "$guest_cache/root/bin/busybox" depmod -b "$guest_cache/root" "$(guest_kernel)"
-    touch "$guest_cache/complete"
+    find "$guest_cache/new" -name '*.deb' -exec dpkg-deb -x '{}' "$guest_cache/new/root" ';'
+    version=$(basename "$guest_cache/new/root/lib/modules"/*)
+    "$guest_cache/new/root/bin/busybox" depmod -b "$guest_cache/new/root" "$version"
+    rm -rf "$guest_cache/root"
+    mv "$guest_cache/new/root" "$guest_cache/root"
+    rm -rf "$guest_cache/new"
+    echo "$guest_packages" >"$guest_cache/complete"
   fi
   exec {lock}>&-
 }
 
 guest_kernel() { basename "$guest_cache/root/lib/modules"/*; }
 
-# make_guest PROGRAM...: the tree of the initramfs in $dir/guest, with these programs of the host.
+# make_guest PROGRAM...: the tree of the initramfs in $dir/guest, with these programs: of the guest's
+# packages or else of the host.
 make_guest() {
   local program root=$dir/guest
   mkdir -p "$root"/{bin,sbin,lib,dev,proc,sys,tmp,mnt,etc,run}
   cp "$guest_cache/root/bin/busybox" "$guest_cache/root/sbin/nbd-client" "$root/bin"
   ln -s busybox "$root/bin/sh"
   cp /etc/mke2fs.conf "$root/etc" 2>/dev/null || :
-  for program; do cp "$(command -v "$program")" "$root/bin"; done
+  for program; do
+    cp "$guest_cache/root/sbin/$program" "$root/bin" 2>/dev/null ||
+      cp "$(command -v "$program")" "$root/bin"
+  done
   copy_libraries "$root/bin"/*
   copy_modules
   cat >"$root/init" <<'INIT'

@@ -45,4 +45,19 @@ for allocator in $(growing_allocators); do
   stop_nbdkit
 done
 
+# With one arena for all threads there is room for the sixteen of each of four connections: without,
+# each of them reserves 64 MiB.
+requires nbdcopy
+nbdkit_options=()
+head -c 8M /dev/urandom >"$dir/noise"
+for allocator in $(growing_allocators); do
+  export MALLOC_ARENA_MAX=1
+  start_nbdkit 1G "allocator=$allocator"
+  unset MALLOC_ARENA_MAX
+  nbdcopy --connections=4 "$dir/noise" "$uri" || fail "allocator=$allocator: sixteen threads a connection"
+  nbdcopy --connections=4 "$uri" "$dir/copy"
+  cmp -n $((8 << 20)) "$dir/noise" "$dir/copy" || fail "allocator=$allocator: the copy differs"
+  stop_nbdkit
+done
+
 expect_lines "malloc" "$(errors_of 1G allocator=malloc)" 'allocator=malloc.* 1073741824 .*ulimit -v'

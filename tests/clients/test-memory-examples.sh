@@ -7,14 +7,14 @@
 # nothing about that. Each server that stays is looked at by a client and then ended.
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/fuse.sh"
-requires nbdinfo nbdcopy qemu-img
+requires nbdinfo nbdcopy nbdsh qemu-img
 requires_fuse
 requires_root # for mlock
 page=${RAMDISK_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}/man/nbdkit-memory-plugin.pod
 [ -e "$page" ] || fail "there is no $page"
 
 # The synopsis is not made of commands: it has brackets and names in capitals.
-grep -E '^ +(nbdkit|nbdfuse|nbdcopy|nbdinfo|qemu-img|touch|fusermount3) ' "$page" |
+grep -E '^ +(nbdkit|nbdfuse|nbdcopy|nbdinfo|nbdsh|qemu-img|touch|fusermount3) ' "$page" |
   grep -v 'SIZE' | sed 's/^ *//' >"$dir/commands"
 [ "$(wc -l <"$dir/commands")" -ge 10 ] || fail "the page has too few commands"
 
@@ -44,6 +44,7 @@ tar -cf "$dir/files.tar" -C / usr/include 2>/dev/null || :
 head -c 8000000 "$dir/files.tar" | dd of=disk.img bs=1M seek=2 conv=notrunc status=none
 qemu-img convert -f raw -O qcow2 disk.img disk.qcow2
 cp disk.img original.img
+head -c 80M /dev/urandom >files.tar # more than the disk of an example may hold
 
 server=
 socket=
@@ -63,7 +64,8 @@ run_server() {
   until [ -s "$dir/pid" ]; do sleep 0.05; done
   server=$(cat "$dir/pid")
   socket=$(sed -n 's/.*--unix=\([^ ]*\).*/\1/p' <<<"$1")
-  nbdinfo --size "nbd+unix:///?socket=${socket:-$dir/default.sock}"
+  name=$(sed -n 's/.* exportname=\([^ ]*\).*/\1/p' <<<"$1")
+  nbdinfo --size "nbd+unix:///$name?socket=${socket:-$dir/default.sock}"
 }
 
 run_fuse() {
@@ -91,6 +93,10 @@ while IFS= read -r command; do
     nbdkit*) run_server "$command" ;;
     nbdfuse*) run_fuse "$command" ;;
     touch*) bash -c "${command/disk.img/fuse.img}" ;;
+    'nbdcopy files.tar '*)
+      ! errors=$(bash -c "$command" 2>&1) || fail "the disk is not full"
+      expect_lines "a full disk" "$errors" 'write at offset .* failed: No space left on device'
+      ;;
     fusermount3*) ;; # part of run_fuse
     *) bash -c "$command" ;;
   esac </dev/null

@@ -2,45 +2,15 @@
 # Proves that the disks of two servers, each on a host of its own, become one that is larger than
 # either, and that when one host stops to answer, or its server ends, the client gets errors for that
 # part and does not hang.
-#
-# The hosts are network namespaces; where those cannot be made, two ports of this one.
 . "$(dirname "$0")/functions.sh"
 . "$(dirname "$0")/guest.sh"
+. "$(dirname "$0")/hosts.sh"
 requires mkfs.ext4 e2fsck dmsetup
 requires_guest
 make_guest mkfs.ext4 e2fsck dmsetup
 
-# start_host N: a server on the Nth host. Adds to the arrays pids and places.
-pids=()
-places=()
-start_host() {
-  local name=ramdisk-$$-$1 address=198.18.$((RANDOM % 250)).$((RANDOM % 60 * 4))
-  if [ "$(id -u)" -eq 0 ] && ip netns add "$name" 2>/dev/null; then
-    at_exit "ip netns del '$name'"
-    ip link add "rd$$-$1" type veth peer name eth0 netns "$name"
-    ip addr add "${address%.*}.$((${address##*.} + 1))/30" dev "rd$$-$1"
-    ip link set "rd$$-$1" up
-    nbdkit_host=${address%.*}.$((${address##*.} + 2))
-    # Not "ip -n", which needs a root that is a mount: that of a chroot is none.
-    nsenter --net="/run/netns/$name" ip addr add "$nbdkit_host/30" dev eth0
-    nsenter --net="/run/netns/$name" ip link set eth0 up
-    nbdkit_port=10809
-    nbdkit_options=()
-    nbdkit() { exec nsenter --net="/run/netns/$name" "$nbdkit_program" "$@"; }
-    start_nbdkit 3E
-    unset -f nbdkit
-    places+=("$nbdkit_host $nbdkit_port")
-  else
-    echo "no network namespaces here: host $1 is a port of this one"
-    choose_port
-    start_nbdkit 3E
-    places+=("10.0.2.2 $nbdkit_port")
-  fi
-  pids+=("$pid")
-}
-nbdkit_program=$(command -v nbdkit)
-start_host 0
-start_host 1
+start_host 3E
+start_host 3E
 echo "the servers: ${places[*]}"
 at_exit "kill -CONT ${pids[*]} 2>/dev/null"
 
