@@ -5,9 +5,10 @@
 set -eu
 
 demo='cmake e2fsprogs file g++ libnbd-bin libzstd-dev nbdkit nbdkit-plugin-dev ninja-build perl pkg-config'
-tests="$demo bash-completion binutils btrfs-progs clang clang-format clang-tidy devscripts dpkg-dev fio fuse3
-  groff-base iproute2 libc++-dev libc++abi-dev libclang-rt-dev libgmock-dev libgtest-dev libnbd-dev mount procps
-  prometheus python3 python3-libnbd qemu-system-x86 qemu-utils rpm rpm2cpio socat stress-ng util-linux xfsprogs"
+tests="$demo bash-completion binutils btrfs-progs clang clang-format clang-tidy devscripts dpkg-dev fio fuse3 groff-base
+  iproute2 libc++-dev libc++abi-dev libclang-rt-dev libgmock-dev libgtest-dev libnbd-dev lintian mount
+  procps prometheus python3 python3-libnbd qemu-system-x86 qemu-utils rpm rpm2cpio socat stress-ng systemd
+  util-linux xfsprogs"
 
 case ${1:-} in
   demo) wanted=$demo ;;

@@ -4,7 +4,8 @@
 # long as this package is installed (see preinst.in).
 set(CPACK_PACKAGE_NAME nbdkit-memory-plugin)
 set(CPACK_PACKAGE_VENDOR "the nbdkit-memory-plugin developers")
-set(CPACK_PACKAGE_CONTACT "the nbdkit-memory-plugin developers")
+# A contact has an address. The developers have none, and mail to this domain leads nowhere.
+set(CPACK_PACKAGE_CONTACT "The nbdkit-memory-plugin developers <noreply@example.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "RAM disk for nbdkit: sparse, plain or compressed")
 set(CPACK_PACKAGE_DESCRIPTION
 "Takes the place of the memory plugin that comes with nbdkit: the same name,
@@ -26,6 +27,12 @@ foreach(script preinst postrm)
   list(APPEND CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/debian/${script})
 endforeach()
 
+set(changelog ${PROJECT_BINARY_DIR}/debian/changelog)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/changelog.in ${changelog} @ONLY)
+add_custom_command(OUTPUT ${changelog}.gz COMMAND gzip -9nc ${changelog} > ${changelog}.gz
+                   DEPENDS ${changelog} VERBATIM)
+add_custom_target(debian_changelog ALL DEPENDS ${changelog}.gz)
+install(FILES ${changelog}.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${CPACK_PACKAGE_NAME})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${CPACK_PACKAGE_NAME} RENAME copyright)
 include(CPack)

@@ -341,7 +341,7 @@ Status CloneDisk::zero_region(Layer& layer, uint64_t first, uint64_t end, uint64
     if (!*hold) return Status::no_memory();
   }
   if (own) {
-    const Status status = layer.overlay->zero(bytes_between(first, end), first << kPageShift);
+    Status status = layer.overlay->zero(bytes_between(first, end), first << kPageShift);
     if (!status.ok()) return status;
   }
   RAMDISK_YIELD("CloneDisk::zero_region, before the marks");

@@ -80,8 +80,11 @@ Bytes make_block(unsigned thread) {
 
 // Sends every thread's requests over its part once. Returns the seconds of all threads together.
 double send_all(const Disk& disk, const Request& request, unsigned threads) {
+  // All are there at once, or one thread's would be where another one's has been.
+  std::vector<Bytes> blocks;
+  for (unsigned thread = 0; thread < threads; ++thread) blocks.push_back(make_block(thread));
   return bench::together(threads, [&](unsigned thread) {
-    Bytes block = make_block(thread);
+    Bytes& block = blocks[thread];
     Random random(thread + 1);
     const uint64_t count = kPart / request.bytes;
     for (uint64_t i = 0; i < count; ++i) {

@@ -3,7 +3,7 @@
 # gives it back: install, install again, upgrade, an upgrade of nbdkit, remove, purge. In a copy of
 # this system's root tree, which nothing else sees.
 . "$(dirname "$0")/functions.sh"
-requires cmake cpack ninja gzip dpkg-deb dpkg-shlibdeps dpkg-divert unshare chroot
+requires cmake cpack ninja gzip dpkg-deb dpkg-shlibdeps dpkg-divert lintian unshare chroot
 requires_root
 requires_old_plugin
 
@@ -28,7 +28,8 @@ cat "$dir/contents"
 expect_lines "the package" "$(dpkg-deb --field "$dir/first.deb" Depends)" nbdkit libzstd1 'libstdc[+]{2}6'
 expect_lines "the package" "$(cat "$dir/contents")" '/lib/systemd/system/nbdkit-memory@[.]service$' \
   '/lib/systemd/system/nbdkit-memory@[.]socket$'
-expect_same "the number of files" 5 "$(grep -vc '/$' "$dir/contents")"
+expect_same "the number of files" 6 "$(grep -vc '/$' "$dir/contents")"
+expect_same "what lintian says" "" "$(lintian --allow-root "$dir/first.deb" 2>&1)"
 
 mkdir "$dir/upper" "$dir/work" "$dir/root"
 mount -t overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" overlay "$dir/root" \
