@@ -28,6 +28,21 @@ Connection& connection(void* handle) {
   return *static_cast<Connection*>(handle);
 }
 
+void remember(const std::shared_ptr<Connection>& opened) {
+  MutexLock lock(plugin->opening);
+  plugin->connections.emplace(opened.get(), opened);
+}
+
+// Destroys the connection, unless the caller holds it.
+void forget(void* handle) noexcept {
+  std::shared_ptr<void> gone;
+  MutexLock lock(plugin->opening);
+  const auto found = plugin->connections.find(handle);
+  if (found == plugin->connections.end()) return;
+  gone = std::move(found->second);
+  plugin->connections.erase(found);
+}
+
 bool is_statistics(const char* name) {
   return plugin->config.stats_export() == name;
 }
@@ -142,26 +157,31 @@ int list_exports(int, int, nbdkit_exports* exports) noexcept {
 }
 
 void* open_export(int) noexcept {
-  std::unique_ptr<Connection> opened;
+  std::shared_ptr<Connection> opened;
   const int failed = guarded([&] {
     const char* name = nbdkit_export_name();
     if (!name) name = "";
-    opened = std::make_unique<Connection>();
+    opened = std::make_shared<Connection>();
+    remember(opened);
     if (!is_statistics(name)) return open_disk(*opened, name);
     opened->document = std::make_unique<const std::string>(make_document(false));
     return Status();
   });
-  if (failed) return nullptr;
+  if (failed) {
+    forget(opened.get());
+    return nullptr;
+  }
   log_connection(*opened);
-  return opened.release();
+  return opened.get();
 }
 
 void close_export(void* handle) noexcept {
-  std::unique_ptr<Connection> closing(&connection(handle));
-  log_connection(*closing);
-  if (!closing->own) return;
-  plugin->disks.remove(*closing->own);
-  closing.reset();
+  const Connection& closing = connection(handle);
+  log_connection(closing);
+  const bool has_own = closing.own != nullptr;
+  if (has_own) plugin->disks.remove(*closing.own);
+  forget(handle);
+  if (!has_own) return;
   if (plugin->config.options().type == AllocatorType::zstd) return_heap();
 }
 

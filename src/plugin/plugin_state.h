@@ -8,6 +8,7 @@
 #define RAMDISK_PLUGIN_PLUGIN_STATE_H
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <new>
 #include <string>
@@ -26,8 +27,9 @@
 
 namespace ramdisk {
 
-// Exists from load to unload. The statistics file is destroyed first, because its document
-// describes the disks, which in turn use the memory and the threads.
+// Exists from load to unload. The connections are destroyed first, which may have disks of their
+// own, and then the statistics file, because its document describes the disks. Disks use the memory
+// and the threads.
 struct Plugin {
   Config config;
   std::shared_ptr<MemorySource> system_memory;  // of all disks
@@ -44,6 +46,9 @@ struct Plugin {
   RefusalLog refusals;                          // of requests
   RefusalLog unopened;                          // of clients that ask for a disk
   std::unique_ptr<StatsFile> stats_file;        // null unless asked for
+  Mutex opening;
+  // By nbdkit's handle. nbdkit does not close those that it still has when it ends.
+  std::map<void*, std::shared_ptr<void>> connections GUARDED_BY(opening);
 };
 extern Plugin* plugin;
 
