@@ -21,7 +21,7 @@ import sys
 
 from lint_samples import misjudged
 
-CODE = ["src/README.md", "src/DESIGN.md"]
+CODE = ["src/README.md", "src/DESIGN.md", "src/DISKS.md"]
 PATHS = CODE + ["CONTRIBUTING.md", "tests/README.md"]
 SUFFIXES = {".cc", ".h", ".c", ".py", ".sh", ".md", ".txt", ".cmake", ".map", ".pod", ".json", ".svg"}
 EXAMPLES = {"x.h", "x.cc", "x_test.cc", "test-memory-TOPIC.sh"}  # of names that a file could have
