@@ -104,7 +104,7 @@ stage_lint() {
   [ ! -d src/base ] || python3 tests/lint-layers.py || bad=1
   python3 tests/lint-design.py || bad=1
   python3 tests/mutants.py --check || bad=1
-  for script in .packaging/debian/*.in .packaging/alpine/APKBUILD; do sh -n "$script" || bad=1; done
+  for script in $(grep -rl '^#!/bin/sh' .packaging) .packaging/alpine/APKBUILD; do sh -n "$script" || bad=1; done
   rpmspec --parse .packaging/rpm/*.spec >/dev/null || bad=1
   cmake --preset clang -B build/lint -DRAMDISK_TESTS=OFF -DRAMDISK_BENCH=OFF &&
     run-clang-tidy -quiet -j "$jobs" -p build/lint src/ || bad=1
