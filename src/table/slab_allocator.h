@@ -66,9 +66,10 @@ class SlabAllocator final : public Epoch::Reclaimer {
   };
   static constexpr Keep kKeep{4 << 20, 32};
 
-  // How slabs become present: whole, in huge pages, which is fastest, or block by block, which
-  // takes no memory ahead. The latter is for blocks that are whole pages.
-  enum class Growth { slab, block };
+  // How slabs become present: whole, in huge pages, which is fastest; block by block, which takes
+  // no memory ahead; or gradually, block by block until eight slabs are held and whole from then
+  // on. The last two are for blocks that are whole pages.
+  enum class Growth { slab, block, gradual };
 
   // `block_bytes`: kMinBlockBytes to kSlabBytes - kHeaderBytes, a multiple of 64. Blocks are
   // aligned to 64 bytes, and to 4096 if their size is a multiple of that. `memory` and `epoch`
@@ -116,6 +117,7 @@ class SlabAllocator final : public Epoch::Reclaimer {
   static constexpr size_t kMaxBlocks = (kSlabBytes - kHeaderBytes) / kMinBlockBytes;
   static constexpr size_t kWords = (kMaxBlocks + 63) / 64;
   static constexpr size_t kGrowthStep = 64 << 10;
+  static constexpr size_t kGradualBytes = 8 * kSlabBytes;  // held before Growth::gradual is whole
   static constexpr size_t kPopulateBytes = 64 << 10;  // least amount of absent blocks to populate
   using Bitmap = std::array<uint64_t, kWords>;
   struct Slab;

@@ -207,5 +207,18 @@ TEST_F(SlabAllocatorMemory, GrowthByBlocksTakesNothingAhead) {
   EXPECT_NE(slabs.allocate(1).base, nullptr);
 }
 
+// Little is taken ahead while little is held, and whole slabs later.
+TEST_F(SlabAllocatorMemory, GradualGrowthTakesLittleAheadAtFirst) {
+  constexpr size_t kPage = 4096;
+  SlabAllocator slabs(memory_, epoch_, kPage, SlabAllocator::kKeep, SlabAllocator::Growth::gradual);
+  const auto ahead = [&] { return slabs.held_bytes() - slabs.taken_blocks() * kPage; };
+  while (slabs.taken_blocks() * kPage < 15 << 20) {
+    ASSERT_NE(slabs.allocate(1).base, nullptr);
+    ASSERT_LE(ahead(), 16 * kPage + 8 * SlabAllocator::kHeaderBytes);
+  }
+  while (slabs.taken_blocks() * kPage < 19 << 20) ASSERT_NE(slabs.allocate(1).base, nullptr);
+  EXPECT_GT(ahead(), SlabAllocator::kSlabBytes / 4);
+}
+
 }  // namespace
 }  // namespace ramdisk

@@ -94,10 +94,11 @@ void SlabAllocator::wake_next() noexcept {
 bool SlabAllocator::grow(Claim claim) {
   if (!can_discard_ && retired_.load(std::memory_order_relaxed) > 0 && memory_.under_pressure())
     return false;
-  if (growth_ == Growth::slab) {
+  const bool small = growth_ == Growth::gradual && held_bytes() < kGradualBytes;
+  if (growth_ != Growth::block && !small) {
     {
       MutexLock lock(mutex_);
-      if (growing_ || !first_) return grow_in_steps(claim);
+      if (growing_ || (!first_ && growth_ == Growth::slab)) return grow_in_steps(claim);
       if (!wait_for_turn()) return true;
     }
     Slab* const slab = map_slab(true, kSlabBytes, claim);

@@ -5,7 +5,7 @@
 namespace ramdisk {
 
 bool Maintenance::do_first() {
-  return tick_if_due() || trainer_.train_if_due(time_, upkeep_ != Upkeep::changing);
+  return tick_if_due() || (trainer_.due() && trainer_.train_if_due(time_, idle()));
 }
 
 Maintenance::Totals Maintenance::current_totals() const {
@@ -46,9 +46,7 @@ void Maintenance::tick() {
   state_.table.set_time(state_.pace.cold_ticks + ++time_);
   state_.write_cache.tick();
   compactor_.set_limit();
-  const PageStore::Totals packed = state_.pages.totals();
-  note_totals(
-      {packed.pages + packed.grouped, state_.table.stored_pages(), state_.pages.memory_bytes()});
+  note_totals(current_totals());
   recompressor_.begin();
   {
     const Epoch::Guard guard(state_.epoch);

@@ -67,6 +67,8 @@ class Maintenance {
   };
 
   Totals current_totals() const;
+  // Whether the disk did not change between the last two ticks, nor since.
+  bool idle() const { return upkeep_ != Upkeep::changing && current_totals() == totals_; }
   bool tick_if_due();
   void tick();
   void note_totals(const Totals& totals);

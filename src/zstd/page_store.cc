@@ -47,7 +47,7 @@ PageStore::PageStore(MemorySource& memory, Epoch& epoch, int level, int group_le
           cpus()),
       decompressors_(&Decompression::make, contexts()),
       store_(memory, epoch),
-      plain_(memory, epoch, kPageBytes),
+      plain_(memory, epoch, kPageBytes, SlabAllocator::kKeep, SlabAllocator::Growth::gradual),
       level_(level) {}
 
 size_t PageStore::prepare() {

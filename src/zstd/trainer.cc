@@ -1,5 +1,6 @@
 #include "zstd/trainer.h"
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <utility>
@@ -22,17 +23,18 @@ void Trainer::watch(PageStore::Totals totals) {
 
 bool Trainer::train_if_due(uint32_t now, bool idle) {
   constexpr uint32_t kPatience = 30;  // ticks
-  if (state_.samples.added() < next_training_ && !data_changed_) return false;
-  if (failed_ == now) return false;
+  if (!due() || failed_ == now) return false;
   const bool first = !last_training_;
+  if (first && !idle && state_.pages.totals().pages < kFirstTraining) return false;
   if (!first && !idle && now - *last_training_ < kPatience) return false;
   if (!state_.pages.dictionaries().has_free_generation()) {
     request_renewal(now);
     return false;
   }
+  const bool quick = first && !idle;
   bool enough = false;
   try {
-    enough = train(first);
+    enough = train(quick);
   } catch (const std::bad_alloc&) {
     failed_ = now;  // try again at the next tick
     return false;
@@ -44,7 +46,10 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
     return false;
   }
   last_training_ = now;
-  next_training_ = first ? kSecondTraining : state_.samples.added() * state_.pace.training_growth;
+  next_training_ = kSecondTraining;
+  if (!quick) {
+    next_training_ = std::max(next_training_, state_.samples.added() * state_.pace.training_growth);
+  }
   data_changed_ = false;
   usual_bytes_.reset();
   return true;
@@ -52,11 +57,11 @@ bool Trainer::train_if_due(uint32_t now, bool idle) {
 
 // Installs the new dictionary if it makes pages that it was not trained on smaller. Returns whether
 // there were enough samples.
-bool Trainer::train(bool first) {
+bool Trainer::train(bool quick) {
   const Samples samples = take_samples();
   if (samples.training.size() < kLeastPages * kPageBytes) return false;
   const int level = state_.options.level;
-  std::unique_ptr<Dictionary> dictionary = first ? Dictionary::collect(samples.training, level)
+  std::unique_ptr<Dictionary> dictionary = quick ? Dictionary::collect(samples.training, level)
                                                  : Dictionary::train(samples.training, level);
   if (dictionary && gains(*dictionary, samples.validation)) {
     state_.pages.dictionaries().install(std::move(dictionary));

@@ -1,9 +1,11 @@
 // Trainer: trains dictionaries on samples, and retires old dictionaries.
 //
-// The first dictionary is wanted soon, so it is of the kind that takes little time to make. A
-// better one, and another whenever the data has changed, is trained when the disk is idle or enough
-// time has passed. When all generations are in use, a renewal walks over the disk and compresses
-// the pages that use old dictionaries again, so that these dictionaries can be freed.
+// Pages that are compressed one by one want the first dictionary soon, so it is of the kind that
+// takes little time to make. Groups are made without one at first; a disk that has little else
+// waits until it is idle and trains a good one at once. A better one, and another whenever the data
+// has changed, is trained when the disk is idle or enough time has passed. When all generations are
+// in use, a renewal walks over the disk and compresses the pages that use old dictionaries again,
+// so that these dictionaries can be freed.
 //
 // Thread contract: the first worker alone.
 
@@ -29,8 +31,12 @@ class Trainer {
   // worse than it did when the dictionary was new.
   void watch(PageStore::Totals totals);
 
+  // Whether enough has been compressed, or the data has changed.
+  bool due() const { return state_.samples.added() >= next_training_ || data_changed_; }
+
   // Trains if training is due. `now` is in ticks; `idle` says that the disk did not change between
-  // the last two ticks. Returns whether it trained, even if the result was not installed.
+  // the last two ticks, nor since. Returns whether it trained, even if the result was not
+  // installed.
   bool train_if_due(uint32_t now, bool idle);
 
   // ---- renewal
@@ -46,7 +52,7 @@ class Trainer {
   using Found = std::array<uint64_t, 64>;
 
   void request_renewal(uint32_t now);
-  bool train(bool first);
+  bool train(bool quick);
   struct Samples {
     std::vector<std::byte> training;
     std::vector<std::byte> validation;  // pages that the dictionary is not made from

@@ -45,7 +45,7 @@ class TrainerTest : public unit::StillDisk {
 
 TEST_F(TrainerTest, RenewalFreesOldGenerations) {
   use_all_generations();
-  EXPECT_FALSE(trainer_.train_if_due(1, false)) << "there is no generation for it";
+  EXPECT_FALSE(trainer_.train_if_due(1, true)) << "there is no generation for it";
   ASSERT_TRUE(trainer_.renewing());
   EXPECT_EQ(renew_all(), Trainer::Renewal::done);
   EXPECT_FALSE(trainer_.renewing());
@@ -61,21 +61,44 @@ TEST_F(TrainerTest, RenewalFreesOldGenerations) {
 // Pages from which samples are to be taken may be overwritten or trimmed before that.
 TEST_F(TrainerTest, WithoutEnoughSamplesItTriesAgain) {
   for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) state_.samples.add(page);
-  EXPECT_FALSE(trainer_.train_if_due(1, false)) << "none of these pages exists";
+  EXPECT_FALSE(trainer_.train_if_due(1, true)) << "none of these pages exists";
   for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) write_text(page);
-  EXPECT_FALSE(trainer_.train_if_due(2, false)) << "nothing has been compressed since";
+  EXPECT_FALSE(trainer_.train_if_due(2, true)) << "nothing has been compressed since";
   for (uint64_t page = 0; page < 256; ++page) state_.samples.add(page);
-  EXPECT_TRUE(trainer_.train_if_due(3, false));
+  EXPECT_TRUE(trainer_.train_if_due(3, true));
+  EXPECT_EQ(dictionaries_.count(), 1u);
+}
+
+// Groups are made without a dictionary, so a load of them is not held up by training one. Half of
+// the samples are pages that were compressed by themselves, as if the others were groups.
+TEST_F(TrainerTest, ALoadOfGroupsTrainsNoDictionary) {
+  for (uint64_t page = 0; page < TrainingSamples::kMost / 2; ++page) write_text(page);
+  for (uint64_t i = 0; i < TrainingSamples::kMost; ++i) {
+    state_.samples.add(i % (TrainingSamples::kMost / 2));
+  }
+  ASSERT_TRUE(trainer_.due());
+  EXPECT_FALSE(trainer_.train_if_due(1, false));
+  EXPECT_EQ(dictionaries_.count(), 0u);
+  EXPECT_TRUE(trainer_.train_if_due(2, true)) << "the disk is idle";
+  EXPECT_EQ(dictionaries_.count(), 1u);
+}
+
+TEST_F(TrainerTest, ALoadOfSinglePagesTrainsAtOnce) {
+  for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) {
+    write_text(page);
+    state_.samples.add(page);
+  }
+  EXPECT_TRUE(trainer_.train_if_due(1, false));
   EXPECT_EQ(dictionaries_.count(), 1u);
 }
 
 TEST_F(TrainerTest, OneRenewalInATick) {
   use_all_generations();
   for (uint32_t tick = 1; tick <= 2; ++tick) {
-    trainer_.train_if_due(tick, false);
+    trainer_.train_if_due(tick, true);
     EXPECT_TRUE(trainer_.renewing());
     EXPECT_EQ(renew_all(), Trainer::Renewal::done);
-    trainer_.train_if_due(tick, false);
+    trainer_.train_if_due(tick, true);
     EXPECT_FALSE(trainer_.renewing());
   }
 }
