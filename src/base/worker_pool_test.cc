@@ -13,21 +13,14 @@
 
 #include "support/data.h"
 #include "support/threads.h"
+#include "unit/spinning.h"
 
 namespace ramdisk {
 namespace {
 
 using conformance::scaled;
 using std::chrono::milliseconds;
-
-bool comes_true(auto condition) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
+using unit::comes_true_soon;
 
 TEST(WorkerPool, WakesBeforeAndAfterAreLikeAny) {
   WorkerPool pool(2);
@@ -48,7 +41,7 @@ TEST(WorkerPool, EachThreadHasItsNumber) {
     ++calls.at(number);
     return Workers::kUntilWoken;
   }));
-  for (auto& count : calls) EXPECT_TRUE(comes_true([&] { return count > 0; }));
+  for (auto& count : calls) EXPECT_TRUE(comes_true_soon([&] { return count > 0; }));
 }
 
 TEST(WorkerPool, RestEndsByItself) {
@@ -58,7 +51,7 @@ TEST(WorkerPool, RestEndsByItself) {
   WorkerPool::Member member(pool);
   ASSERT_TRUE(idle.join([](size_t) { return Workers::kUntilWoken; }));
   ASSERT_TRUE(member.join([&](size_t) { return ++calls, milliseconds(1); }));
-  EXPECT_TRUE(comes_true([&] { return calls > 20; }));
+  EXPECT_TRUE(comes_true_soon([&] { return calls > 20; }));
 }
 
 // One that has always something to do does not keep the others waiting.
@@ -70,11 +63,11 @@ TEST(WorkerPool, MembersTakeTurns) {
     members.push_back(std::make_unique<WorkerPool::Member>(pool));
     ASSERT_TRUE(members.back()->join([&](size_t) { return ++count, milliseconds(0); }));
   }
-  EXPECT_TRUE(comes_true([&] { return calls[0] > 100 && calls[1] > 100 && calls[2] > 100; }));
+  EXPECT_TRUE(comes_true_soon([&] { return calls[0] > 100 && calls[1] > 100 && calls[2] > 100; }));
   members.erase(members.begin());
   const int before = calls[0];
   const int other = calls[1];
-  EXPECT_TRUE(comes_true([&] { return calls[1] > other + 100; }));
+  EXPECT_TRUE(comes_true_soon([&] { return calls[1] > other + 100; }));
   EXPECT_EQ(calls[0], before) << "it has left";
 }
 
@@ -87,11 +80,11 @@ TEST(WorkerPool, IdleMembersCostNothing) {
     members.push_back(std::make_unique<WorkerPool::Member>(pool));
     ASSERT_TRUE(members.back()->join([&](size_t) { return ++calls, Workers::kUntilWoken; }));
   }
-  EXPECT_TRUE(comes_true([&] { return calls == 400; }));
+  EXPECT_TRUE(comes_true_soon([&] { return calls == 400; }));
   std::this_thread::sleep_for(milliseconds(50));
   EXPECT_EQ(calls, 400);
   members[7]->wake();
-  EXPECT_TRUE(comes_true([&] { return calls == 404; }));
+  EXPECT_TRUE(comes_true_soon([&] { return calls == 404; }));
   std::this_thread::sleep_for(milliseconds(50));
   EXPECT_EQ(calls, 404) << "the others were called, too";
 }
@@ -109,7 +102,7 @@ TEST(WorkerPool, LeavingWaitsForWorkInProgress) {
     member.wake();  // as work may do at any time
     return Workers::kUntilWoken;
   }));
-  ASSERT_TRUE(comes_true([&] { return working.load(); }));
+  ASSERT_TRUE(comes_true_soon([&] { return working.load(); }));
   member.leave();
   EXPECT_TRUE(finished);
 }
@@ -143,7 +136,7 @@ TEST(WorkerPool, NoWorkIsSleptThrough) {
       members[i]->wake();
     }
     if (round % 2 == 0) {
-      ASSERT_TRUE(comes_true([&] {
+      ASSERT_TRUE(comes_true_soon([&] {
         for (const Queue& queue : queues) {
           if (queue.waiting > 0) return false;
         }
@@ -166,14 +159,14 @@ TEST(WorkerPool, MembersComeAndGoBesideWork) {
         std::atomic<int> calls{0};
         WorkerPool::Member member(pool);
         EXPECT_TRUE(member.join([&](size_t) { return ++calls, Workers::kUntilWoken; }));
-        EXPECT_TRUE(comes_true([&] { return calls > 0; }));
+        EXPECT_TRUE(comes_true_soon([&] { return calls > 0; }));
         member.wake();
       }
     });
   }
   for (std::thread& owner : owners) owner.join();
   const int before = steady;
-  EXPECT_TRUE(comes_true([&] { return steady > before; }));
+  EXPECT_TRUE(comes_true_soon([&] { return steady > before; }));
 }
 
 }  // namespace

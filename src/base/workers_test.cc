@@ -12,21 +12,14 @@
 
 #include "support/data.h"
 #include "support/threads.h"
+#include "unit/spinning.h"
 
 namespace ramdisk {
 namespace {
 
 using conformance::scaled;
 using std::chrono::milliseconds;
-
-bool comes_true(auto condition) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
+using unit::comes_true_soon;
 
 TEST(Workers, NoneIsLikeAny) {
   Workers workers;
@@ -44,7 +37,7 @@ TEST(Workers, EachHasItsNumber) {
                             return Workers::kUntilWoken;
                           }),
             4u);
-  for (auto& count : calls) EXPECT_TRUE(comes_true([&] { return count > 0; }));
+  for (auto& count : calls) EXPECT_TRUE(comes_true_soon([&] { return count > 0; }));
   workers.stop();
 }
 
@@ -52,7 +45,7 @@ TEST(Workers, RestEndsByItself) {
   std::atomic<int> calls{0};
   Workers workers;
   workers.start(1, [&](size_t) { return ++calls, milliseconds(1); });
-  EXPECT_TRUE(comes_true([&] { return calls > 20; }));
+  EXPECT_TRUE(comes_true_soon([&] { return calls > 20; }));
 }
 
 TEST(Workers, StopEndsARestAndWaitsForWork) {
@@ -67,7 +60,7 @@ TEST(Workers, StopEndsARestAndWaitsForWork) {
       finished = true;
       return Workers::kUntilWoken;
     });
-    ASSERT_TRUE(comes_true([&] { return working.load(); }));
+    ASSERT_TRUE(comes_true_soon([&] { return working.load(); }));
   }
   EXPECT_TRUE(finished);
 }
@@ -78,7 +71,7 @@ TEST(Workers, CanBeStartedAgain) {
   for (int round = 0; round < 3; ++round) {
     std::atomic<int> calls{0};
     ASSERT_EQ(workers.start(2, [&](size_t) { return ++calls, Workers::kUntilWoken; }), 2u);
-    EXPECT_TRUE(comes_true([&] { return calls >= 2; })) << "round " << round;
+    EXPECT_TRUE(comes_true_soon([&] { return calls >= 2; })) << "round " << round;
     workers.stop();
   }
 }
@@ -103,7 +96,7 @@ TEST(Workers, NoWorkIsSleptOver) {
         for (int i = 0; i < scaled(4000) && !lost; ++i) {
           ++made;
           workers.wake();
-          if (!comes_true([&] { return made <= 0 || lost; })) lost = true;
+          if (!comes_true_soon([&] { return made <= 0 || lost; })) lost = true;
         }
       });
       EXPECT_FALSE(lost);

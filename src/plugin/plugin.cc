@@ -116,22 +116,25 @@ int get_ready() noexcept {
 }
 
 // A zstd disk takes some megabytes for a moment when it makes a dictionary, and nbdkit's threads
-// for a connection take as much for their requests. Without a fixed threshold, glibc would raise
-// its own when they are freed, and then keep such memory, which adds up where disks come and go
-// with connections. The setting is the whole process's, so it is made here and not by the disk, and
-// before there are threads. A process that has locked all its memory makes no dictionaries.
-void fix_malloc_threshold([[maybe_unused]] const Config& config) {
+// for a connection take as much for their requests. Without fixed thresholds, glibc would raise its
+// own when they are freed, and then keep such memory, which adds up where disks come and go with
+// connections: in each of its heaps, of which it has eight for each CPU, up to the size of a
+// compressor. It may have raised the one for the ends of heaps already, so both are set. They are
+// the whole process's, so this is done here and not by the disk, and before there are threads. A
+// process that has locked all its memory makes no dictionaries.
+void fix_malloc_thresholds([[maybe_unused]] const Config& config) {
 #ifdef M_MMAP_THRESHOLD
   const bool wanted =
       config.options().type == AllocatorType::zstd || config.serving() == Serving::scratch;
   if (!wanted || process_memory_is_locked()) return;
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 256 << 10);
 #endif
 }
 
 Status start(Plugin& p) noexcept {
   try {
-    fix_malloc_threshold(p.config);
+    fix_malloc_thresholds(p.config);
     if (Status status = start_disks(p); !status.ok()) return status;
     return start_statistics(p);
   } catch (const std::bad_alloc&) {

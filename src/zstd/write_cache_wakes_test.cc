@@ -5,28 +5,20 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 
 #include "base/workers.h"
 #include "unit/at_yield.h"
+#include "unit/spinning.h"
 #include "zstd/write_cache.h"
 
 namespace ramdisk {
 namespace {
 
-bool comes_true(auto condition) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::microseconds(50));
-  }
-  return true;
-}
+using unit::comes_true_soon;
 
 // The steps of a worker that finds nothing, in order, and the time when it sleeps.
 constexpr std::array kMoments{"Workers::run, looked once", "Workers::run, said that it rests",
@@ -73,9 +65,9 @@ void play(WriteCache& cache, size_t pages, Moments moments, const Workers::Work&
   Workers workers;
   writer.emplace(Writer{cache, workers, pages});
   ASSERT_EQ(workers.start(1, work), 1u);
-  ASSERT_TRUE(comes_true([&] { return moment == kAsleep; }));
+  ASSERT_TRUE(comes_true_soon([&] { return moment == kAsleep; }));
   do_steps_of(kAsleep);
-  EXPECT_TRUE(comes_true([&] { return cache.size() < pages; })) << "slept over";
+  EXPECT_TRUE(comes_true_soon([&] { return cache.size() < pages; })) << "slept over";
 }
 
 void play_all(size_t pages, const std::function<Workers::Delay(WriteCache&)>& work) {

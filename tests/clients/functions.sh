@@ -23,6 +23,9 @@ done
 export LC_ALL=C
 # nbdsh takes the first python3 there is; the nbd module belongs to the system's own.
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+# Python finds the modules beside this file, and leaves nothing there.
+PYTHONPATH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)${PYTHONPATH:+:$PYTHONPATH}
+export PYTHONPATH PYTHONDONTWRITEBYTECODE=1
 
 plugin=${NBDKIT_MEMORY_PLUGIN:-${RAMDISK_PLUGIN:-}}
 [ -n "$plugin" ] || { echo "set NBDKIT_MEMORY_PLUGIN to the plugin to test" >&2; exit 1; }

@@ -70,18 +70,12 @@ for allocator in $(growing_allocators); do
 import os, sys
 sys.path.insert(0, "/usr/lib/python3/dist-packages")
 import nbd
+from disks import fill
 def connect(name):
     h = nbd.NBD()
     h.set_export_name(name)
     h.connect_unix(sys.argv[1])
     return h
-def fill(h):
-    for i in range(256):
-        try:
-            h.pwrite(os.urandom(1 << 20), i << 20)
-        except nbd.Error as e:
-            assert e.errno == "ENOSPC", e
-            return i
 a, b = connect("a"), connect("b")
 first = fill(a)
 second = fill(b)
@@ -243,10 +237,8 @@ for allocator in $(growing_allocators); do
 import glob, sys, time
 sys.path.insert(0, "/usr/lib/python3/dist-packages")
 import nbd
+from disks import rss
 path, pid, allocator = sys.argv[1:]
-def rss():
-    with open(f"/proc/{pid}/smaps_rollup") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("Rss:"))
 def switches():
     counts = {}
     for name in glob.glob(f"/proc/{pid}/task/*/status"):
@@ -263,10 +255,10 @@ def open_disk(i):
     h.flush()                       # the first request makes the disk
     h.shutdown()
 open_disk(0)
-before = rss()
+before = rss(pid)
 for i in range(1, 100):
     open_disk(i)
-each = (rss() - before) / 99
+each = (rss(pid) - before) / 99
 deadline = time.monotonic() + 60    # zstd looks a few times before it rests
 while True:
     begin = switches()

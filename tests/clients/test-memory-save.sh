@@ -10,6 +10,7 @@ size=10000001
 mkdir "$dir/out"
 out=$dir/out
 make_image "$dir/disk.img" "$size"
+head -c 1M /dev/urandom >"$dir/noise.img"
 
 # fill_disk: the content of disk.img, by a client, and then some changes.
 fill_disk() {
@@ -225,6 +226,43 @@ if build_fail_io; then
       done
     done
   done
+fi
+
+# Of the two syncs the second is the directory's: the new image is there by then, and whole.
+if [ -e "$dir/fail-io.so" ]; then
+  echo old >"$out/end.img"
+  failing FAIL_CALL=fsync FAIL_NAME=/out FAIL_ERROR=5 FAIL_AFTER=1
+  start_nbdkit "$size" "save=$out/end.img" 2>"$dir/log"
+  working
+  nbdcopy "$dir/disk.img" "$uri"
+  stop_nbdkit
+  expect_lines "the log" "$(cat "$dir/log")" \
+    'save=.*: is written, but its directory cannot be synced: Input/output error'
+  cmp "$dir/disk.img" "$out/end.img" || fail "the new image is not whole"
+  only_files "$out" end.img
+fi
+
+# A small filesystem on a loop device, which keeps what is written for a while before it finds out.
+if [ "$(id -u)" -eq 0 ] && [ -e /dev/loop-control ] && command -v mkfs.ext4 >/dev/null &&
+  truncate -s 6M "$dir/ext4.img" && mkfs.ext4 -q -F -O ^has_journal "$dir/ext4.img" && mkdir "$dir/ext4" &&
+  mount -o loop "$dir/ext4.img" "$dir/ext4" 2>/dev/null; then
+  at_exit 'umount "$dir/ext4"'
+  for allocator in $(allocators); do
+    echo old >"$dir/ext4/end.img"
+    start_nbdkit "$size" "save=$dir/ext4/end.img" "allocator=$allocator" 2>"$dir/log"
+    nbdsh -u "$uri" -c 'import os' -c 'for at in range(0, 8 << 20, 1 << 20): h.pwrite(os.urandom(1 << 20), at)'
+    stop_nbdkit
+    expect_lines "the log" "$(cat "$dir/log")" 'save=.*: not saved: cannot be .*: No space left on device'
+    expect_same "the old image" old "$(cat "$dir/ext4/end.img")"
+    only_files "$dir/ext4" end.img lost+found
+    # When the disk holds less, it can be saved.
+    start_nbdkit "$size" "save=$dir/ext4/end.img" "allocator=$allocator" 2>"$dir/log"
+    nbdcopy "$dir/noise.img" "$uri"
+    stop_nbdkit
+    cmp -n $((1 << 20)) "$dir/noise.img" "$dir/ext4/end.img" || fail "$allocator: not saved where there is room"
+  done
+else
+  echo "left out: no small filesystem can be mounted from a loop device"
 fi
 
 # With -v the log says what was done.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/page.h"
+
 namespace ramdisk::conformance {
 namespace {
 
@@ -102,10 +104,21 @@ std::byte written_byte(uint64_t id, uint64_t offset) {
   return static_cast<std::byte>(1 + (id + offset / 8 * 97) % 255);
 }
 
-std::string Log::step() {
+// Mostly parts of pages; but to store or to zero whole ones is another matter for a disk.
+std::pair<uint64_t, uint64_t> Log::choose_range() {
   const uint64_t offset = rng_.below(bytes_);
-  uint64_t count = 1 + rng_.below(std::min<uint64_t>(bytes_ - offset, 5000));
-  if (rng_.chance(2)) count = bytes_ - offset;
+  if (rng_.chance(2)) return {offset, bytes_ - offset};
+  const uint64_t count = 1 + rng_.below(std::min<uint64_t>(bytes_ - offset, 5000));
+  if (!rng_.chance(20)) return {offset, count};
+  const uint64_t first = (base_ + offset) / kPageBytes * kPageBytes;
+  const uint64_t end = std::min(first + (1 + rng_.below(3)) * kPageBytes,
+                                (base_ + bytes_) / kPageBytes * kPageBytes);
+  if (first < base_ || first >= end) return {offset, count};
+  return {first - base_, end - first};
+}
+
+std::string Log::step() {
+  const auto [offset, count] = choose_range();
   const uint64_t what = rng_.below(100);
   Request request{Request::Kind::read, 0, 0, offset, count, 0, {}};
   Bytes data(count);

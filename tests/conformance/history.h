@@ -27,6 +27,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ramdisk/allocator.h"
@@ -68,6 +69,7 @@ class Log {
   const std::vector<Request>& requests() const { return requests_; }
 
  private:
+  std::pair<uint64_t, uint64_t> choose_range();  // offset in the region, and count
   uint64_t moment() { return times_.now.fetch_add(1) + 1; }
 
   Allocator& disk_;

@@ -1,16 +1,20 @@
 // Many threads make overlapping requests for several pages and for parts of pages. Every byte that
-// a read returns must be allowed by the rules in history.h.
+// a read returns must be allowed by the rules in history.h. A disk is empty at first, or a clone of
+// a base with content, which the history takes for writes that ended before all others began.
 
 #include <gtest/gtest.h>
 
 #include <barrier>
 #include <chrono>
 #include <memory>
+#include <string_view>
 #include <thread>
 
+#include "disk/clone_disk.h"
 #include "history.h"
 #include "support/factory.h"
 #include "support/threads.h"
+#include "unit/at_yield.h"
 #ifdef RAMDISK_HAVE_ZSTD
 #include "support/zstd_variants.h"
 #endif
@@ -40,30 +44,53 @@ std::string take_steps(Log& log, const Load& load, std::barrier<>& round) {
   return problem;
 }
 
-void run(Disk& disk, const Load& load) {
+// What a disk has around a region before the threads begin.
+struct Start {
+  std::vector<Request> writes;  // in the region, all of them with the id 0
+  Bytes before;                 // 64 KiB on either side of it
+  Bytes behind;
+};
+constexpr uint64_t kAround = 65536;
+
+uint64_t bytes_before(const Load& load) {
+  return load.base > kAround ? kAround : 0;
+}
+
+Start empty_start(const Load& load) {
+  return {{}, Bytes(bytes_before(load)), Bytes(kAround)};
+}
+
+void run(Allocator& disk, const Load& load, const Start& start) {
   SCOPED_TRACE(std::to_string(load.threads) + " threads at " + std::to_string(load.base));
-  ASSERT_TRUE(disk.works()) << disk.status().message();
   Times times;
+  std::vector<Request> all = start.writes;
+  if (!all.empty()) times.writes = 1;
+  for (Request& write : all) {
+    write.begin = ++times.now;
+    write.end = ++times.now;
+  }
   std::vector<std::unique_ptr<Log>> logs;
   for (int i = 0; i < load.threads; ++i) {
-    logs.push_back(std::make_unique<Log>(*disk, load.base, load.bytes, times, i));
+    logs.push_back(std::make_unique<Log>(disk, load.base, load.bytes, times, i));
   }
   std::barrier round(load.threads);
   EXPECT_EQ(run_threads(load.threads, [&](int i) { return take_steps(*logs[i], load, round); }),
             "");
   // A last read runs alone, so it must see the last writes.
-  std::vector<Request> all;
   for (auto& log : logs) all.insert(all.end(), log->requests().begin(), log->requests().end());
-  ASSERT_GE(all.size(), static_cast<size_t>(load.threads));
+  ASSERT_GE(all.size(), start.writes.size() + static_cast<size_t>(load.threads));
   const uint64_t now = times.now + 1;
   all.push_back({Request::Kind::read, now, now + 1, 0, load.bytes, 0,
-                 read_back(*disk, load.bytes, load.base)});
+                 read_back(disk, load.bytes, load.base)});
   EXPECT_EQ(judge(all, load.bytes), "");
   // The disk outside the region has not changed.
-  EXPECT_TRUE(all_zero(read_back(*disk, 65536, load.base + load.bytes)));
-  if (load.base > 65536) {
-    EXPECT_TRUE(all_zero(read_back(*disk, 65536, load.base - 65536)));
-  }
+  EXPECT_EQ(read_back(disk, start.behind.size(), load.base + load.bytes), start.behind);
+  EXPECT_EQ(read_back(disk, start.before.size(), load.base - start.before.size()), start.before);
+}
+
+void run(Disk& disk, const Load& load) {
+  ASSERT_TRUE(disk.works()) << disk.status().message();
+  run(*disk, load, empty_start(load));
 }
 
 class Linearizability : public testing::TestWithParam<DiskType> {
@@ -117,6 +144,88 @@ TEST_P(ZstdLinearizability, EightThreadsOnAGroup) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ZstdLinearizability, testing::ValuesIn(kZstdVariants),
+                         name_of_variant);
+
+// Clones of one base, two at a time. The background threads of all three disks are as busy. A clone
+// lives for a short time, because what has to be right is how its pages become its own.
+class ZstdCloneLinearizability : public testing::TestWithParam<ZstdVariant> {
+ protected:
+  void run_load(const Load& load) {
+    const unit::AtYield slow(&linger);
+    const std::unique_ptr<MemorySource> memory = make_system_memory();
+    const AllocatorOptions options = options_of(GetParam());
+    Start start;
+    const BaseDisk::Load fill = [&](Allocator& disk, uint64_t) { start = load_start(disk, load); };
+    BaseDisk base(options, kDisk, fill, hasty());
+    run_threads(2, [&](int) {
+      for (int life = 0; life < 12; ++life) {
+        auto clone = make_clone(base, kDisk, options, {.memory = memory.get(), .pace = hasty()});
+        ASSERT_TRUE(clone.ok() && clone.value()->get_ready().ok() &&
+                    clone.value()->after_fork().ok());
+        run(*clone.value(), load, start);
+        clone.value()->stop();
+      }
+    });
+    // Nobody has changed the base.
+    for (const Request& write : start.writes) {
+      const Bytes now = read_back(base, write.count, load.base + write.offset);
+      EXPECT_EQ(first_difference(now, content_of(write), load.base + write.offset), "");
+    }
+  }
+
+ private:
+  // Fills three pages of four in the region and around it.
+  static Start load_start(Allocator& disk, const Load& load) {
+    Start start = empty_start(load);
+    const uint64_t first = (load.base - start.before.size()) / kPageBytes;
+    const uint64_t end = (load.base + load.bytes + start.behind.size()) / kPageBytes;
+    for (uint64_t page = first; page < end; ++page) {
+      if (page % 4 == 3) continue;
+      Bytes data(kPageBytes);
+      for (uint64_t i = 0; i < kPageBytes; ++i) {
+        data[i] = written_byte(0, page * kPageBytes + i - load.base);
+      }
+      EXPECT_TRUE(disk.write(data, page * kPageBytes).ok());
+    }
+    const uint64_t region_end = load.base + load.bytes;
+    start.before = read_back(disk, start.before.size(), load.base - start.before.size());
+    start.behind = read_back(disk, start.behind.size(), region_end);
+    for (uint64_t at = load.base; at < region_end;) {
+      const uint64_t stop = std::min(region_end, (at / kPageBytes + 1) * kPageBytes);
+      if (at / kPageBytes % 4 != 3) {
+        start.writes.push_back({Request::Kind::write, 0, 0, at - load.base, stop - at, 0, {}});
+      }
+      at = stop;
+    }
+    return start;
+  }
+
+  // Between two steps of a clone, now and then, others get ahead.
+  static void linger(std::string_view place) {
+    thread_local unsigned passed = 0;
+    if (place.starts_with("CloneDisk::") && ++passed % 4 == 0) {
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+  }
+
+  static Bytes content_of(const Request& write) {
+    Bytes bytes(write.count);
+    for (uint64_t i = 0; i < write.count; ++i) {
+      bytes[i] = written_byte(write.id, write.offset + i);
+    }
+    return bytes;
+  }
+};
+
+TEST_P(ZstdCloneLinearizability, FourThreads) {
+  run_load({4, (1 << 20) - 16384, 300000, 600, 3});
+}
+
+TEST_P(ZstdCloneLinearizability, EightThreadsOnAGroup) {
+  run_load({8, 16384, 16384, 600, 3});
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ZstdCloneLinearizability, testing::ValuesIn(kZstdVariants),
                          name_of_variant);
 #endif
 

@@ -12,10 +12,12 @@
 
 namespace ramdisk::support {
 
-BaseDisk::BaseDisk(AllocatorType type, uint64_t disk_bytes, const Load& load) {
-  AllocatorOptions options;
-  options.type = type;
-  auto made = make_allocator(options, disk_bytes, {.memory = memory_.get()});
+BaseDisk::BaseDisk(AllocatorType type, uint64_t disk_bytes, const Load& load)
+    : BaseDisk(AllocatorOptions{.type = type}, disk_bytes, load) {}
+
+BaseDisk::BaseDisk(const AllocatorOptions& options, uint64_t disk_bytes, const Load& load,
+                   const BackgroundTiming& pace) {
+  auto made = make_allocator(options, disk_bytes, {.memory = memory_.get(), .pace = pace});
   if (!made.ok()) throw std::runtime_error("no base");
   inner_ = std::move(made.value());
   if (!inner_->get_ready().ok() || !inner_->after_fork().ok()) throw std::runtime_error("no base");

@@ -20,6 +20,8 @@ class BaseDisk final : public Allocator {
   // `load` writes the content. The memory is the base's own, and never fails.
   using Load = std::function<void(Allocator& disk, uint64_t disk_bytes)>;
   BaseDisk(AllocatorType type, uint64_t disk_bytes, const Load& load);
+  BaseDisk(const AllocatorOptions& options, uint64_t disk_bytes, const Load& load,
+           const BackgroundTiming& pace = {});
   ~BaseDisk() override { inner_->stop(); }
 
   Status read(std::span<std::byte> buffer, uint64_t offset) override {
