@@ -50,6 +50,22 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
   return name.empty() ? std::string() : ", did you mean " + std::string(name) + "?";
 }
 
+// As did_you_mean(), but also recognizes a level without its name, and an option with "no" before
+// it.
+std::string option_meant(std::string_view key, const std::vector<std::string_view>& known) {
+  for (const std::string_view name : known) {
+    const std::string option(name);
+    if (name == "level" && key.find_first_not_of("0123456789") == std::string_view::npos) {
+      return ", did you mean level=" + std::string(key) + "?";
+    }
+    if ((name == "mlock" || name == "recompress") &&
+        (key == "no-" + option || key == "no" + option)) {
+      return ", did you mean " + option + "=false?";
+    }
+  }
+  return did_you_mean(key, known);
+}
+
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -132,7 +148,7 @@ Status apply_key(AllocatorOptions& options, std::string_view key,
   if (options.type == AllocatorType::zstd) {
     known.insert(known.end(), kZstdOptions.begin(), kZstdOptions.end());
   }
-  return invalid(prefix + "unknown option \"" + std::string(key) + "\"" + did_you_mean(key, known) +
+  return invalid(prefix + "unknown option \"" + std::string(key) + "\"" + option_meant(key, known) +
                  " (known options: " + std::string(type.keys) + ")");
 }
 

@@ -94,6 +94,29 @@ TEST(ConfigMistakes, NamesOfParameters) {
   });
 }
 
+TEST(ConfigMistakes, NamesThatOthersUse) {
+  const auto other = [](const std::string& name, const std::string& meant) {
+    return "unknown parameter '" + name + "', did you mean " + meant + "?" + kParameters;
+  };
+  expect_refusals({
+      {{"file=disk.img"}, other("file", "load")},
+      {{"1", "filename=disk.img"}, other("filename", "load")},
+      {{"1", "source=disk.img"}, other("source", "load")},
+      {{"1", "preload=disk.img"}, other("preload", "load")},
+      {{"1", "name=disk"}, other("name", "exports")},
+      {{"1", "clone=true"}, other("clone", "scratch")},
+      {{"1", "limit=4G"}, other("limit", "max-memory")},
+      {{"1", "maxmem=4G"}, other("maxmem", "max-memory")},
+      {{"1", "memory-max=4G"}, other("memory-max", "max-memory")},
+      {{"1", "compress=true"}, other("compress", "allocator=zstd")},
+      {{"1", "compression=zstd"}, other("compression", "allocator=zstd")},
+      {{"1", "threads=4"}, "unknown parameter 'threads': it is an option of nbdkit, --threads=N"},
+      {{"1", "readonly=true"},
+       "unknown parameter 'readonly': it is an option of nbdkit, --readonly"},
+      {{"1", "port=10810"}, "unknown parameter 'port': it is an option of nbdkit, --port=PORT"},
+  });
+}
+
 TEST(ConfigMistakes, OptionsOfTheAllocatorAsParameters) {
   expect_refusals({
       {{"1", "level=9"}, "unknown parameter 'level'" + kOption + "allocator=zstd,level=9"},
@@ -141,6 +164,7 @@ TEST(ConfigMistakes, Sizes) {
       {{"1", "max-memory=4GB"}, "max-memory=4GB" + kOneLetter + "max-memory=4G"},
       {{"1", "max-memory=lots"}, "max-memory=lots" + kLimit},
       {{"1", "max-memory="}, "max-memory=" + kLimit},
+      {{"1", "max-memory=-1"}, "max-memory=-1" + kLimit},
       {{"1", "max-memory=0%"}, "max-memory=0%" + kLimit},
       {{"1", "max-memory=101%"}, "max-memory=101%" + kLimit},
       {{"1", "max-memory=0"},
@@ -182,6 +206,14 @@ TEST(ConfigMistakes, OptionsOfAllocators) {
       {{"1", "allocator=zstd,leve=3"},
        "allocator=zstd: unknown option \"leve\", did you mean level?" + kZstdOptions},
       {{"1", "allocator=zstd,foo=3"}, "allocator=zstd: unknown option \"foo\"" + kZstdOptions},
+      {{"1", "allocator=zstd,9"},
+       "allocator=zstd: unknown option \"9\", did you mean level=9?" + kZstdOptions},
+      {{"1", "allocator=zstd,no-recompress"},
+       "allocator=zstd: unknown option \"no-recompress\", did you mean recompress=false?" +
+           kZstdOptions},
+      {{"1", "allocator=sparse,nomlock"},
+       "allocator=sparse: unknown option \"nomlock\", did you mean mlock=false?" + kOptions},
+      {{"1", "allocator=sparse,9"}, "allocator=sparse: unknown option \"9\"" + kOptions},
       {{"1", "allocator=malloc,mloc=true"},
        "allocator=malloc: unknown option \"mloc\", did you mean mlock?" + kOptions},
       {{"1", "allocator=sparse,level=3"},
@@ -220,6 +252,21 @@ TEST(ConfigMistakes, Values) {
               "allocator=zstd: level=" + value + range);
   }
 #endif
+}
+
+TEST(ConfigMistakes, StatisticsInTheFileOfAnImage) {
+  const auto refused = [](const std::string& value, const std::string& key) {
+    return "stats-file=" + value + ": this is also the file of " + key +
+           "=, and the statistics would take its place";
+  };
+  expect_refusals({
+      {{"load=a", "stats-file=a"}, refused("a", "load")},
+      {{"1", "save=a", "stats-file=./b/../a"}, refused("./b/../a", "save")},
+      {{"1", "stats-file=/here/a", "image=a"}, refused("/here/a", "image")},
+      {{"1", "exports=a,b", "image=%s.img", "stats-file=b.img"}, refused("b.img", "image")},
+      {{"1", "image=a", "stats-file=a.json"}, ""},
+      {{"1", "exports=a,b", "image=%s.img", "stats-file=%s.img"}, ""},
+  });
 }
 
 TEST(ConfigMistakes, Exports) {
