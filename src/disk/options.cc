@@ -156,6 +156,19 @@ bool is_blank(char c) {
   return std::isspace(static_cast<unsigned char>(c)) != 0;
 }
 
+// Returns an allocator with a level if `value` is its name with a number behind it, such as zstd9
+// or zstd:9; else an empty text.
+std::string level_appended(std::string_view value) {
+  constexpr std::string_view kName = "zstd";
+  constexpr std::string_view kSigns = ":-=/";
+  if (!value.starts_with(kName)) return {};
+  std::string_view level = value.substr(kName.size());
+  if (!level.empty() && kSigns.find(level.front()) != std::string_view::npos)
+    level.remove_prefix(1);
+  if (level.empty() || level.find_first_not_of("0123456789") != std::string_view::npos) return {};
+  return std::string(kName) + ",level=" + std::string(level);
+}
+
 // Returns `value` as it was probably meant if it has blanks, or the wrong sign between options:
 // blanks beside a comma or an equals sign and at the ends are gone, and other blanks and such signs
 // have become commas.
@@ -243,7 +256,8 @@ Result<AllocatorOptions> parse_allocator(std::string_view value) {
   const auto type =
       std::find_if(kTypes.begin(), kTypes.end(), [&](const Type& t) { return t.name == name; });
   if (type == kTypes.end()) {
-    const std::string meant = repaired(value);
+    const std::string level = level_appended(value);
+    const std::string meant = level.empty() ? repaired(value) : level;
     const std::string hint = meant != value && parse_allocator(meant).ok()
                                  ? ", did you mean allocator=" + meant + "?"
                                  : did_you_mean(name, allocator_names());

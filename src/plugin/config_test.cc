@@ -100,14 +100,14 @@ TEST(ConfigMistakes, NamesThatOthersUse) {
   };
   expect_refusals({
       {{"file=disk.img"}, other("file", "load")},
-      {{"1", "filename=disk.img"}, other("filename", "load")},
       {{"1", "source=disk.img"}, other("source", "load")},
       {{"1", "preload=disk.img"}, other("preload", "load")},
       {{"1", "name=disk"}, other("name", "exports")},
-      {{"1", "clone=true"}, other("clone", "scratch")},
       {{"1", "limit=4G"}, other("limit", "max-memory")},
       {{"1", "maxmem=4G"}, other("maxmem", "max-memory")},
-      {{"1", "memory-max=4G"}, other("memory-max", "max-memory")},
+      {{"1", "output=disk.img"}, other("output", "save")},
+      {{"1", "persist=disk.img"}, other("persist", "image")},
+      {{"1", "type=zstd"}, other("type", "allocator")},
       {{"1", "compress=true"}, other("compress", "allocator=zstd")},
       {{"1", "compression=zstd"}, other("compression", "allocator=zstd")},
       {{"1", "threads=4"}, "unknown parameter 'threads': it is an option of nbdkit, --threads=N"},
@@ -161,6 +161,13 @@ TEST(ConfigMistakes, Sizes) {
       {{"1GiB"}, "size=1GiB" + kOneLetter + "size=1G"},
       {{"12mb"}, "size=12mb" + kOneLetter + "size=12m"},
       {{"1Gx"}, kNbdkit},
+      {{"1G,zstd"}, "size=1G,zstd: parameters are separated by blanks, not by commas"},
+      {{"size=5,allocator=zstd"},
+       "size=5,allocator=zstd: parameters are separated by blanks, not by commas"},
+      {{"1", "max-memory=4G,dump=true"},
+       "max-memory=4G,dump=true: parameters are separated by blanks, not by commas"},
+      {{"1,5G"}, kNbdkit},
+      {{"1G,"}, kNbdkit},
       {{"1", "max-memory=4GB"}, "max-memory=4GB" + kOneLetter + "max-memory=4G"},
       {{"1", "max-memory=lots"}, "max-memory=lots" + kLimit},
       {{"1", "max-memory="}, "max-memory=" + kLimit},
@@ -184,6 +191,16 @@ TEST(ConfigMistakes, Allocators) {
        "allocator=s: unknown allocator \"s\", did you mean sparse?" + kAllocators},
       {{"1", "allocator=Sparse"},
        "allocator=Sparse: unknown allocator \"Sparse\", did you mean sparse?" + kAllocators},
+      {{"1", "allocator=zstd9"},
+       "allocator=zstd9: unknown allocator \"zstd9\", did you mean allocator=zstd,level=9?" +
+           kAllocators},
+      {{"1", "allocator=zstd:9"},
+       "allocator=zstd:9: unknown allocator \"zstd:9\", did you mean allocator=zstd,level=9?" +
+           kAllocators},
+      {{"1", "allocator=zstd99"},
+       "allocator=zstd99: unknown allocator \"zstd99\", did you mean zstd?" + kAllocators},
+      {{"1", "allocator=sparse9"},
+       "allocator=sparse9: unknown allocator \"sparse9\", did you mean sparse?" + kAllocators},
       {{"1", "allocator=zstd:cache=1M"},
        "allocator=zstd:cache=1M: unknown allocator \"zstd:cache=1M\", did you mean "
        "allocator=zstd,cache=1M?" +

@@ -51,10 +51,13 @@ constexpr std::array kOtherWords{
     Parameter{"memory-limit", "max-memory"},
     Parameter{"memory-max", "max-memory"},
     Parameter{"name", "exports"},
+    Parameter{"output", "save"},
     Parameter{"path", "load"},
+    Parameter{"persist", "image"},
     Parameter{"preload", "load"},
     Parameter{"private", "scratch"},
     Parameter{"source", "load"},
+    Parameter{"type", "allocator"},
 };
 
 // What is an option of nbdkit, and not a parameter of any plugin.
@@ -160,6 +163,11 @@ Status check_suffix(std::string_view name, std::string_view value) {
   const size_t digits = value.find_first_not_of("0123456789");
   if (digits == 0 || digits == std::string_view::npos) return {};
   const std::string_view suffix = value.substr(digits);
+  const size_t comma = value.find(',');
+  if (comma < value.size() - 1 && !is_digit(value[comma + 1])) {
+    return invalid(std::string(name) + "=" + std::string(value) +
+                   ": parameters are separated by blanks, not by commas");
+  }
   constexpr std::string_view kUnits = "KMGTPEkmgtpe";
   if (kUnits.find(suffix.front()) == std::string_view::npos) return {};
   const std::string_view more = suffix.substr(1);
