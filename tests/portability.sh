@@ -70,8 +70,9 @@ cmake -S . -B "$build/ramdisk" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$toolchain" \
   -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O2 -g1 -DNDEBUG' '-DRAMDISK_TEST_FLAGS=-O1;-g0' \
   -DRAMDISK_TEST_SHARDS="$shards" -DGTest_DIR="$PWD/$build/googletest/lib/cmake/GTest" &&
   cmake --build "$build/ramdisk" -j "$jobs" --target $programs || exit 1
+# Tests also wait, so there is one more of them than there are CPUs.
 ctest --test-dir "$build/ramdisk" --output-on-failure --no-tests=error --no-label-summary \
-  -L 'unit|conformance' -R "$tests" -j "$jobs"
+  -L 'unit|conformance' -R "$tests" -j $((jobs + 1))
 status=$?
 [ "$shards" -eq 0 ] || EMULATOR=qemu-$target sh tests/shards.sh "$build/ramdisk" unit_test conformance_test || status=1
 exit "$status"

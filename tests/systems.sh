@@ -95,7 +95,7 @@ case $system in
     inside 'g++-12 --version; cmake --version; nbdkit --version; pkg-config --modversion libzstd' |
       grep -E '[0-9][.][0-9]'
     step "plugin and units by g++ 12" "cmake --preset release -DCMAKE_CXX_COMPILER=g++-12 $options &&
-      cmake --build build/release -j $jobs --target memory_plugin unit_test"
+      cmake --build build/release -j $jobs --target memory_plugin man_page unit_test"
     step "units" "ctest --test-dir build/release -L unit --no-tests=error --no-label-summary \
       --output-on-failure -j $((jobs + 1))"
     summary

@@ -50,6 +50,22 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
   return name.empty() ? std::string() : ", did you mean " + std::string(name) + "?";
 }
 
+// As did_you_mean(), but also recognizes a level without its name, and an option with "no" before
+// it.
+std::string option_meant(std::string_view key, const std::vector<std::string_view>& known) {
+  for (const std::string_view name : known) {
+    const std::string option(name);
+    if (name == "level" && key.find_first_not_of("0123456789") == std::string_view::npos) {
+      return ", did you mean level=" + std::string(key) + "?";
+    }
+    if ((name == "mlock" || name == "recompress") &&
+        (key == "no-" + option || key == "no" + option)) {
+      return ", did you mean " + option + "=false?";
+    }
+  }
+  return did_you_mean(key, known);
+}
+
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -132,12 +148,25 @@ Status apply_key(AllocatorOptions& options, std::string_view key,
   if (options.type == AllocatorType::zstd) {
     known.insert(known.end(), kZstdOptions.begin(), kZstdOptions.end());
   }
-  return invalid(prefix + "unknown option \"" + std::string(key) + "\"" + did_you_mean(key, known) +
+  return invalid(prefix + "unknown option \"" + std::string(key) + "\"" + option_meant(key, known) +
                  " (known options: " + std::string(type.keys) + ")");
 }
 
 bool is_blank(char c) {
   return std::isspace(static_cast<unsigned char>(c)) != 0;
+}
+
+// Returns an allocator with a level if `value` is its name with a number behind it, such as zstd9
+// or zstd:9; else an empty text.
+std::string level_appended(std::string_view value) {
+  constexpr std::string_view kName = "zstd";
+  constexpr std::string_view kSigns = ":-=/";
+  if (!value.starts_with(kName)) return {};
+  std::string_view level = value.substr(kName.size());
+  if (!level.empty() && kSigns.find(level.front()) != std::string_view::npos)
+    level.remove_prefix(1);
+  if (level.empty() || level.find_first_not_of("0123456789") != std::string_view::npos) return {};
+  return std::string(kName) + ",level=" + std::string(level);
 }
 
 // Returns `value` as it was probably meant if it has blanks, or the wrong sign between options:
@@ -227,7 +256,8 @@ Result<AllocatorOptions> parse_allocator(std::string_view value) {
   const auto type =
       std::find_if(kTypes.begin(), kTypes.end(), [&](const Type& t) { return t.name == name; });
   if (type == kTypes.end()) {
-    const std::string meant = repaired(value);
+    const std::string level = level_appended(value);
+    const std::string meant = level.empty() ? repaired(value) : level;
     const std::string hint = meant != value && parse_allocator(meant).ok()
                                  ? ", did you mean allocator=" + meant + "?"
                                  : did_you_mean(name, allocator_names());

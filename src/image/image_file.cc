@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 namespace ramdisk {
 
@@ -52,6 +54,20 @@ Result<std::unique_ptr<ImageFile>> ImageFile::open(const std::string& path) {
     file->stored_bytes_ = std::min(file->bytes_, stored);
   }
   return {std::move(file)};
+}
+
+const char* ImageFile::foreign_format() const {
+  static constexpr struct {
+    std::string_view beginning;
+    const char* name;
+  } kFormats[] = {{"QFI\xfb", "qcow2"}, {"KDMV", "VMDK"}, {"vhdxfile", "VHDX"}};
+  std::array<char, 8> bytes{};
+  if (pread(fd_, bytes.data(), bytes.size(), 0) != ssize_t{bytes.size()}) return nullptr;
+  const std::string_view beginning(bytes.data(), bytes.size());
+  for (const auto& format : kFormats) {
+    if (beginning.starts_with(format.beginning)) return format.name;
+  }
+  return nullptr;
 }
 
 ImageFile::~ImageFile() {

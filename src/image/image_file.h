@@ -33,6 +33,10 @@ class ImageFile {
   uint64_t bytes() const { return bytes_; }
   uint64_t stored_bytes() const { return stored_bytes_; }
 
+  // Returns the name of the format if the file begins as an image of a virtual machine that is not
+  // raw does; null otherwise, and for what cannot be read.
+  const char* foreign_format() const;
+
   // Writes the content to the beginning of `disk`, which reads as zeroes and has at least bytes()
   // bytes. Calls `watch` as CopyJob says. Fails with ENOMEM if the disk takes no more, and if the
   // file has become shorter.

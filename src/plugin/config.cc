@@ -3,7 +3,9 @@
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "memory/available_memory.h"
@@ -31,6 +33,12 @@ Result<uint64_t> parse_percentage(const std::string& value) {
   if (total != UINT64_MAX) return total / 100 * percent;
   return Status::error(
       ENOTSUP, "max-memory=" + value + ": this system does not tell how much memory there is");
+}
+
+// Whether two absolute paths lead to one file, as far as that can be told before both exist.
+bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code missing;
+  return a.lexically_normal() == b.lexically_normal() || std::filesystem::equivalent(a, b, missing);
 }
 
 }  // namespace
@@ -136,9 +144,8 @@ Status Config::set_max_memory(const std::string& value) {
     if (!part.ok()) return part.status();
     bytes = part.value();
   } else if (value != "none") {
-    if (value.empty() || std::isalpha(static_cast<unsigned char>(value.front()))) {
-      return not_a_limit(value);
-    }
+    const auto first = static_cast<unsigned char>(value.empty() ? '-' : value.front());
+    if (std::isalpha(first) || first == '-') return not_a_limit(value);
     if (Status hint = check_suffix("max-memory", value); !hint.ok()) return hint;
     const int64_t size = nbdkit_parse_size(value.c_str());
     if (size == -1) return already_reported();
@@ -173,6 +180,7 @@ Status Config::complete() {
     return Status::error(EINVAL, "you must specify size=<SIZE> on the command line");
   }
   if (Status status = make_plans(); !status.ok()) return status;
+  if (Status status = check_stats_file(); !status.ok()) return status;
   if (stats_format_ && !wants_statistics()) {
     return Status::error(
         EINVAL, "stats-format= is of use only with stats-export=<NAME> or stats-file=<PATH>");
@@ -198,6 +206,21 @@ Status Config::check_scratch() const {
                          "scratch=true with load=<FILE>: allocator=malloc takes the memory of a "
                          "whole disk for each connection and so cannot make clones; sparse and "
                          "zstd can");
+  }
+  return {};
+}
+
+// The statistics replace what lies under their path, which must not be somebody's image.
+Status Config::check_stats_file() const {
+  if (!stats_file_) return {};
+  for (const DiskPlan& plan : plans_) {
+    for (const auto& [key, path] :
+         {std::pair("load", &plan.load), {"save", &plan.save}, {"image", &plan.image}}) {
+      if (!*path || !same_file(stats_file_->path, **path)) continue;
+      return Status::error(EINVAL, "stats-file=" + stats_file_->value +
+                                       ": this is also the file of " + key +
+                                       "=, and the statistics would take its place");
+    }
   }
   return {};
 }

@@ -90,6 +90,7 @@ class Config {
                          std::optional<FileParameter>& file);
   Status check_scratch() const;
   Status check_any() const;
+  Status check_stats_file() const;
   Status make_plans();
   Result<DiskPlan> plan_for(const NamedExport& named) const;
 

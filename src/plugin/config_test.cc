@@ -94,6 +94,29 @@ TEST(ConfigMistakes, NamesOfParameters) {
   });
 }
 
+TEST(ConfigMistakes, NamesThatOthersUse) {
+  const auto other = [](const std::string& name, const std::string& meant) {
+    return "unknown parameter '" + name + "', did you mean " + meant + "?" + kParameters;
+  };
+  expect_refusals({
+      {{"file=disk.img"}, other("file", "load")},
+      {{"1", "source=disk.img"}, other("source", "load")},
+      {{"1", "preload=disk.img"}, other("preload", "load")},
+      {{"1", "name=disk"}, other("name", "exports")},
+      {{"1", "limit=4G"}, other("limit", "max-memory")},
+      {{"1", "maxmem=4G"}, other("maxmem", "max-memory")},
+      {{"1", "output=disk.img"}, other("output", "save")},
+      {{"1", "persist=disk.img"}, other("persist", "image")},
+      {{"1", "type=zstd"}, other("type", "allocator")},
+      {{"1", "compress=true"}, other("compress", "allocator=zstd")},
+      {{"1", "compression=zstd"}, other("compression", "allocator=zstd")},
+      {{"1", "threads=4"}, "unknown parameter 'threads': it is an option of nbdkit, --threads=N"},
+      {{"1", "readonly=true"},
+       "unknown parameter 'readonly': it is an option of nbdkit, --readonly"},
+      {{"1", "port=10810"}, "unknown parameter 'port': it is an option of nbdkit, --port=PORT"},
+  });
+}
+
 TEST(ConfigMistakes, OptionsOfTheAllocatorAsParameters) {
   expect_refusals({
       {{"1", "level=9"}, "unknown parameter 'level'" + kOption + "allocator=zstd,level=9"},
@@ -138,9 +161,17 @@ TEST(ConfigMistakes, Sizes) {
       {{"1GiB"}, "size=1GiB" + kOneLetter + "size=1G"},
       {{"12mb"}, "size=12mb" + kOneLetter + "size=12m"},
       {{"1Gx"}, kNbdkit},
+      {{"1G,zstd"}, "size=1G,zstd: parameters are separated by blanks, not by commas"},
+      {{"size=5,allocator=zstd"},
+       "size=5,allocator=zstd: parameters are separated by blanks, not by commas"},
+      {{"1", "max-memory=4G,dump=true"},
+       "max-memory=4G,dump=true: parameters are separated by blanks, not by commas"},
+      {{"1,5G"}, kNbdkit},
+      {{"1G,"}, kNbdkit},
       {{"1", "max-memory=4GB"}, "max-memory=4GB" + kOneLetter + "max-memory=4G"},
       {{"1", "max-memory=lots"}, "max-memory=lots" + kLimit},
       {{"1", "max-memory="}, "max-memory=" + kLimit},
+      {{"1", "max-memory=-1"}, "max-memory=-1" + kLimit},
       {{"1", "max-memory=0%"}, "max-memory=0%" + kLimit},
       {{"1", "max-memory=101%"}, "max-memory=101%" + kLimit},
       {{"1", "max-memory=0"},
@@ -160,6 +191,16 @@ TEST(ConfigMistakes, Allocators) {
        "allocator=s: unknown allocator \"s\", did you mean sparse?" + kAllocators},
       {{"1", "allocator=Sparse"},
        "allocator=Sparse: unknown allocator \"Sparse\", did you mean sparse?" + kAllocators},
+      {{"1", "allocator=zstd9"},
+       "allocator=zstd9: unknown allocator \"zstd9\", did you mean allocator=zstd,level=9?" +
+           kAllocators},
+      {{"1", "allocator=zstd:9"},
+       "allocator=zstd:9: unknown allocator \"zstd:9\", did you mean allocator=zstd,level=9?" +
+           kAllocators},
+      {{"1", "allocator=zstd99"},
+       "allocator=zstd99: unknown allocator \"zstd99\", did you mean zstd?" + kAllocators},
+      {{"1", "allocator=sparse9"},
+       "allocator=sparse9: unknown allocator \"sparse9\", did you mean sparse?" + kAllocators},
       {{"1", "allocator=zstd:cache=1M"},
        "allocator=zstd:cache=1M: unknown allocator \"zstd:cache=1M\", did you mean "
        "allocator=zstd,cache=1M?" +
@@ -182,6 +223,14 @@ TEST(ConfigMistakes, OptionsOfAllocators) {
       {{"1", "allocator=zstd,leve=3"},
        "allocator=zstd: unknown option \"leve\", did you mean level?" + kZstdOptions},
       {{"1", "allocator=zstd,foo=3"}, "allocator=zstd: unknown option \"foo\"" + kZstdOptions},
+      {{"1", "allocator=zstd,9"},
+       "allocator=zstd: unknown option \"9\", did you mean level=9?" + kZstdOptions},
+      {{"1", "allocator=zstd,no-recompress"},
+       "allocator=zstd: unknown option \"no-recompress\", did you mean recompress=false?" +
+           kZstdOptions},
+      {{"1", "allocator=sparse,nomlock"},
+       "allocator=sparse: unknown option \"nomlock\", did you mean mlock=false?" + kOptions},
+      {{"1", "allocator=sparse,9"}, "allocator=sparse: unknown option \"9\"" + kOptions},
       {{"1", "allocator=malloc,mloc=true"},
        "allocator=malloc: unknown option \"mloc\", did you mean mlock?" + kOptions},
       {{"1", "allocator=sparse,level=3"},
@@ -220,6 +269,21 @@ TEST(ConfigMistakes, Values) {
               "allocator=zstd: level=" + value + range);
   }
 #endif
+}
+
+TEST(ConfigMistakes, StatisticsInTheFileOfAnImage) {
+  const auto refused = [](const std::string& value, const std::string& key) {
+    return "stats-file=" + value + ": this is also the file of " + key +
+           "=, and the statistics would take its place";
+  };
+  expect_refusals({
+      {{"load=a", "stats-file=a"}, refused("a", "load")},
+      {{"1", "save=a", "stats-file=./b/../a"}, refused("./b/../a", "save")},
+      {{"1", "stats-file=/here/a", "image=a"}, refused("/here/a", "image")},
+      {{"1", "exports=a,b", "image=%s.img", "stats-file=b.img"}, refused("b.img", "image")},
+      {{"1", "image=a", "stats-file=a.json"}, ""},
+      {{"1", "exports=a,b", "image=%s.img", "stats-file=%s.img"}, ""},
+  });
 }
 
 TEST(ConfigMistakes, Exports) {

@@ -45,6 +45,16 @@ Result<uint64_t> DiskImage::size_of_disk() const {
                                    " leaves room for");
 }
 
+// It may be what is wanted: a filter, or the client, may understand the format.
+void DiskImage::warn_of_format() const {
+  const char* const format = file_ ? file_->foreign_format() : nullptr;
+  if (!format) return;
+  nbdkit_error(
+      "%s: warning: this is a %s image, which is not converted: clients see the bytes of the "
+      "file (qemu-img convert -O raw makes a raw image of it)",
+      load_->name.c_str(), format);
+}
+
 Result<uint64_t> DiskImage::open() {
   if (Status status = find_files(); !status.ok()) return status;
   if (load_) {
@@ -52,6 +62,7 @@ Result<uint64_t> DiskImage::open() {
     const bool may_be_missing = plan_.image && file.status().errnum() == ENOENT;
     if (!file.ok() && !may_be_missing) return about(load_->name, file.status());
     file_ = std::move(file.value());
+    warn_of_format();
   }
   Result<uint64_t> bytes = size_of_disk();
   disk_bytes_ = bytes.value();

@@ -60,6 +60,7 @@ class DiskImage {
   };
 
   Status find_files();
+  void warn_of_format() const;
   Result<uint64_t> size_of_disk() const;
   Status does_not_fit(const Status& status, const Budget& budget) const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,39 @@ constexpr std::array kParameters{
     Parameter{"stats-format", "stats-format=json"},
 };
 
+// What other programs call it: a word, and what is written here instead.
+constexpr std::array kOtherWords{
+    Parameter{"clone", "scratch"},
+    Parameter{"compress", "allocator=zstd"},
+    Parameter{"compression", "allocator=zstd"},
+    Parameter{"disk", "size"},
+    Parameter{"disks", "exports"},
+    Parameter{"file", "load"},
+    Parameter{"filename", "load"},
+    Parameter{"limit", "max-memory"},
+    Parameter{"maxmem", "max-memory"},
+    Parameter{"mem", "max-memory"},
+    Parameter{"memory-limit", "max-memory"},
+    Parameter{"memory-max", "max-memory"},
+    Parameter{"name", "exports"},
+    Parameter{"output", "save"},
+    Parameter{"path", "load"},
+    Parameter{"persist", "image"},
+    Parameter{"preload", "load"},
+    Parameter{"private", "scratch"},
+    Parameter{"source", "load"},
+    Parameter{"type", "allocator"},
+};
+
+// What is an option of nbdkit, and not a parameter of any plugin.
+constexpr std::array kServerOptions{
+    Parameter{"foreground", "--foreground"}, Parameter{"pidfile", "--pidfile=FILE"},
+    Parameter{"port", "--port=PORT"},        Parameter{"readonly", "--readonly"},
+    Parameter{"socket", "--unix=SOCKET"},    Parameter{"threads", "--threads=N"},
+    Parameter{"tls", "--tls=MODE"},          Parameter{"unix", "--unix=SOCKET"},
+    Parameter{"user", "--user=USER"},        Parameter{"verbose", "--verbose"},
+};
+
 std::vector<std::string_view> parameter_names() {
   std::vector<std::string_view> names;
   names.reserve(kParameters.size());
@@ -42,10 +76,14 @@ std::vector<std::string_view> parameter_names() {
   return names;
 }
 
-const Parameter* find_parameter(std::string_view name) {
-  const auto found = std::find_if(kParameters.begin(), kParameters.end(),
+const Parameter* find(std::span<const Parameter> parameters, std::string_view name) {
+  const auto found = std::find_if(parameters.begin(), parameters.end(),
                                   [&](const Parameter& p) { return p.name == name; });
-  return found == kParameters.end() ? nullptr : &*found;
+  return found == parameters.end() ? nullptr : &*found;
+}
+
+const Parameter* find_parameter(std::string_view name) {
+  return find(kParameters, name);
 }
 
 bool contains(const std::vector<std::string_view>& names, std::string_view name) {
@@ -94,8 +132,13 @@ Status unknown_parameter(std::string_view name, std::string_view value) {
   if (contains(allocator_names(), name)) {
     return invalid(text + ": it is an allocator, as in allocator=" + std::string(name));
   }
+  if (const Parameter* option = find(kServerOptions, name)) {
+    return invalid(text + ": it is an option of nbdkit, " + std::string(option->example));
+  }
   const std::vector<std::string_view> parameters = parameter_names();
-  if (const std::string_view near = similar_name(name, parameters); !near.empty()) {
+  if (const Parameter* other = find(kOtherWords, name)) {
+    text += ", did you mean " + std::string(other->example) + "?";
+  } else if (const std::string_view near = similar_name(name, parameters); !near.empty()) {
     text += ", did you mean " + std::string(near) + "?";
   } else if (const std::string_view option = similar_name(name, options); !option.empty()) {
     text += ", did you mean " + as_option(option, value) + "?";
@@ -120,6 +163,11 @@ Status check_suffix(std::string_view name, std::string_view value) {
   const size_t digits = value.find_first_not_of("0123456789");
   if (digits == 0 || digits == std::string_view::npos) return {};
   const std::string_view suffix = value.substr(digits);
+  const size_t comma = value.find(',');
+  if (comma < value.size() - 1 && !is_digit(value[comma + 1])) {
+    return invalid(std::string(name) + "=" + std::string(value) +
+                   ": parameters are separated by blanks, not by commas");
+  }
   constexpr std::string_view kUnits = "KMGTPEkmgtpe";
   if (kUnits.find(suffix.front()) == std::string_view::npos) return {};
   const std::string_view more = suffix.substr(1);

@@ -244,7 +244,7 @@ nbdkit_plugin make_plugin() {
       "save=<FILE>    At the end, save the content as this file\n"
       "image=<FILE>   Load this file if it exists, and save it at the end\n"
       "exports=<NAME>[:<SIZE>],...|*  Several disks; *: one for each name opened\n"
-      "exports-max=<N>  At most so many with exports=* (default: 100)\n"
+      "exports-max=<N>  At most N disks with exports=* (default: 100)\n"
       "scratch=true   Give every connection a disk of its own, which ends with it\n"
       "allocator=sparse|malloc|zstd[,level=N][,cache=SIZE][,recompress=true|false]\n"
       "               How the disk is stored (default: sparse)\n"

@@ -48,6 +48,22 @@ for allocator in $(allocators); do
     --run 'nbdcopy "$uri" -')"
 done
 
+# An image that is not raw is served as it is, with a warning; any other without one.
+begins_with() {
+  printf "$1" >"$dir/format.img"
+  truncate -s 1M "$dir/format.img"
+  nbdkit -U - "$plugin" "load=$dir/format.img" --run 'nbdcopy "$uri" -' 2>"$dir/errors" >"$dir/copy.img"
+  cmp "$dir/format.img" "$dir/copy.img" || fail "an image that begins with $1: another content"
+}
+for beginning in 'qcow2 QFI\373\0\0\0\3' 'VMDK KDMV\1\0\0\0' 'VHDX vhdxfile'; do
+  begins_with "${beginning#* }"
+  expect_lines "the warning" "$(cat "$dir/errors")" "format.img: warning: this is a ${beginning%% *} image"
+done
+for beginning in 'QFI\1' 'vhdx' '\0KDMV'; do
+  begins_with "$beginning"
+  [ ! -s "$dir/errors" ] || fail "an image that begins with $beginning: $(cat "$dir/errors")"
+done
+
 # A relative path, in the background, where nbdkit leaves its directory; it serves as soon as it is
 # there, and what is logged later says nothing to the user.
 full_plugin=$(realpath "$plugin")

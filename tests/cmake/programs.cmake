@@ -25,7 +25,7 @@ function(ramdisk_test_program program)
 endfunction()
 
 # ramdisk_add_gtest(PROGRAM LABEL SECONDS): registers the tests of a program, one by one or in shards,
-# each of which fails if any of its tests fails. Tests are listed when CTest runs: a program under a
+# each of which fails if any of its tests fails; shards that take long begin first. Tests are listed when CTest runs: a program under a
 # sanitizer may need help to start.
 function(ramdisk_add_gtest program label seconds)
   ramdisk_test_program(${program})
@@ -37,10 +37,14 @@ function(ramdisk_add_gtest program label seconds)
     return()
   endif()
   math(EXPR last "${RAMDISK_TEST_SHARDS} - 1")
+  set(cost 1)
+  if(label STREQUAL conformance)
+    set(cost 60)
+  endif()
   foreach(shard RANGE ${last})
     set(name ${label}.shard_${shard})
     add_test(NAME ${name} COMMAND ${program})
-    set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 3000
+    set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 3000 COST ${cost}
       ENVIRONMENT "GTEST_TOTAL_SHARDS=${RAMDISK_TEST_SHARDS};GTEST_SHARD_INDEX=${shard}")
   endforeach()
 endfunction()

@@ -139,13 +139,15 @@ Bytes Connection::receive(size_t count) {
   return bytes;
 }
 
-void Connection::finish() {
+size_t Connection::finish() {
   shutdown(fd_, SHUT_WR);
   uint8_t ignored[64 * KiB];
+  size_t received = 0;
   for (;;) {
     const ssize_t got = recv(fd_, ignored, sizeof ignored, 0);
     if (got < 0 && errno == EAGAIN) throw ProtocolError("the server does not close its end");
-    if (got == 0 || (got < 0 && errno != EINTR)) return;
+    if (got == 0 || (got < 0 && errno != EINTR)) return received;
+    if (got > 0) received += static_cast<size_t>(got);
   }
 }
 

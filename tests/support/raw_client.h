@@ -121,8 +121,9 @@ class Connection {
 
   void send(const Bytes& bytes);
   Bytes receive(size_t count);
-  // Shuts down the sending side and waits until the server has closed the connection.
-  void finish();
+  // Shuts down the sending side and waits until the server has closed the connection. Returns how
+  // many bytes came before that.
+  size_t finish();
 
   uint64_t size() const { return size_; }
   uint16_t transmission_flags() const { return transmission_flags_; }

@@ -114,10 +114,14 @@ bool have_filter(const std::string& name) {
 // With the address sanitizer's library, nbdkit never ends, with any plugin, once threads have
 // printed errors of the C library: the count of a lock in there goes below zero. Reports of the
 // sanitizer do not need nbdkit's log.
+bool nbdkit_is_older_than(int minor) {
+  const std::string ours = dump_config("version_minor");
+  return !ours.empty() && std::stoi(ours) < minor;
+}
+
 Words options_for_rough_clients() {
   Words options;
-  const std::string minor = dump_config("version_minor");
-  if (!minor.empty() && std::stoi(minor) < 34) options.push_back("--threads=1");
+  if (nbdkit_is_older_than(34)) options.push_back("--threads=1");
   if (*RAMDISK_PRELOAD) options.push_back("--log=null");
   return options;
 }

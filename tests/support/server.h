@@ -20,6 +20,8 @@ using Words = std::vector<std::string>;
 
 std::string plugin_path();
 bool have_filter(const std::string& name);
+// Whether the installed nbdkit is older than version 1.`minor`.
+bool nbdkit_is_older_than(int minor);
 
 // Options that nbdkit itself needs if clients leave in the middle of a request.
 Words options_for_rough_clients();

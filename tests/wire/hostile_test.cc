@@ -84,7 +84,9 @@ class Attacker {
     }
     ++sent_;
     try {
-      if (request.command == raw::kWrite && request.length > kLongestWrite) {
+      if (request.command == raw::kDisconnect) {
+        disconnect(request);
+      } else if (request.command == raw::kWrite && request.length > kLongestWrite) {
         // Sending all of its bytes would take too long: send a few of them, and disconnect.
         connection_->send_request(request, Bytes(100, 0xAA));
         connection_.reset();
@@ -94,8 +96,7 @@ class Attacker {
       }
     } catch (const raw::Closed&) {
       // The server ends the connection at once after a write that is far too long.
-      EXPECT_TRUE(request.command == raw::kDisconnect ||
-                  (request.command == raw::kWrite && request.length > kLongestTransfer))
+      EXPECT_TRUE(request.command == raw::kWrite && request.length > kLongestTransfer)
           << raw::to_string(request);
       connection_.reset();
     } catch (const std::exception& error) {
@@ -107,6 +108,20 @@ class Attacker {
   int sent() const { return sent_; }
 
  private:
+  // No reply comes, and the server ends the connection. nbdkit has done so on its own only up
+  // to 1.33.2: in later versions a thread that already waits for the next request goes on waiting
+  // for it, until the client ends its sending side. Every client may do that here, because this
+  // request is its last.
+  void disconnect(const Request& request) {
+    connection_->send_request(request);
+    if (nbdkit_ends_first_) {
+      EXPECT_THROW(connection_->receive(1), raw::Closed) << raw::to_string(request);
+    } else {
+      EXPECT_EQ(0u, connection_->finish()) << raw::to_string(request);
+    }
+    connection_.reset();
+  }
+
   void judge(const Request& request, const raw::Reply& reply) const {
     const Verdict expected = verdict(request, size_);
     if (expected != Verdict::either) {
@@ -128,6 +143,7 @@ class Attacker {
   const Server& server_;
   const uint64_t size_;
   const Neighbour* const neighbour_;
+  const bool nbdkit_ends_first_ = nbdkit_is_older_than(34);
   std::optional<raw::Connection> connection_;
   int sent_ = 0;
 };
