@@ -17,8 +17,8 @@ from results import Key, rotated
 from schedule import Task
 from server import Server
 
-# A client, and the image it copies ("" for one that copies none). disks: for these alone; rounds: how
-# often, as a rule; connections: 0 is as many as the client likes.
+# A client, and the image it copies ("" for one that copies none). disks: for these alone; rounds:
+# how often, as a rule; connections: 0 is as many as the client likes.
 Work = collections.namedtuple("Work", "client image size disks rounds connections",
                               defaults=(None, 3, 0))
 CONNECTIONS = 1000  # that "connect" opens and closes
@@ -26,20 +26,21 @@ MIB = 1 << 20
 ZSTD = ("zstd",)
 
 
-def works(small, large, huge, quick):
-    """`large` and `huge` are for one kind of image only, since they take long."""
+def works(small, large, quick):
+    """`large` is for one kind of image only, since it takes long."""
     if quick:
         return [Work("nbdcopy", "noise", small), Work("nbdcopy", "headers", small, ZSTD, 1, 2),
-                Work("qemu-img", "files", small), Work("ext4", "", small), Work("connect", "", small)]
+                Work("qemu-img", "files", small), Work("ext4", "", small),
+                Work("connect", "", small, ("sparse",))]
     return [Work("nbdcopy", "files", small, rounds=5),
             Work("nbdcopy", "ext4", small), Work("nbdcopy", "noise", small),
-            Work("qemu-img", "files", small), Work("ext4", "", small), Work("connect", "", small),
+            Work("qemu-img", "files", small), Work("ext4", "", small),
+            Work("connect", "", small, ("sparse",)),
             # What a compressing disk takes for itself weighs most in small ones.
             *(Work("nbdcopy", "headers", size * MIB, ZSTD) for size in (32, 128)),
             Work("nbdcopy", "files", small, ZSTD, connections=8),
             Work("nbdcopy", "root", 2 * small, ZSTD),
-            Work("nbdcopy", "files", large, rounds=2),
-            Work("nbdcopy", "files", huge, ZSTD, rounds=1)]
+            Work("nbdcopy", "files", large, rounds=1)]
 
 
 def missing(work):
@@ -47,7 +48,7 @@ def missing(work):
     if work.client == "ext4":
         return filesystem.missing()
     if work.client == "connect":
-        return None if importlib.util.find_spec("nbd") else "libnbd's Python module is not installed"
+        return None if importlib.util.find_spec("nbd") else "libnbd's Python module is absent"
     return missing_tool("nbdkit", "nbdinfo", work.client, "mkfs.ext4")
 
 
@@ -117,9 +118,11 @@ class Session:
         wall, cpu = time.monotonic() - begin, server.cpu_seconds() - cpu
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
-        for metric, value, unit in (("wall", wall, "s"), ("server-cpu", cpu, "s"),
-                                    ("peak", server.peak(), "bytes"),
-                                    ("resident", server.resident(), "bytes")):
+        figures = [("wall", wall, "s"), ("server-cpu", cpu, "s"), ("peak", server.peak(), "bytes"),
+                   ("resident", server.resident(), "bytes")]
+        if server.candidate.allocator == "zstd" and "-in " in workload:
+            figures.append(("ratio", self.work.size / server.resident(), "ratio"))
+        for metric, value, unit in figures:
             key = Key("clients", server.candidate.allocator, workload, self.work.size,
                       self.work.connections, metric, unit)
             self.results.add(self.round_number, server.candidate.name, key, value)
@@ -135,9 +138,9 @@ def source_of(folder, work):
 def members_of(programs, work):
     members = []
     for allocator, plugins in programs.disks.items():
-        if allocator in (work.disks or (allocator,)):
+        if not work.disks or allocator in work.disks:
             members += make_candidates(plugins, (allocator,), work.size, programs.null_copy)
-    if work.disks:  # beside others of their kind, since the same image goes to all disks elsewhere
+    if work.disks and work.image:  # what the others do with an image is measured elsewhere
         members = [member for member in members if member.allocator]
     return list(dict.fromkeys(members))
 

@@ -18,7 +18,8 @@ QUICK = ((16 * MIB, 32 * MIB), (1000, 2000), (1, 2))
 FAR_BYTES = {("ours", "sparse"): 12500, ("ours", "zstd"): 6000, ("old", "sparse"): 45000,
              ("old", "zstd"): 45000}
 # The old plugin takes minutes for more.
-MOST_OF_OLD = {"stored": GIB, "far": 10**5}
+MOST_OF_OLD = {("stored", "sparse"): GIB, ("stored", "zstd"): 4 * GIB, ("far", "sparse"): 10**5,
+               ("far", "zstd"): 10**5}
 
 # Requests to an empty disk: what the server takes meanwhile is for its connections.
 IDLE = wire.Job("empty-read", "randread", 4096, 1)
@@ -66,10 +67,12 @@ def in_process_task(results, programs, name, allocator, place, step, needed, fil
 
 
 def far_steps(far, each, most):
-    """Those that fit into `most` bytes, and, if the last does not, the largest that does."""
-    largest = most // each // 100_000 * 100_000
+    """Those that fit into `most` bytes; if not all do, the last is the largest that does."""
     fitting = [step for step in far if step * each <= most]
-    return fitting + [largest] * (len(fitting) < len(far) and largest > max(fitting, default=0))
+    largest = most // each // 100_000 * 100_000
+    if len(fitting) < len(far) and largest > max(fitting, default=0):
+        return [step for step in fitting if step * 5 < largest] + [largest]
+    return fitting
 
 
 def connection_tasks(results, disks, quick, files):
@@ -89,27 +92,31 @@ def connection_tasks(results, disks, quick, files):
 
 
 def step_tasks(results, programs, disks, quick, most, files):
-    """Of what is stored, and of far-apart pages."""
+    """Of what is stored, and of far-apart pages. Those that need as much memory follow each other,
+    so that the system still has what the one before gave back."""
     stored, far, _ = QUICK if quick else (STORED, FAR, CONNECTIONS)
-    todo = []
+    found = []  # (bytes needed, task)
     for allocator, plugins in disks.items():
         for name in plugins:
             each = FAR_BYTES[name, allocator]
             steps = [("stored", step, step) for step in stored if step <= most]
             steps += [("far", step, step * each) for step in far_steps(far, each, most)]
-            if name == "ours" and steps[-1][1] < far[-1]:
-                results.note(f"{far[-1]:,} far-apart pages of {allocator} would take "
-                             f"{far[-1] * each >> 30} GiB: the last step is {steps[-1][1]:,}")
-            todo += [in_process_task(results, programs, name, allocator, place, step, needed, files)
-                     for place, step, needed in steps
-                     if name != "old" or step <= MOST_OF_OLD[place]]
-    return todo
+            found += [(needed, in_process_task(results, programs, name, allocator, place, step,
+                                               needed, files))
+                      for place, step, needed in steps
+                      if name != "old" or step <= MOST_OF_OLD[place, allocator]]
+        fitting = far_steps(far, FAR_BYTES["ours", allocator], most)
+        if fitting and fitting[-1] < far[-1]:
+            needed = far[-1] * FAR_BYTES["ours", allocator] >> 30
+            results.note(f"{far[-1]:,} far-apart pages of {allocator} would take {needed} GiB: the "
+                         f"last step is {fitting[-1]:,}")
+    return [task for _, task in sorted(found, key=lambda pair: pair[0])]
 
 
 def tasks(results, programs, disks, quick, most, files):
     """One round. `disks`: each with the plugins that have it; `most`: bytes of memory that a step
     may need."""
-    room = machine.available_bytes() * 85 // 100
+    room = machine.available_bytes() * 8 // 10
     if most > room:
         results.note(f"growth ends at {room >> 20} MiB for lack of free memory")
         most = room

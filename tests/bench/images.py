@@ -1,5 +1,5 @@
-"""Makes what the clients copy: images of real files, of C headers, of ext4 filesystems, of noise, and
-a tar."""
+"""Makes what the clients copy: images of real files, of C headers, of ext4 filesystems, of noise,
+and a tar."""
 
 import os
 import subprocess

@@ -19,7 +19,7 @@ def absences(folder):
               (missing_tool("qemu-img"), "qemu-img"), (wire.missing(), "fio"),
               (filesystem.missing(), "nbdfuse"),
               (None if importlib.util.find_spec("nbd")
-               else "libnbd's Python module is not installed", "connections"),
+               else "libnbd's Python module is absent", "connections"),
               (None if importlib.util.find_spec("matplotlib")
                else "matplotlib is not installed", "the plot"))
     lines = [f"{reason}: without {what}" for reason, what in checks if reason]

@@ -52,5 +52,5 @@ def text(results, describe):
         old, ours = (between.join(cell[n] for cell in found) for n in (0, 1))
         lines.append(f"| {label} | {old} | {ours} |")
         fewest = min(fewest, *(cell[2] for cell in found), noise.ENOUGH)
-    lines += ["", f"({describe(results.run)}; medians of {fewest} rounds or more.)"]
+    lines += ["", f"({describe(results.run)}; medians of {fewest} or more round(s).)"]
     return "\n".join(lines) + "\n"

@@ -26,7 +26,7 @@ class Schedule:
 
     def run(self, tasks):
         """The first rounds come first, so that what does not fit is the repetition of something.
-        What fails is noted, and not tried again."""
+        What fails twice is noted, and left out from then on."""
         for number in range(max((task.rounds for task in tasks), default=0)):
             for task in tasks:
                 if number < task.rounds and task.label not in self.failed:
@@ -40,15 +40,22 @@ class Schedule:
             return
         print(f"{start - self.begin:5.0f} s: round {number + 1}/{task.rounds}: {task.label}",
               flush=True)
-        try:
-            task.measure(number)
-        except FAILURES as error:
+        if not self.tried(task, number) and not self.tried(task, number):
             self.failed.add(task.label)
-            print(f"FAILED: {task.label}: {error}", file=sys.stderr, flush=True)
-            self.results.note(f"failed: {task.label}")
+            self.results.note(f"failed twice: {task.label}")
         took = time.monotonic() - start
         self.longest[task.label] = max(took, self.longest.get(task.label, 0))
         self.spent[task.part] += took
+
+    @staticmethod
+    def tried(task, number):
+        """Whether it went well."""
+        try:
+            task.measure(number)
+        except FAILURES as error:
+            print(f"FAILED: {task.label}: {error}", file=sys.stderr, flush=True)
+            return False
+        return True
 
     def report(self):
         never = sorted(self.short - self.longest.keys())
