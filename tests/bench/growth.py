@@ -15,8 +15,9 @@ FAR = (10**4, 10**5, 10**6, 10**7)
 CONNECTIONS = (1, 2, 8, 64)
 QUICK = ((16 * MIB, 32 * MIB), (1000, 2000), (1, 2))
 # The most memory that a far-apart page takes.
-FAR_BYTES = {("ours", "sparse"): 12500, ("ours", "zstd"): 6000, ("old", "sparse"): 45000,
+FAR_BYTES = {("ours", "sparse"): 7000, ("ours", "zstd"): 3200, ("old", "sparse"): 45000,
              ("old", "zstd"): 45000}
+FAR_MOST = 3 * 10**6  # of those that the memory has room for: a compressing disk takes a minute
 # The old plugin takes minutes for more.
 MOST_OF_OLD = {("stored", "sparse"): GIB, ("stored", "zstd"): 4 * GIB, ("far", "sparse"): 10**5,
                ("far", "zstd"): 10**5}
@@ -67,9 +68,10 @@ def in_process_task(results, programs, name, allocator, place, step, needed, fil
 
 
 def far_steps(far, each, most):
-    """Those that fit into `most` bytes; if not all do, the last is the largest that does."""
+    """Those that fit into `most` bytes; if not all do, the last is the largest that does, or
+    FAR_MOST."""
     fitting = [step for step in far if step * each <= most]
-    largest = most // each // 100_000 * 100_000
+    largest = min(FAR_MOST, most // each // 100_000 * 100_000)
     if len(fitting) < len(far) and largest > max(fitting, default=0):
         return [step for step in fitting if step * 5 < largest] + [largest]
     return fitting
