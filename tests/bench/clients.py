@@ -14,22 +14,33 @@ import images
 import machine
 from candidates import make_candidates, missing_tool
 from results import Key, rotated
+from schedule import Task
 from server import Server
 
-# A client, and the image it copies ("" for one that copies none).
-Work = collections.namedtuple("Work", "client image size")
+# A client, and the image it copies ("" for one that copies none). disks: for these alone; rounds:
+# how often, as a rule; connections: 0 is as many as the client likes.
+Work = collections.namedtuple("Work", "client image size disks rounds connections",
+                              defaults=(None, 3, 0))
 CONNECTIONS = 1000  # that "connect" opens and closes
+MIB = 1 << 20
+ZSTD = ("zstd",)
 
 
 def works(small, large, quick):
     """`large` is for one kind of image only, since it takes long."""
     if quick:
-        return [Work("nbdcopy", "noise", small), Work("qemu-img", "files", small),
-                Work("ext4", "", small), Work("connect", "", small)]
-    return [*(Work("nbdcopy", kind, small) for kind in ("files", "ext4", "noise")),
-            Work("nbdcopy", "files", large),
-            Work("qemu-img", "files", small),
-            Work("ext4", "", small), Work("connect", "", small)]
+        return [Work("nbdcopy", "noise", small), Work("nbdcopy", "headers", small, ZSTD, 1, 2),
+                Work("qemu-img", "files", small), Work("ext4", "", small),
+                Work("connect", "", small, ("sparse",))]
+    return [Work("nbdcopy", "files", small, rounds=5),
+            Work("nbdcopy", "ext4", small), Work("nbdcopy", "noise", small),
+            Work("qemu-img", "files", small), Work("ext4", "", small),
+            Work("connect", "", small, ("sparse",)),
+            # What a compressing disk takes for itself weighs most in small ones.
+            *(Work("nbdcopy", "headers", size * MIB, ZSTD) for size in (32, 128)),
+            Work("nbdcopy", "files", small, ZSTD, connections=8),
+            Work("nbdcopy", "root", 2 * small, ZSTD),
+            Work("nbdcopy", "files", large, rounds=1)]
 
 
 def missing(work):
@@ -37,7 +48,7 @@ def missing(work):
     if work.client == "ext4":
         return filesystem.missing()
     if work.client == "connect":
-        return None if importlib.util.find_spec("nbd") else "libnbd's Python module is not installed"
+        return None if importlib.util.find_spec("nbd") else "libnbd's Python module is absent"
     return missing_tool("nbdkit", "nbdinfo", work.client, "mkfs.ext4")
 
 
@@ -55,7 +66,8 @@ def commands(work, path, uri):
 
 def copies(work, path, uri):
     if work.client == "nbdcopy":
-        return ["nbdcopy", path, uri], ["nbdcopy", uri, "null:"]
+        copy = ["nbdcopy"] + [f"--connections={work.connections}"] * (work.connections > 0)
+        return [*copy, path, uri], [*copy, uri, "null:"]
     convert = ["qemu-img", "convert", "-n", "-f", "raw"]
     return ([*convert, "-O", "raw", path, uri],
             [*convert, "--target-image-opts", uri, f"driver=null-co,size={work.size}"])
@@ -64,15 +76,11 @@ def copies(work, path, uri):
 class Session:
     """One work in one round: the candidates in turn, each with a server of its own."""
 
-    def __init__(self, results, round_number, work, folder):
+    def __init__(self, results, round_number, work, source):
         self.results = results
         self.round_number = round_number
         self.work = work
-        self.source = None
-        if work.client == "ext4":
-            self.source = images.tar_of(folder, work.size)
-        elif work.image:
-            self.source = images.image_of(folder, work.image, work.size)
+        self.source = source
 
     def run(self, members):
         if self.source:
@@ -106,33 +114,61 @@ class Session:
     def timed(self, server, workload, command):
         server.forget_peak()
         cpu, begin = server.cpu_seconds(), time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
         wall, cpu = time.monotonic() - begin, server.cpu_seconds() - cpu
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
-        for metric, value, unit in (("wall", wall, "s"), ("server-cpu", cpu, "s"),
-                                    ("peak", server.peak(), "bytes"),
-                                    ("resident", server.resident(), "bytes")):
-            key = Key("clients", server.candidate.allocator, workload, self.work.size, 0, metric,
-                      unit)
+        figures = [("wall", wall, "s"), ("server-cpu", cpu, "s"), ("peak", server.peak(), "bytes"),
+                   ("resident", server.resident(), "bytes")]
+        if server.candidate.allocator == "zstd" and "-in " in workload:
+            figures.append(("ratio", self.work.size / server.resident(), "ratio"))
+        for metric, value, unit in figures:
+            key = Key("clients", server.candidate.allocator, workload, self.work.size,
+                      self.work.connections, metric, unit)
             self.results.add(self.round_number, server.candidate.name, key, value)
 
 
-def run(results, programs, rounds, todo, folder):
-    for round_number in range(rounds):
-        for work in todo:
-            why_not = missing(work)
-            if why_not:
-                results.leave_out(work.client, why_not)
-                continue
-            # The image, what the disk takes, and what the client does.
-            if machine.available_bytes() < 3 * work.size + (1 << 28):
-                results.leave_out(work.client,
-                                  f"little free memory for {work.size >> 20} MiB")
-                continue
-            members = []
-            for allocator, plugins in programs.disks.items():
-                members += make_candidates(plugins, (allocator,), work.size, programs.null_copy)
-            print(f"clients round {round_number + 1}/{rounds}: {work.client} {work.image} "
-                  f"{work.size >> 20}M", flush=True)
-            Session(results, round_number, work, folder).run(list(dict.fromkeys(members)))
+def source_of(folder, work):
+    """The file that a client reads, made before anything is measured; None if it reads none."""
+    if work.client == "ext4":
+        return images.tar_of(folder, work.size)
+    return images.image_of(folder, work.image, work.size) if work.image else None
+
+
+def members_of(programs, work):
+    members = []
+    for allocator, plugins in programs.disks.items():
+        if not work.disks or allocator in work.disks:
+            members += make_candidates(plugins, (allocator,), work.size, programs.null_copy)
+    if work.disks and work.image:  # what the others do with an image is measured elsewhere
+        members = [member for member in members if member.allocator]
+    return list(dict.fromkeys(members))
+
+
+def task(results, programs, rounds, work, folder):
+    """`rounds`: if not None, in place of what the work says."""
+    members = members_of(programs, work)
+    source = source_of(folder, work)
+
+    def measure(round_number):
+        Session(results, round_number, work, source).run(members)
+
+    label = " ".join(filter(None, (work.client, work.image, f"{work.size >> 20}M",
+                                   work.connections and f"{work.connections} connections",
+                                   ",".join(work.disks or ()))))
+    return Task("clients", label, rounds or work.rounds, measure)
+
+
+def tasks(results, programs, rounds, todo, folder):
+    """Leaves out what this machine cannot do."""
+    found = []
+    for work in todo:
+        why_not = missing(work)
+        # The image, what the disk takes, and what the client does.
+        if not why_not and machine.available_bytes() < 3 * work.size + (1 << 28):
+            why_not = f"little free memory for {work.size >> 20} MiB"
+        if why_not:
+            results.leave_out(work.client, why_not)
+        elif members_of(programs, work):
+            found.append(task(results, programs, rounds, work, folder))
+    return found

@@ -4,6 +4,8 @@ import noise
 from results import median
 from units import show, show_block
 
+QUIET = 0.1  # of what should not change: the share that may do so by chance
+
 
 def changes(before, after):
     """(key, member, its rounds in both, "better" or "worse" or None) of each figure that can be
@@ -38,7 +40,9 @@ def summary(found, total):
     if others:
         moved = len(others) - others.count(None)
         lines.append(f"Of {len(others)} figures of the other candidates, which should not change, "
-                     f"{moved} did ({moved / len(others):.0%}).")
+                     f"{moved} did ({moved / len(others):.0%})."
+                     + " The machine was not quiet: measure both again."
+                     * (moved > QUIET * len(others)))
     if len(found) < total:
         lines.append(f"{total - len(found)} figures are not compared: only one run has them, or "
                      f"fewer than {noise.ENOUGH} rounds of them.")

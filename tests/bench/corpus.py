@@ -44,9 +44,9 @@ def collect(kind, wanted, seen):
     return chosen, total
 
 
-def choose_files(size):
+def choose_files(size, kinds=KINDS):
     chosen, seen, missing = [], set(), 0
-    for kind, share in KINDS:
+    for kind, share in kinds:
         wanted = size * share + missing
         files, total = collect(kind, wanted, seen)
         chosen += files
@@ -55,7 +55,7 @@ def choose_files(size):
     return chosen
 
 
-def make_corpus(path, size):
+def make_corpus(path, size, kinds=KINDS):
     """Writes `size` bytes to `path`, unless it is there already."""
     if os.path.exists(path) and os.path.getsize(path) == size:
         return path
@@ -64,7 +64,7 @@ def make_corpus(path, size):
     with open(path + ".new", "wb") as out:
         while written < size:
             start = written
-            for name, length in choose_files(size):
+            for name, length in choose_files(size, kinds):
                 with open(name, "rb") as source:
                     data = source.read(min(length, size - written))
                 out.write(data)

@@ -1,4 +1,5 @@
-"""Makes what the clients copy: images of real files, of an ext4 filesystem, of noise, and a tar."""
+"""Makes what the clients copy: images of real files, of C headers, of ext4 filesystems, of noise,
+and a tar."""
 
 import os
 import subprocess
@@ -9,6 +10,10 @@ import corpus
 
 CHUNK = 1 << 20
 FULL = 0.6  # of a filesystem: the share that its files take
+# As corpus.KINDS: what a root filesystem consists of, and C headers alone.
+ROOT = ((("/etc",), 0.02), (("/usr/bin", "/usr/sbin"), 0.2), (("/usr/lib",), 0.5),
+        (("/usr/share", "/var/lib"), 0.28))
+HEADERS = ((("/usr/include",), 1.0),)
 
 
 def make_noise(path, size):
@@ -17,11 +22,11 @@ def make_noise(path, size):
             out.write(os.urandom(min(CHUNK, size - begin)))
 
 
-def make_tar(path, size):
+def make_tar(path, size, kinds=corpus.KINDS):
     """Real files of about `size` bytes, each in a folder of two hundred."""
     with tarfile.open(path, "w") as tar:
         total = 0
-        for number, (name, length) in enumerate(corpus.choose_files(size)):
+        for number, (name, length) in enumerate(corpus.choose_files(size, kinds)):
             entry = tarfile.TarInfo(f"{number // 200}/{number}-{os.path.basename(name)}")
             with open(name, "rb") as source:
                 entry.size = min(length, os.fstat(source.fileno()).st_size, size - total)
@@ -37,11 +42,25 @@ def make_ext4(path, size, tar):
         subprocess.run(["mkfs.ext4", "-q", "-F", "-d", folder, path], check=True)
 
 
+def make_root(path, size):
+    tar = make_once(path + ".tar", int(size * FULL),
+                    lambda new, most: make_tar(new, most, ROOT))
+    make_ext4(path, size, tar)
+    os.unlink(tar)
+
+
+def make_headers(path, size):
+    corpus.make_corpus(path, size, HEADERS)
+
+
 def make_once(path, size, make, *args):
     if not os.path.exists(path):
         make(path + ".new", size, *args)
         os.rename(path + ".new", path)
     return path
+
+
+MAKERS = {"noise": make_noise, "headers": make_headers, "root": make_root}
 
 
 def tar_of(folder, size):
@@ -50,12 +69,12 @@ def tar_of(folder, size):
 
 
 def image_of(folder, kind, size):
-    """The path of an image of `size` bytes: files, ext4 or noise."""
+    """The path of an image of `size` bytes: files, ext4 or one of MAKERS."""
     path = os.path.join(folder, f"{kind}-{size >> 20}M")
     if kind == "files":
         return corpus.make_corpus(path, size)
-    if kind == "noise":
-        return make_once(path, size, make_noise)
+    if kind in MAKERS:
+        return make_once(path, size, MAKERS[kind])
     return make_once(path, size, make_ext4, tar_of(folder, size))
 
 

@@ -1,12 +1,14 @@
 """Runs the in-process benchmarks: which ones there are, and the candidates in turn."""
 
 import collections
+import functools
 import subprocess
 import sys
 
 import machine
 import server
 from results import Key, rotated
+from schedule import Task
 
 GIB = 1 << 30
 UNTIERED = "zstd,cache=0"  # without its tier of uncompressed pages: the codec's own speed
@@ -74,17 +76,18 @@ def stream(allocator, size, block, threads, *args):
 
 def full_specs():
     few = ("--passes", "3")
+    random = ("--size", "512M", "--blocks", "4K,256K", "--reference", "--seconds", "0.2")
     return [
         # Large enough for the first fill and for trimming to take a while.
-        stream("sparse", "2G", "256K", "1", "--reference")._replace(memory=6 * GIB),
+        stream("sparse", "1G", "256K", "1", "--reference", *few),
         stream("sparse", "512M", "4K", "1", "--reference", *few),
         stream("sparse", "512M", "256K", "2", "--reference", *few),
         stream("sparse", "512M", "4K", "2", "--reference", *few),
         stream("malloc", "512M", "256K", "1", "--reference", *few),
         stream("malloc", "512M", "256K", "2", "--reference", *few),
         stream("malloc", "512M", "4K", "1", "--reference", *few),
-        spec("sparse", "random", "--blocks", "4K,256K", "--reference", "--seconds", "0.2"),
-        spec("malloc", "random", "--blocks", "4K,256K", "--reference", "--seconds", "0.2"),
+        spec("sparse", "random", *random),
+        spec("malloc", "random", *random),
         spec("sparse", "trim-half", "--size", "1G"),
         spec("sparse", "refill", "--size", "4G"),
         spec("sparse", "holes"),
@@ -113,7 +116,7 @@ def full_zstd_specs(tier_mib, idle, files, tiered):
     return specs
 
 
-def run_program(program, plugin, name, one, corpus, timeout=600):
+def run_program(program, plugin, name, one, corpus, timeout=300):
     """The lines of results of one process."""
     command = [program, "--plugin", plugin, "--name", name, "--allocator", one.allocator,
                "--group", one.group, "--corpus", corpus, *one.args]
@@ -137,25 +140,33 @@ def record(results, round_number, lines):
         results.add(round_number, plugin, key, value)
 
 
-def run_one(results, program, plugins, one, round_number, corpus):
+def arguments(one, name):
+    """The limits are the machine's, and are measured beside ours alone. The old plugin has no
+    threads of its own, so a rest changes nothing of it, whatever its length."""
+    if name == "ours":
+        return one.args
+    args = [arg for arg in one.args if arg != "--reference"]
+    if name == "old" and "--idle" in args:
+        args[args.index("--idle") + 1] = "0.1"
+    return args
+
+
+def run_one(results, program, plugins, one, round_number, *, corpus):
     for name, path in rotated(list(plugins.items()), round_number):
         if one.only not in (None, name):
             continue
-        # The limits are the machine's, and are measured beside ours alone.
-        args = [arg for arg in one.args if arg != "--reference" or name == "ours"]
         record(results, round_number,
-               run_program(program, path, name, one._replace(args=args), corpus))
+               run_program(program, path, name, one._replace(args=arguments(one, name)), corpus))
 
 
-def run(results, program, plugins, specs, rounds, corpus):
-    for round_number in range(rounds):
-        for one in specs:
-            if one.once and round_number > 0 or one.only and one.only not in plugins:
-                continue
-            if machine.available_bytes() < one.memory:
-                results.leave_out("inprocess", "little free memory for " + " ".join(
-                    (one.allocator, one.group, *one.args)))
-                continue
-            label = " ".join((one.allocator, one.group, *one.args))
-            print(f"in-process round {round_number + 1}/{rounds}: {label}", flush=True)
-            run_one(results, program, plugins, one, round_number, corpus)
+def tasks(results, program, plugins, specs, rounds, corpus):
+    """One for each of the specs."""
+    todo = []
+    for one in specs:
+        label = " ".join((one.allocator, one.group, *one.args))
+        if machine.available_bytes() < one.memory:
+            results.leave_out("inprocess", "little free memory for " + label)
+        elif not one.only or one.only in plugins:
+            todo.append(Task("inprocess", label, 1 if one.once else rounds, functools.partial(
+                run_one, results, program, plugins, one, corpus=corpus)))
+    return todo

@@ -51,7 +51,10 @@ def is_cold(rounds):
 def remarks(key, plugins):
     """What a row says of ours beside the old plugin, and whose first round was cold."""
     cold = [name for name, rounds in plugins.items() if is_cold(rounds)]
-    words = [verdict(key, plugins.get("ours"), plugins.get("old"))]
+    ours, old = plugins.get("ours"), plugins.get("old")
+    words = [verdict(key, ours, old)]
+    if ours and old and len(ours) < ENOUGH:
+        words.append(f"{len(ours)} round" + "s" * (len(ours) > 1))
     if cold:
         words.append("cold: " + " ".join(cold))
     return ", ".join(filter(None, words))

@@ -43,9 +43,18 @@ class Server:
                 self.stop()
                 raise RuntimeError("no server: nbdkit " + " ".join(arguments))
             time.sleep(0.01)
-        # The socket is there before the server is ready: malloc still takes its memory then.
-        subprocess.run(["nbdinfo", "--size", self.uri], check=True, timeout=120,
-                       stdout=subprocess.DEVNULL)
+        self.wait_for_answer(arguments)
+
+    def wait_for_answer(self, arguments):
+        """The socket is there before the server is ready: malloc still takes its memory then."""
+        try:
+            subprocess.run(["nbdinfo", "--size", self.uri], check=True, timeout=120,
+                           stdout=subprocess.DEVNULL)
+        except subprocess.SubprocessError as error:
+            status = self.process.poll()
+            self.stop()
+            state = "still running" if status is None else f"exit status {status}"
+            raise RuntimeError(f"no answer ({state}): nbdkit " + " ".join(arguments)) from error
 
     def make_disk_file(self, folder, size):
         self.disk_file = os.path.join(SHM if os.path.isdir(SHM) else folder,

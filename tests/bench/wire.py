@@ -11,6 +11,7 @@ import machine
 import zram
 from candidates import make_candidates, missing_tool
 from results import Key, rotated
+from schedule import Task
 from server import Candidate, Server
 
 # A workload over the wire: fio's rw=, the bytes of a request, how many are under way.
@@ -158,7 +159,7 @@ class Session:
         return command
 
 
-def run(results, plugins, allocators, rounds, quick, corpus):
+def tasks(results, plugins, allocators, rounds, quick, corpus):
     """`corpus`: for disks that compress, the file they hold; None for the others. Figures of the
     two go to different places, since fio has other work in each."""
     size, seconds, jobs = (64 << 20, 0.1, QUICK_JOBS) if quick else (512 << 20, 0.4, JOBS)
@@ -176,7 +177,9 @@ def run(results, plugins, allocators, rounds, quick, corpus):
             results.note("the kernel's compressed RAM disk is left out: " + why_not)
         else:
             members.append(Candidate("zram", "", ()))
-    for round_number in range(rounds):
-        print(f"wire round {round_number + 1}/{rounds}: {', '.join(allocators)}", flush=True)
-        session = Session(results, place, round_number, CONNECTIONS, size, seconds, corpus)
-        session.run(members, (FILL, *jobs))
+
+    def measure(round_number):
+        Session(results, place, round_number, CONNECTIONS, size, seconds, corpus).run(
+            members, (FILL, *jobs))
+
+    return [Task("wire", "fio, " + " and ".join(allocators), rounds, measure)]
