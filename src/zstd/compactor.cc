@@ -4,9 +4,11 @@
 #include <bit>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "base/patience.h"
 #include "base/shared_bytes.h"
+#include "base/yield.h"
 
 namespace ramdisk {
 
@@ -36,7 +38,8 @@ Compactor::Outcome Compactor::put_back(unsigned count) {
 
 // Adds a page that was taken out of the write cache to the batch, and marks it as being compressed.
 // put_back: it was written since it was cached, or is being written now. gone: it was trimmed, or
-// is in the write cache twice.
+// is in the write cache twice. (If it is in the batch already, it has been replaced since it was
+// claimed, and what was claimed then is dead.)
 Compactor::Claimed Compactor::claim_page(uint64_t number, Batch& batch, PageTable::Cursor& cursor) {
   const PageEntry now(cursor.peek(number));
   if (now.kind() != PageKind::plain || !now.cached() || now.claimed()) {
@@ -52,8 +55,12 @@ Compactor::Claimed Compactor::claim_page(uint64_t number, Batch& batch, PageTabl
   slot.unlock(now.as_claimed().bits());
   const uint64_t index = number % StoredObject::kGroupPages;
   batch.first = number - index;
-  batch.entries[index] = now.as_claimed();
-  ++batch.count;
+  if (std::exchange(batch.entries[index], now.as_claimed()) == PageEntry()) {
+    ++batch.count;
+  } else {
+    state_.write_cache.release();
+  }
+  RAMDISK_YIELD("Compactor::claim_page, claimed");
   return Claimed::yes;
 }
 

@@ -66,6 +66,9 @@ class StillDisk : public testing::Test {
     written_[number] = std::move(page);
   }
 
+  // Says what the page holds now, if a test has written it in another way.
+  void note_written(uint64_t number, Bytes page) { written_[number] = std::move(page); }
+
   void write_text(uint64_t number) { write(number, make_data(kPageBytes, Data::text, rng_)); }
 
   PageEntry entry(uint64_t number) {
