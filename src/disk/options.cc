@@ -6,6 +6,7 @@
 #include <charconv>
 #include <string>
 
+#include "base/digits.h"
 #include "base/names.h"
 #include "disk/registry.h"
 
@@ -55,7 +56,7 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
 std::string option_meant(std::string_view key, const std::vector<std::string_view>& known) {
   for (const std::string_view name : known) {
     const std::string option(name);
-    if (name == "level" && key.find_first_not_of("0123456789") == std::string_view::npos) {
+    if (name == "level" && is_number(key)) {
       return ", did you mean level=" + std::string(key) + "?";
     }
     if ((name == "mlock" || name == "recompress") &&
@@ -165,7 +166,7 @@ std::string level_appended(std::string_view value) {
   std::string_view level = value.substr(kName.size());
   if (!level.empty() && kSigns.find(level.front()) != std::string_view::npos)
     level.remove_prefix(1);
-  if (level.empty() || level.find_first_not_of("0123456789") != std::string_view::npos) return {};
+  if (!is_number(level)) return {};
   return std::string(kName) + ",level=" + std::string(level);
 }
 

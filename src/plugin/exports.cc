@@ -1,11 +1,11 @@
 #include "plugin/exports.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
 #include <set>
 #include <utility>
 
+#include "base/digits.h"
 #include "plugin/config.h"
 #include "plugin/hints.h"
 #include "plugin/nbdkit.h"
@@ -16,10 +16,6 @@ namespace {
 
 Status refusal(std::string_view value, const std::string& why) {
   return Status::error(EINVAL, "exports=" + std::string(value) + ": " + why);
-}
-
-bool begins_with_digit(std::string_view text) {
-  return !text.empty() && std::isdigit(static_cast<unsigned char>(text.front()));
 }
 
 Result<NamedExport> parse_entry(std::string_view value, std::string_view entry) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/digits.h"
 #include "base/names.h"
 #include "disk/options.h"
 
@@ -113,10 +114,6 @@ std::string written_out(std::string_view word) {
   return allocator.empty() ? std::string() : "allocator=" + std::string(allocator);
 }
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 Status invalid(std::string text) {
   return Status::error(EINVAL, std::move(text));
 }
@@ -152,7 +149,7 @@ Status unknown_parameter(std::string_view name, std::string_view value) {
 }
 
 Status check_word(std::string_view value, bool has_size) {
-  if (value.empty() || is_digit(value.front())) return {};
+  if (value.empty() || begins_with_digit(value)) return {};
   const std::string meant = written_out(value);
   if (meant.empty() && !has_size) return {};
   const std::string text = "'" + std::string(value) + "' is no size; parameters are NAME=VALUE";
@@ -164,7 +161,7 @@ Status check_suffix(std::string_view name, std::string_view value) {
   if (digits == 0 || digits == std::string_view::npos) return {};
   const std::string_view suffix = value.substr(digits);
   const size_t comma = value.find(',');
-  if (comma < value.size() - 1 && !is_digit(value[comma + 1])) {
+  if (comma < value.size() - 1 && !begins_with_digit(value.substr(comma + 1))) {
     return invalid(std::string(name) + "=" + std::string(value) +
                    ": parameters are separated by blanks, not by commas");
   }
