@@ -5,12 +5,17 @@
 // at the start, so that requests can be finished even if memory runs out later.
 //
 // Thread contract: any thread. A thread that finds every object lent out waits; waiters are served
-// in the order of their arrival.
+// in the order of their arrival. But an object that comes back belongs to whoever takes it first,
+// usually a thread that is running already: if it were the oldest waiter's, nobody could use it
+// until that thread had a CPU, and under load every use would cost a switch of threads. Only a
+// thread that has waited for ten milliseconds is given the next object. (Go's sync.Mutex has such
+// a rule, too.)
 
 #ifndef RAMDISK_BASE_POOL_H
 #define RAMDISK_BASE_POOL_H
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -63,11 +68,14 @@ class Pool {
   };
 
  private:
-  // A place in the queue, on the stack of the waiting thread. (condition_variable_any would
-  // allocate memory.)
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kPatience{10};
+
+  // A place in the queue, on the stack of the waiting thread.
   struct Waiter {
-    std::unique_ptr<T> thing;
-    std::atomic<int> arrived{0};
+    const Clock::time_point since = Clock::now();
+    std::unique_ptr<T> thing;  // once it has been given one; then it has left the queue
+    std::atomic<int> woken{0};
     Waiter* next = nullptr;
   };
 
@@ -89,35 +97,63 @@ class Pool {
   }
 
   std::unique_ptr<T> idle_or_wait() REQUIRES(mutex_) {
-    if (!idle_.empty()) {
-      std::unique_ptr<T> thing = std::move(idle_.back());
-      idle_.pop_back();
-      return thing;
-    }
+    if (!idle_.empty()) return take_idle();
     Waiter waiter;
+    join_queue(waiter);
+    while (idle_.empty() && !waiter.thing) {
+      mutex_.unlock();
+      RAMDISK_YIELD("Pool::borrow, in the queue");
+      waiter.woken.wait(0, std::memory_order_acquire);
+      mutex_.lock();
+      waiter.woken.store(0, std::memory_order_relaxed);
+    }
+    if (waiter.thing) return std::move(waiter.thing);
+    CHECK(&waiter == first_waiter_);  // only the first one is woken
+    leave_queue();
+    std::unique_ptr<T> thing = take_idle();
+    if (!idle_.empty()) wake_first();
+    return thing;
+  }
+
+  std::unique_ptr<T> take_idle() REQUIRES(mutex_) {
+    std::unique_ptr<T> thing = std::move(idle_.back());
+    idle_.pop_back();
+    return thing;
+  }
+
+  // Not inlined, or gcc 12 warns that the pointers outlive the waiter.
+  [[gnu::noinline]] void join_queue(Waiter& waiter) REQUIRES(mutex_) {
     (last_waiter_ ? last_waiter_->next : first_waiter_) = &waiter;
     last_waiter_ = &waiter;
-    mutex_.unlock();
-    RAMDISK_YIELD("Pool::borrow, in the queue");
-    waiter.arrived.wait(0, std::memory_order_acquire);
-    mutex_.lock();
-    return std::move(waiter.thing);
+  }
+
+  // Takes out the first waiter.
+  Waiter* leave_queue() REQUIRES(mutex_) {
+    Waiter* waiter = first_waiter_;
+    first_waiter_ = waiter->next;
+    if (!first_waiter_) last_waiter_ = nullptr;
+    return waiter;
+  }
+
+  // Under the mutex, because without it the waiter might be gone.
+  void wake(Waiter* waiter) REQUIRES(mutex_) {
+    if (waiter->woken.exchange(1, std::memory_order_release) == 0) waiter->woken.notify_one();
+  }
+  void wake_first() REQUIRES(mutex_) {
+    if (first_waiter_) wake(first_waiter_);
   }
 
   void free(std::unique_ptr<T> thing) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     CHECK(thing && idle_.size() < made_);
-    if (!first_waiter_) {
-      idle_.push_back(std::move(thing));
+    if (first_waiter_ && Clock::now() - first_waiter_->since > kPatience) {
+      Waiter* waiter = leave_queue();
+      waiter->thing = std::move(thing);
+      wake(waiter);
       return;
     }
-    DCHECK(idle_.empty());  // otherwise nobody would be waiting
-    Waiter* waiter = first_waiter_;
-    first_waiter_ = waiter->next;
-    if (!first_waiter_) last_waiter_ = nullptr;
-    waiter->thing = std::move(thing);
-    waiter->arrived.store(1, std::memory_order_release);
-    waiter->arrived.notify_one();  // under the mutex; without it the waiter might be gone
+    idle_.push_back(std::move(thing));
+    wake_first();
   }
 
   const std::function<std::unique_ptr<T>()> make_;

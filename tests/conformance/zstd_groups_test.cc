@@ -40,6 +40,21 @@ class ZstdGroups : public testing::TestWithParam<ZstdVariant> {
     std::copy(data.begin(), data.end(), model_.begin() + static_cast<ptrdiff_t>(offset));
   }
 
+  // Returns a run of text in which some pages are zeroes, repeat a byte, or are noise: others in
+  // each run.
+  Bytes mixed_run(uint64_t run) {
+    Bytes data = make_data(kRun * kPage, Data::text, rng_);
+    for (uint64_t page = 0; page < kRun; ++page) {
+      if (run >> page % 6 & 1) continue;
+      const auto begin = data.begin() + static_cast<ptrdiff_t>(page * kPage);
+      const Bytes noise = make_data(kPage, Data::random, rng_);
+      if (page % 3 == 0) std::fill_n(begin, kPage, std::byte{0});
+      if (page % 3 == 1) std::fill_n(begin, kPage, std::byte{7});
+      if (page % 3 == 2) std::copy(noise.begin(), noise.end(), begin);
+    }
+    return data;
+  }
+
   // Reads the disk in requests of `bytes`, the first of which begins at `offset`.
   void check(uint64_t offset, uint64_t bytes) {
     for (; offset < kDisk; offset += bytes) {
@@ -81,19 +96,24 @@ TEST_P(ZstdGroups, EveryShapeAtEveryBoundary) {
 
 // Pages that a group cannot have, or need not, are in the middle of it.
 TEST_P(ZstdGroups, OtherPagesBetween) {
-  for (uint64_t run = 0; run < kRuns; ++run) {
-    Bytes data = make_data(kRun * kPage, Data::text, rng_);
-    for (uint64_t page = 0; page < kRun; ++page) {
-      if (run >> page % 6 & 1) continue;
-      const auto begin = data.begin() + static_cast<ptrdiff_t>(page * kPage);
-      const Bytes noise = make_data(kPage, Data::random, rng_);
-      if (page % 3 == 0) std::fill_n(begin, kPage, std::byte{0});
-      if (page % 3 == 1) std::fill_n(begin, kPage, std::byte{7});
-      if (page % 3 == 2) std::copy(noise.begin(), noise.end(), begin);
-    }
-    write(run * kRun * kPage, data);
-  }
+  for (uint64_t run = 0; run < kRuns; ++run) write(run * kRun * kPage, mixed_run(run));
   check();
+}
+
+// A request of many runs goes on with groups behind pages that are none.
+TEST_P(ZstdGroups, LongRequests) {
+  Bytes data;
+  for (uint64_t run = 0; run < kRuns; ++run) {
+    const Bytes part = run % 3 == 0 ? mixed_run(run) : make_data(kRun * kPage, Data::text, rng_);
+    data.insert(data.end(), part.begin(), part.end());
+  }
+  for (const uint64_t left_out : {uint64_t{0}, uint64_t{700}, 3 * kPage}) {
+    data.resize(kDisk - left_out);
+    write(left_out, data);
+    check();
+    check(0, kDisk);
+  }
+  EXPECT_GT(grouped_pages(*disk_), kPages / 3);
 }
 
 // Trims and overwrites until little is left of each group, so that the rest is made anew, again and
