@@ -162,7 +162,9 @@ Status Replacement::commit() {
   const int directory = open(directory_.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
   if (directory < 0) return {};
   const bool synced = fsync(directory) == 0 || errno == EINVAL;
-  Status status = synced ? Status() : failure("is written, but its directory cannot be synced");
+  Status status =
+      synced ? Status()
+             : failure("the new image is in its place, but the directory cannot be synced");
   close(directory);
   return status;
 }

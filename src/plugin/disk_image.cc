@@ -126,7 +126,7 @@ Status DiskImage::save(Allocator& disk) {
     progress.note(bytes);
     return Status();
   });
-  if (!status.ok()) return about(save_->name + ": not saved", status);
+  if (!status.ok()) return about(save_->name + ": saving failed", status);
   progress.end(saved);
   return {};
 }

@@ -200,7 +200,7 @@ if [ "$(id -u)" -eq 0 ] && mkdir "$dir/small" && mount -t tmpfs -o size=2M none 
     expect_lines "the log" "$(cat "$dir/log")" 'save=.*warning: there is room for [0-9]* bytes.*, and the disk may hold 16777216 bytes \(16 MiB\)'
     nbdcopy "$dir/disk.img" "$uri"
     stop_nbdkit
-    expect_lines "the log" "$(cat "$dir/log")" 'save=.*: not saved: cannot be written: No space left on device'
+    expect_lines "the log" "$(cat "$dir/log")" 'save=.*: saving failed: cannot be written: No space left on device'
     expect_same "the old image" old "$(cat "$dir/small/end.img")"
     only_files "$dir/small" end.img
   done
@@ -220,7 +220,7 @@ if build_fail_io; then
         working
         nbdcopy "$dir/disk.img" "$uri"
         stop_nbdkit
-        expect_lines "$call" "$(cat "$dir/log")" 'save=.*end.img: not saved: .*: Input/output error'
+        expect_lines "$call" "$(cat "$dir/log")" 'save=.*end.img: saving failed: .*: Input/output error'
         expect_same "$call: the old image" old "$(cat "$out/end.img")"
         only_files "$out" end.img
       done
@@ -237,7 +237,7 @@ if [ -e "$dir/fail-io.so" ]; then
   nbdcopy "$dir/disk.img" "$uri"
   stop_nbdkit
   expect_lines "the log" "$(cat "$dir/log")" \
-    'save=.*: is written, but its directory cannot be synced: Input/output error'
+    'save=.*: saving failed: the new image is in its place, but the directory cannot be synced: Input/output error'
   cmp "$dir/disk.img" "$out/end.img" || fail "the new image is not whole"
   only_files "$out" end.img
 fi
@@ -252,7 +252,7 @@ if [ "$(id -u)" -eq 0 ] && [ -e /dev/loop-control ] && command -v mkfs.ext4 >/de
     start_nbdkit "$size" "save=$dir/ext4/end.img" "allocator=$allocator" 2>"$dir/log"
     nbdsh -u "$uri" -c 'import os' -c 'for at in range(0, 8 << 20, 1 << 20): h.pwrite(os.urandom(1 << 20), at)'
     stop_nbdkit
-    expect_lines "the log" "$(cat "$dir/log")" 'save=.*: not saved: cannot be .*: No space left on device'
+    expect_lines "the log" "$(cat "$dir/log")" 'save=.*: saving failed: cannot be .*: No space left on device'
     expect_same "the old image" old "$(cat "$dir/ext4/end.img")"
     only_files "$dir/ext4" end.img lost+found
     # When the disk holds less, it can be saved.
