@@ -4,12 +4,12 @@
 // contexts belong to a pool and not to threads, and their number is limited. The first one is made
 // at the start, so that requests can be finished even if memory runs out later.
 //
-// Thread contract: any thread. A thread that finds every object lent out waits; waiters are served
-// in the order of their arrival. But an object that comes back belongs to whoever takes it first,
-// usually a thread that is running already: if it were the oldest waiter's, nobody could use it
-// until that thread had a CPU, and under load every use would cost a switch of threads. Only a
-// thread that has waited for ten milliseconds is given the next object. (Go's sync.Mutex has such
-// a rule, too.)
+// Thread contract: any thread. A thread that finds every object lent out waits. Waiters are served
+// in the order of their arrival, but a thread that does not wait yet may pass them: an object that
+// comes back belongs to whoever takes it first, usually a thread that is running already. If it
+// were the oldest waiter's, nobody could use it until that thread had a CPU, and under load every
+// use would cost a switch of threads. Only a thread that has waited for ten milliseconds is given
+// the next object that comes back. (Go's sync.Mutex has such a rule, too.)
 
 #ifndef RAMDISK_BASE_POOL_H
 #define RAMDISK_BASE_POOL_H
@@ -150,15 +150,16 @@ class Pool {
       Waiter* waiter = leave_queue();
       waiter->thing = std::move(thing);
       wake(waiter);
-      return;
+    } else {
+      idle_.push_back(std::move(thing));
     }
-    idle_.push_back(std::move(thing));
-    wake_first();
+    if (!idle_.empty()) wake_first();
   }
 
   const std::function<std::unique_ptr<T>()> make_;
   const size_t most_;
   Mutex mutex_;
+  // While it is not empty, the first waiter is awake: woken, or about to look.
   std::vector<std::unique_ptr<T>> idle_ GUARDED_BY(mutex_);
   Waiter* first_waiter_ GUARDED_BY(mutex_) = nullptr;
   Waiter* last_waiter_ GUARDED_BY(mutex_) = nullptr;

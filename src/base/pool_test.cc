@@ -15,6 +15,7 @@
 #include "support/data.h"
 #include "support/threads.h"
 #include "unit/at_yield.h"
+#include "unit/spinning.h"
 
 namespace ramdisk {
 namespace {
@@ -164,6 +165,67 @@ TEST(Pool, FirstComeFirstServed) {
   for (std::thread& thread : threads) thread.join();
   std::erase(order, kThreads);
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 5}));
+}
+
+// The waiter is kept from looking again until the other thread has had its chance to pass it.
+TEST(Pool, OneWhoHasWaitedLongIsNotPassed) {
+  NEEDS_YIELD_POINTS();
+  Things pool([] { return std::make_unique<Thing>(); }, 1);
+  ASSERT_TRUE(pool.prepare());
+  std::atomic<int> queued{0};
+  std::atomic<bool> tried{false};
+  const unit::AtYield at([&](std::string_view place) {
+    if (place != "Pool::borrow, in the queue") return;
+    if (queued++ > 0) tried = true;
+    wait_until([&] { return tried.load(); });
+  });
+  std::vector<int> order;  // guarded by the only object there is
+  std::optional<Things::Lease> held(pool);
+  std::thread waiter([&] {
+    const Things::Lease lease(pool);
+    order.push_back(0);
+  });
+  wait_until([&] { return queued > 0; });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  held.reset();
+  {
+    const Things::Lease lease(pool);
+    order.push_back(1);
+  }
+  tried = true;
+  waiter.join();
+  EXPECT_EQ(order, (std::vector<int>{0, 1}));
+}
+
+// The first waiter has been woken for one object and is given another one before it has a CPU. Then
+// the first object is for the next waiter.
+TEST(Pool, NothingLiesIdleWhileSomebodyWaits) {
+  NEEDS_YIELD_POINTS();
+  Things pool([] { return std::make_unique<Thing>(); }, 2);
+  ASSERT_TRUE(pool.prepare());
+  std::atomic<int> queued{0};
+  std::atomic<bool> go{false};
+  const unit::AtYield at([&](std::string_view place) {
+    if (place == "Pool::borrow, in the queue" && queued++ == 0)
+      wait_until([&] { return go.load(); });
+  });
+  std::optional<Things::Lease> one(pool);
+  std::optional<Things::Lease> other(pool);
+  std::atomic<bool> served{false};
+  std::thread first([&] { const Things::Lease lease(pool); });
+  wait_until([&] { return queued == 1; });
+  std::thread second([&] {
+    const Things::Lease lease(pool);
+    served = true;
+  });
+  wait_until([&] { return queued == 2; });
+  one.reset();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  other.reset();
+  EXPECT_TRUE(unit::comes_true_soon([&] { return served.load(); }));
+  go = true;
+  first.join();
+  second.join();
 }
 
 TEST(Pool, OneWhoComesBackAllTheTimeDoesNotKeepOthersOut) {
