@@ -149,15 +149,16 @@ void Replacement::take_over_attributes() const {
 Status Replacement::create(uint64_t bytes) {
   if (Status status = make_file(); !status.ok()) return status;
   take_over_attributes();
-  if (ftruncate(fd_, static_cast<off_t>(bytes)) != 0) return failure("cannot be made that large");
+  if (ftruncate(fd_, static_cast<off_t>(bytes)) != 0)
+    return failure("the new file cannot be made that large");
   return {};
 }
 
 // Some filesystems cannot sync a directory (EINVAL), and some directories may be written but not
 // read: there, the rename is as safe as it can be.
 Status Replacement::commit() {
-  if (fsync(fd_) != 0) return failure("cannot be synced");
-  if (rename(name_.c_str(), path_.c_str()) != 0) return failure("cannot be replaced");
+  if (fsync(fd_) != 0) return failure("the new file cannot be synced");
+  if (rename(name_.c_str(), path_.c_str()) != 0) return failure("the old file cannot be replaced");
   in_place_ = true;
   const int directory = open(directory_.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
   if (directory < 0) return {};

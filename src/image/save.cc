@@ -23,7 +23,8 @@ Status write_all(int fd, std::span<const std::byte> bytes, uint64_t offset) {
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
       const int error = n < 0 ? errno : EIO;
-      return Status::error(error, std::string("cannot be written: ") + std::strerror(error));
+      return Status::error(error,
+                           std::string("the new file cannot be written: ") + std::strerror(error));
     }
     bytes = bytes.subspan(static_cast<size_t>(n));
     offset += static_cast<uint64_t>(n);

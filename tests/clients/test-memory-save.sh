@@ -200,7 +200,7 @@ if [ "$(id -u)" -eq 0 ] && mkdir "$dir/small" && mount -t tmpfs -o size=2M none 
     expect_lines "the log" "$(cat "$dir/log")" 'save=.*warning: there is room for [0-9]* bytes.*, and the disk may hold 16777216 bytes \(16 MiB\)'
     nbdcopy "$dir/disk.img" "$uri"
     stop_nbdkit
-    expect_lines "the log" "$(cat "$dir/log")" 'save=.*: saving failed: cannot be written: No space left on device'
+    expect_lines "the log" "$(cat "$dir/log")" 'save=.*: saving failed: the new file cannot be written: No space left on device'
     expect_same "the old image" old "$(cat "$dir/small/end.img")"
     only_files "$dir/small" end.img
   done
@@ -252,7 +252,7 @@ if [ "$(id -u)" -eq 0 ] && [ -e /dev/loop-control ] && command -v mkfs.ext4 >/de
     start_nbdkit "$size" "save=$dir/ext4/end.img" "allocator=$allocator" 2>"$dir/log"
     nbdsh -u "$uri" -c 'import os' -c 'for at in range(0, 8 << 20, 1 << 20): h.pwrite(os.urandom(1 << 20), at)'
     stop_nbdkit
-    expect_lines "the log" "$(cat "$dir/log")" 'save=.*: saving failed: cannot be .*: No space left on device'
+    expect_lines "the log" "$(cat "$dir/log")" 'save=.*: saving failed: the new file cannot be .*: No space left on device'
     expect_same "the old image" old "$(cat "$dir/ext4/end.img")"
     only_files "$dir/ext4" end.img lost+found
     # When the disk holds less, it can be saved.
