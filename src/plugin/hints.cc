@@ -157,8 +157,8 @@ Status check_word(std::string_view value, bool has_size) {
 }
 
 Status check_suffix(std::string_view name, std::string_view value) {
-  const size_t digits = value.find_first_not_of("0123456789");
-  if (digits == 0 || digits == std::string_view::npos) return {};
+  const size_t digits = leading_digits(value);
+  if (digits == 0 || digits == value.size()) return {};
   const std::string_view suffix = value.substr(digits);
   const size_t comma = value.find(',');
   if (comma < value.size() - 1 && !begins_with_digit(value.substr(comma + 1))) {
