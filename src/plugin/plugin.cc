@@ -107,10 +107,8 @@ int get_ready() noexcept {
     if (Status status = open_images(p); !status.ok()) return status;
     if (Status status = make_statistics(p); !status.ok()) return status;
     if (Status status = make_disks(p); !status.ok()) return status;
-    if (p.config.wants_image()) {
-      p.launch =
-          std::make_unique<LaunchReport>([](const char* message) { nbdkit_error("%s", message); });
-    }
+    p.launch =
+        std::make_unique<LaunchReport>([](const char* message) { nbdkit_error("%s", message); });
     return Status();
   });
 }

@@ -40,7 +40,7 @@ struct Plugin {
   Disks disks;
   Mutex making;                                 // held while a disk is made for a name
   std::shared_ptr<Operations> operations;       // of Serving::scratch: of all disks that ever were
-  std::unique_ptr<LaunchReport> launch;         // null without an image, and after the start
+  std::unique_ptr<LaunchReport> launch;         // null after the start
   std::atomic<bool> loading{false};             // whether a disk is being filled from a file
   std::atomic<unsigned> mark_while_loading{0};  // the last Budget::Mark then, in percent; 0: none
   RefusalLog refusals;                          // of requests

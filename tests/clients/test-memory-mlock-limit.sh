@@ -26,6 +26,15 @@ for words in allocator=malloc,mlock=true 'allocator=malloc mlock=true'; do
   expect_lines "$words" "$errors" mlock 'ulimit -l' 1048576 65536
 done
 
+# In the background it is the user to which nbdkit changes who may not; the start fails all the same.
+if getent passwd nobody >/dev/null; then
+  status=0
+  errors=$(cd "$dir" && ulimit -l 64 && timeout 60 nbdkit -U "$(fresh_socket)" -u nobody \
+    ./nbdkit-memory-plugin.so 1M allocator=malloc,mlock=true </dev/null 2>&1) || status=$?
+  expect_same "the status, in the background" 1 "$status"
+  expect_lines "in the background" "$errors" mlock 'ulimit -l'
+fi
+
 expect_same "the size within the limit" 1048576 "$(as_nobody 2048 1M allocator=malloc,mlock=true)"
 expect_same "the size without mlock" 1048576 "$(as_nobody 0 1M allocator=malloc)"
 

@@ -156,6 +156,16 @@ if [ "$(id -u)" -eq 0 ] && getent passwd nobody >/dev/null; then
     "stats-file=$dir/roots/file" </dev/null 2>&1) || status=$?
   [ "$status" -ne 0 ] || fail "nobody serves without the file it was asked for"
   expect_lines "root's directory" "$errors" 'cannot be written: Permission denied'
+  # So it is where the server is another process than the one that was started: in the background, and
+  # beside a command, which is then not run.
+  for command in "" "touch '$dir/ran'"; do
+    status=0
+    errors=$(timeout 60 nbdkit -U "$(fresh_socket)" -u nobody "$dir/nbdkit-memory-plugin.so" 1M \
+      "stats-file=$dir/roots/file" ${command:+--run "$command"} </dev/null 2>&1) || status=$?
+    expect_same "the status${command:+, with a command}" 1 "$status"
+    expect_lines "root's directory${command:+, with a command}" "$errors" 'cannot be written: Permission denied'
+    [ ! -e "$dir/ran" ] || fail "the command was run without a server"
+  done
   [ -z "$(ls -A "$dir/roots")" ] || fail "something was left behind"
 else
   echo "left out: changing the user needs root"
