@@ -1,31 +1,17 @@
 #include "memory/available_memory.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
+
+#include "memory/system_file.h"
 
 namespace ramdisk {
 
 namespace {
 
-// The number that follows `name` at the start of a line, 0 if there is none.
-uint64_t field(const std::string& path, const std::string& name) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string word;
-    uint64_t value = 0;
-    if (words >> word >> value && word == name) return value;
-  }
-  return 0;
-}
-
 // The number in a file that holds only that. "max" (cgroup v2: no limit) and a file that does not
 // exist give `otherwise`.
 uint64_t number(const std::string& path, uint64_t otherwise) {
-  std::ifstream file(path);
-  uint64_t value = 0;
-  return file >> value ? value : otherwise;
+  return number_at(read_system_file(path)).value_or(otherwise);
 }
 
 struct Names {
@@ -46,9 +32,9 @@ void consider_group(const std::string& folder, const Names& names, AvailableMemo
   // v1 writes "no limit" as a number of pages that no machine has.
   if (limit >= UINT64_MAX / 4) return;
   const uint64_t used = number(folder + "/" + names.used, 0);
-  const std::string statistics = folder + "/memory.stat";
+  const std::string statistics = read_system_file(folder + "/memory.stat");
   const uint64_t cache =
-      field(statistics, names.inactive_cache) + field(statistics, names.active_cache);
+      number_of(statistics, names.inactive_cache) + number_of(statistics, names.active_cache);
   const uint64_t kept = used > cache ? used - cache : 0;
   const uint64_t left = limit > kept ? limit - kept : 0;
   least.total = std::min(least.total, limit);
@@ -77,17 +63,18 @@ void consider_hierarchy(const std::string& mount, std::string path, const Names&
 // "number:controllers:path", v2 with number 0 and no controllers).
 AvailableMemory available_memory(Swap swap, const std::string& root) {
   AvailableMemory least;
-  const std::string meminfo = root + "/proc/meminfo";
+  const std::string meminfo = read_system_file(root + "/proc/meminfo");
   const bool with_swap = swap == Swap::counts;
   const uint64_t kib =
-      field(meminfo, "MemAvailable:") + (with_swap ? field(meminfo, "SwapFree:") : 0);
-  const uint64_t total = field(meminfo, "MemTotal:");
+      number_of(meminfo, "MemAvailable:") + (with_swap ? number_of(meminfo, "SwapFree:") : 0);
+  const uint64_t total = number_of(meminfo, "MemTotal:");
   if (kib > 0) least.bytes = kib * 1024;
   if (kib > 0) least.limit = with_swap ? "free memory and swap" : "free memory";
   if (total > 0) least.total = total * 1024;
 
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
+  const std::string groups = read_system_file(root + "/proc/self/cgroup");
+  for (std::string_view rest = groups; !rest.empty();) {
+    const std::string line(take_line(rest));
     const size_t first = line.find(':');
     const size_t second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <string>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -15,6 +14,7 @@
 #include <cstring>
 
 #include "base/sizes.h"
+#include "memory/system_file.h"
 
 namespace ramdisk {
 
@@ -24,12 +24,7 @@ namespace {
 
 // Bytes of this process that are locked: "VmLck:  123 kB". 0 where there is no such file.
 uint64_t locked_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    uint64_t kilobytes = 0;
-    if (word == "VmLck:" && status >> kilobytes) return kilobytes * 1024;
-  }
-  return 0;
+  return number_of(read_system_file("/proc/self/status"), "VmLck:") * 1024;
 }
 
 // Whether RLIMIT_MEMLOCK is why mlock failed: a limit of 0 gives EPERM, one that is too small

@@ -1,7 +1,6 @@
 #include "plugin/metrics.h"
 
 #include <cstdio>
-#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -28,26 +27,26 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
-void add_json(std::ostream& out, const Sample& sample) {
-  out << "{";
+void add_json(std::string& out, const Sample& sample) {
+  out += "{";
   for (const auto& [label, value] : sample.labels) {
-    out << quoted(label) << ": " << quoted(value) << ", ";
+    out += quoted(label) + ": " + quoted(value) + ", ";
   }
-  out << "\"value\": " << sample.value << "}";
+  out += "\"value\": " + sample.value + "}";
 }
 
-void add_json(std::ostream& out, const Metric& metric) {
+void add_json(std::string& out, const Metric& metric) {
   if (metric.samples.size() == 1 && metric.samples.front().labels.empty()) {
     const std::string& value = metric.samples.front().value;
-    out << (metric.type == Metric::Type::text ? quoted(value) : value);
+    out += metric.type == Metric::Type::text ? quoted(value) : value;
     return;
   }
   const char* before = "[\n    ";
   for (const Sample& sample : metric.samples) {
-    out << std::exchange(before, ",\n    ");
+    out += std::exchange(before, ",\n    ");
     add_json(out, sample);
   }
-  out << (metric.samples.empty() ? "[]" : "\n  ]");
+  out += metric.samples.empty() ? "[]" : "\n  ]";
 }
 
 // Quotes text for a label of Prometheus, which knows three escapes and refuses all others.
@@ -64,25 +63,25 @@ std::string quoted_label(const std::string& text) {
   return out + "\"";
 }
 
-void add_sample(std::ostream& out, const std::string& name, const Labels& common,
+void add_sample(std::string& out, const std::string& name, const Labels& common,
                 const Sample& sample) {
-  out << name;
+  out += name;
   const char* before = "{";
   for (const Labels* labels : {&common, &sample.labels}) {
     for (const auto& [label, value] : *labels) {
-      if (!value.empty()) out << std::exchange(before, ",") << label << "=" << quoted_label(value);
+      if (!value.empty()) out += std::exchange(before, ",") + label + "=" + quoted_label(value);
     }
   }
-  out << (*before == ',' ? "} " : " ") << sample.value << "\n";
+  out += (*before == ',' ? "} " : " ") + sample.value + "\n";
 }
 
-void add_head(std::ostream& out, const std::string& name, const std::string& help,
+void add_head(std::string& out, const std::string& name, const std::string& help,
               const char* type) {
-  out << "# HELP " << name << " " << help << "\n# TYPE " << name << " " << type << "\n";
+  out += "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
 }
 
 // The head of a histogram names all of it, and so stands before its first part only.
-void add_head(std::ostream& out, const std::string& name, const Metric& metric) {
+void add_head(std::string& out, const std::string& name, const Metric& metric) {
   switch (metric.type) {
     case Metric::Type::counter:
       return add_head(out, name, metric.help, "counter");
@@ -110,14 +109,13 @@ std::string number(double value) {
 }
 
 std::string to_json(const std::vector<Metric>& metrics) {
-  std::ostringstream out;
+  std::string out;
   const char* before = "{\n  ";
   for (const Metric& metric : metrics) {
-    out << std::exchange(before, ",\n  ") << quoted(metric.name) << ": ";
+    out += std::exchange(before, ",\n  ") + quoted(metric.name) + ": ";
     add_json(out, metric);
   }
-  out << (metrics.empty() ? "{}\n" : "\n}\n");
-  return out.str();
+  return out + (metrics.empty() ? "{}\n" : "\n}\n");
 }
 
 std::string to_json(const std::vector<Metric>& shared, const std::vector<ExportMetrics>& exports) {
@@ -159,7 +157,7 @@ std::string to_prometheus(const std::vector<Metric>& shared,
 
 std::string to_prometheus(const std::vector<Metric>& metrics, const Labels& common) {
   const std::string prefix = "nbdkit_memory_";
-  std::ostringstream out;
+  std::string out;
   Sample info{{}, "1"};
   for (const Metric& metric : metrics) {
     if (metric.type == Metric::Type::text) {
@@ -172,7 +170,7 @@ std::string to_prometheus(const std::vector<Metric>& metrics, const Labels& comm
   }
   add_head(out, prefix + "info", "What serves the disk.", "gauge");
   add_sample(out, prefix + "info", common, info);
-  return out.str();
+  return out;
 }
 
 }  // namespace ramdisk
