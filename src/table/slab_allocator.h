@@ -41,6 +41,7 @@
 #include <span>
 
 #include "base/mutex.h"
+#include "memory/huge_page_choice.h"
 #include "memory/memory_source.h"
 #include "table/epoch.h"
 
@@ -66,9 +67,9 @@ class SlabAllocator final : public Epoch::Reclaimer {
   };
   static constexpr Keep kKeep{4 << 20, 32};
 
-  // How slabs become present: whole, in huge pages, which is fastest; block by block, which takes
-  // no memory ahead; or gradually, block by block until eight slabs are held and whole from then
-  // on. The last two are for blocks that are whole pages.
+  // How slabs become present: whole, in huge pages unless small ones are faster; block by block,
+  // which takes no memory ahead; or gradually, block by block until eight slabs are held and whole
+  // from then on. The last two are for blocks that are whole pages.
   enum class Growth { slab, block, gradual };
 
   // `block_bytes`: kMinBlockBytes to kSlabBytes - kHeaderBytes, a multiple of 64. Blocks are
@@ -181,6 +182,7 @@ class SlabAllocator final : public Epoch::Reclaimer {
   size_t makers_ GUARDED_BY(mutex_) = 0;        // threads that make a whole slab
   size_t waiting_ GUARDED_BY(mutex_) = 0;       // threads that wait for one
   std::condition_variable_any slab_made_;
+  HugePageChoice huge_pages_ GUARDED_BY(mutex_);
   // Relaxed: changed under mutex_, read as counters.
   std::atomic<uint64_t> taken_{0};    // blocks
   std::atomic<uint64_t> held_{0};     // bytes

@@ -6,10 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/thread_time.h"
 #include "support/data.h"
 #include "table/slab_allocator.h"
 
@@ -70,6 +72,44 @@ TEST_F(SlabAllocatorMemory, LaterSlabsArePopulatedAtOnce) {
   EXPECT_EQ(slabs.held_bytes(), 2 * kSlab);
   allocate_blocks(slabs, kPerSlab - 1);
   EXPECT_EQ(memory_.maps.size(), 2u) << "the slab is not full";
+}
+
+// Takes CPU time for what it makes present, and for nothing else: more for one of the two kinds.
+class SlowMemory final : public RecordingMemory {
+ public:
+  explicit SlowMemory(bool huge_is_slow) : huge_is_slow_(huge_is_slow) {}
+
+  void* map(size_t bytes, size_t alignment, bool huge) override {
+    void* const base = RecordingMemory::map(bytes, alignment, false);
+    maps.back().huge = huge;
+    return base;
+  }
+  bool populate(void*, size_t bytes) override {
+    const bool slow = maps.back().huge == huge_is_slow_;
+    const auto end = thread_time() + bytes / 1024 * std::chrono::nanoseconds(slow ? 2000 : 100);
+    while (thread_time() < end) {
+    }
+    return true;
+  }
+
+ private:
+  const bool huge_is_slow_;
+};
+
+TEST_F(SlabAllocatorMemory, SmallPagesWhereHugeOnesAreSlow) {
+  for (const bool slow : {false, true}) {
+    SlowMemory memory(slow);
+    SlabAllocator slabs(memory, epoch_, kBlock);
+    allocate_blocks(slabs, 40 * kPerSlab);
+    ASSERT_EQ(memory.maps.size(), 40u);
+    const auto huge = std::count_if(memory.maps.begin(), memory.maps.end(),
+                                    [](const auto& range) { return range.huge; });
+    if (slow) {
+      EXPECT_LE(huge, 8) << "the 2nd slab, the 11th, the 28th";
+    } else {
+      EXPECT_EQ(huge, 39) << "all but the first";
+    }
+  }
 }
 
 // ---- slabs returned to the system

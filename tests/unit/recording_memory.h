@@ -12,7 +12,7 @@
 
 namespace ramdisk::unit {
 
-class RecordingMemory final : public FailingMemory {
+class RecordingMemory : public FailingMemory {
  public:
   using FailingMemory::FailingMemory;
 
