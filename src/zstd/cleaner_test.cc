@@ -17,7 +17,8 @@ class CleanerTest : public unit::StillDisk {
  protected:
   // Puts all pages into groups.
   void group_all() {
-    Recompressor recompressor(state_, cleaner_);
+    Trainer trainer(state_);
+    Recompressor recompressor(state_, cleaner_, trainer);
     for (recompressor.begin(); recompressor.under_way();) recompressor.step(1);
     for (uint64_t page = 0; page < kPages; ++page) {
       ASSERT_EQ(entry(page).kind(), PageKind::group) << "page " << page;

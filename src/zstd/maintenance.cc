@@ -5,7 +5,7 @@
 namespace ramdisk {
 
 bool Maintenance::do_first() {
-  return tick_if_due() || (trainer_.due() && trainer_.train_if_due(time_, idle()));
+  return tick_if_due() || (trainer_.due() && trainer_.train_if_due(time_, occasion()));
 }
 
 Maintenance::Totals Maintenance::current_totals() const {

@@ -42,8 +42,8 @@ class Maintenance {
         compactor_(compactor),
         cleaner_(cleaner),
         relief_(relief),
-        recompressor_(state, cleaner),
-        trainer_(state) {}
+        trainer_(state),
+        recompressor_(state, cleaner, trainer_) {}
 
   // Does the work that comes before all other work. Returns whether there was any.
   bool do_first();
@@ -67,8 +67,11 @@ class Maintenance {
   };
 
   Totals current_totals() const;
-  // Whether the disk did not change between the last two ticks, nor since.
-  bool idle() const { return upkeep_ != Upkeep::changing && current_totals() == totals_; }
+  // idle: the disk did not change between the last two ticks, nor since.
+  Trainer::Occasion occasion() const {
+    const bool idle = upkeep_ != Upkeep::changing && current_totals() == totals_;
+    return idle ? Trainer::Occasion::idle : Trainer::Occasion::busy;
+  }
   bool tick_if_due();
   void tick();
   void note_totals(const Totals& totals);
@@ -83,8 +86,8 @@ class Maintenance {
   Compactor& compactor_;
   Cleaner& cleaner_;
   MemoryRelief& relief_;
-  Recompressor recompressor_;
   Trainer trainer_;
+  Recompressor recompressor_;
   Clock::time_point last_tick_{};
   uint32_t time_ = 0;  // in ticks
   Totals totals_;      // at the last tick

@@ -1,11 +1,11 @@
 #include "zstd/recompressor.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <new>
+
+#include "base/thread_time.h"
 
 namespace ramdisk {
 
@@ -23,22 +23,16 @@ class Stopwatch {
   // Returns the time that the work took, or a whole tick if it had to wait for a CPU, because then
   // other threads need the CPU more.
   Workers::Delay delay(Workers::Delay tick) const {
-    const std::chrono::duration<double> taken = Clock::now() - begin_;
-    if (cpu_seconds() - cpu_begin_ < 0.7 * taken.count()) return tick;
+    const auto taken = Clock::now() - begin_;
+    if (thread_time() - cpu_begin_ < taken * 7 / 10) return tick;
     return std::max(Workers::Delay(1), std::chrono::duration_cast<Workers::Delay>(taken));
   }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  static double cpu_seconds() {  // of the calling thread
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-  }
-
   const Clock::time_point begin_ = Clock::now();
-  const double cpu_begin_ = cpu_seconds();
+  const std::chrono::nanoseconds cpu_begin_ = thread_time();
 };
 
 }  // namespace
@@ -60,6 +54,7 @@ Recompressor::Step Recompressor::step(uint32_t now) {
     return {Workers::Delay::zero(), false};
   }
   const Stopwatch watch;
+  if (!compressor_) trainer_.train_if_due(now, Trainer::Occasion::regrouping);
   Outcome outcome = Outcome::no_memory;
   try {
     if (make_compressor()) outcome = recompress_directory(found.first);

@@ -37,12 +37,14 @@
 #include "zstd/cleaner.h"
 #include "zstd/disk_state.h"
 #include "zstd/page_group.h"
+#include "zstd/trainer.h"
 
 namespace ramdisk {
 
 class Recompressor {
  public:
-  Recompressor(DiskState& state, Cleaner& cleaner) : state_(state), cleaner_(cleaner) {}
+  Recompressor(DiskState& state, Cleaner& cleaner, Trainer& trainer)
+      : state_(state), cleaner_(cleaner), trainer_(trainer) {}
   ~Recompressor() { release_compressor(); }
   Recompressor(const Recompressor&) = delete;
   Recompressor& operator=(const Recompressor&) = delete;
@@ -92,6 +94,7 @@ class Recompressor {
 
   DiskState& state_;
   Cleaner& cleaner_;
+  Trainer& trainer_;
   Walk walk_ = Walk::finished;
   uint64_t next_page_ = 0;  // where the walk continues
   std::unique_ptr<Compressor> compressor_;

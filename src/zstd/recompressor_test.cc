@@ -19,7 +19,8 @@ class RecompressorPlainTest : public unit::StillDisk {
   }
 
   Cleaner cleaner_{state_};
-  Recompressor recompressor_{state_, cleaner_};
+  Trainer trainer_{state_};
+  Recompressor recompressor_{state_, cleaner_, trainer_};
 };
 
 class RecompressorTest : public RecompressorPlainTest {
@@ -74,6 +75,19 @@ TEST_F(RecompressorTest, AWalkGoesOnWithANewDictionary) {
   EXPECT_EQ(entry(0).generation(), first);
   EXPECT_EQ(entry(kNext).kind(), PageKind::group);
   EXPECT_EQ(entry(kNext).generation(), second);
+  expect_written();
+}
+
+// Groups that were made without a dictionary get one, made of them, when they are cold.
+TEST_F(RecompressorPlainTest, TheFirstWalkTrainsTheDictionary) {
+  for (uint64_t page = 0; page < TrainingSamples::kMost / 2; ++page) write_text(page);
+  for (uint64_t i = 0; i < TrainingSamples::kMost; ++i) {
+    state_.samples.add(i % (TrainingSamples::kMost / 2));
+  }
+  walk();
+  ASSERT_EQ(state_.pages.dictionaries().count(), 1u);
+  EXPECT_EQ(entry(0).kind(), PageKind::group);
+  EXPECT_EQ(entry(0).generation(), state_.pages.dictionaries().current());
   expect_written();
 }
 

@@ -2,8 +2,9 @@
 //
 // Pages that are compressed one by one want the first dictionary soon, so it is of the kind that
 // takes little time to make. Groups are made without one at first; a disk that has little else
-// waits until it is idle and trains a good one at once. A better one, and another whenever the data
-// has changed, is trained when the disk is idle or enough time has passed. When all generations are
+// waits until cold pages are recompressed, which is what needs one, and trains a good one at once.
+// A better one, and another whenever the data has changed, is trained when the disk is idle or
+// enough time has passed. When all generations are
 // in use, a renewal walks over the disk and compresses the pages that use old dictionaries again,
 // so that these dictionaries can be freed.
 //
@@ -34,10 +35,13 @@ class Trainer {
   // Whether enough has been compressed, or the data has changed.
   bool due() const { return state_.samples.added() >= next_training_ || data_changed_; }
 
-  // Trains if training is due. `now` is in ticks; `idle` says that the disk did not change between
-  // the last two ticks, nor since. Returns whether it trained, even if the result was not
-  // installed.
-  bool train_if_due(uint32_t now, bool idle);
+  // When training is asked for. busy: the disk changes. idle: it did not change between the last
+  // two ticks, nor since. regrouping: cold pages are about to be compressed together.
+  enum class Occasion { busy, idle, regrouping };
+
+  // Trains if training is due. `now` is in ticks. Returns whether it trained, even if the result
+  // was not installed.
+  bool train_if_due(uint32_t now, Occasion occasion);
 
   // ---- renewal
 

@@ -38,6 +38,8 @@ class TrainerTest : public unit::StillDisk {
     state_.epoch.collect();
   }
 
+  using enum Trainer::Occasion;
+
   Dictionaries& dictionaries_ = state_.pages.dictionaries();
   Trainer trainer_{state_};
   uint64_t pages_ = 0;  // every hundredth one of the disk
@@ -45,7 +47,7 @@ class TrainerTest : public unit::StillDisk {
 
 TEST_F(TrainerTest, RenewalFreesOldGenerations) {
   use_all_generations();
-  EXPECT_FALSE(trainer_.train_if_due(1, true)) << "there is no generation for it";
+  EXPECT_FALSE(trainer_.train_if_due(1, regrouping)) << "there is no generation for it";
   ASSERT_TRUE(trainer_.renewing());
   EXPECT_EQ(renew_all(), Trainer::Renewal::done);
   EXPECT_FALSE(trainer_.renewing());
@@ -61,11 +63,11 @@ TEST_F(TrainerTest, RenewalFreesOldGenerations) {
 // Pages from which samples are to be taken may be overwritten or trimmed before that.
 TEST_F(TrainerTest, WithoutEnoughSamplesItTriesAgain) {
   for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) state_.samples.add(page);
-  EXPECT_FALSE(trainer_.train_if_due(1, true)) << "none of these pages exists";
+  EXPECT_FALSE(trainer_.train_if_due(1, regrouping)) << "none of these pages exists";
   for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) write_text(page);
-  EXPECT_FALSE(trainer_.train_if_due(2, true)) << "nothing has been compressed since";
+  EXPECT_FALSE(trainer_.train_if_due(2, idle)) << "nothing has been compressed since";
   for (uint64_t page = 0; page < 256; ++page) state_.samples.add(page);
-  EXPECT_TRUE(trainer_.train_if_due(3, true));
+  EXPECT_TRUE(trainer_.train_if_due(3, idle));
   EXPECT_EQ(dictionaries_.count(), 1u);
 }
 
@@ -77,9 +79,10 @@ TEST_F(TrainerTest, ALoadOfGroupsTrainsNoDictionary) {
     state_.samples.add(i % (TrainingSamples::kMost / 2));
   }
   ASSERT_TRUE(trainer_.due());
-  EXPECT_FALSE(trainer_.train_if_due(1, false));
+  EXPECT_FALSE(trainer_.train_if_due(1, busy));
+  EXPECT_FALSE(trainer_.train_if_due(2, idle)) << "nothing would be compressed with it";
   EXPECT_EQ(dictionaries_.count(), 0u);
-  EXPECT_TRUE(trainer_.train_if_due(2, true)) << "the disk is idle";
+  EXPECT_TRUE(trainer_.train_if_due(2, regrouping));
   EXPECT_EQ(dictionaries_.count(), 1u);
 }
 
@@ -88,17 +91,17 @@ TEST_F(TrainerTest, ALoadOfSinglePagesTrainsAtOnce) {
     write_text(page);
     state_.samples.add(page);
   }
-  EXPECT_TRUE(trainer_.train_if_due(1, false));
+  EXPECT_TRUE(trainer_.train_if_due(1, busy));
   EXPECT_EQ(dictionaries_.count(), 1u);
 }
 
 TEST_F(TrainerTest, OneRenewalInATick) {
   use_all_generations();
   for (uint32_t tick = 1; tick <= 2; ++tick) {
-    trainer_.train_if_due(tick, true);
+    trainer_.train_if_due(tick, regrouping);
     EXPECT_TRUE(trainer_.renewing());
     EXPECT_EQ(renew_all(), Trainer::Renewal::done);
-    trainer_.train_if_due(tick, true);
+    trainer_.train_if_due(tick, regrouping);
     EXPECT_FALSE(trainer_.renewing());
   }
 }
