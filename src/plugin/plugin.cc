@@ -127,6 +127,9 @@ void fix_malloc_thresholds([[maybe_unused]] const Config& config) {
   if (!wanted || process_memory_is_locked()) return;
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
   mallopt(M_TRIM_THRESHOLD, 256 << 10);
+#ifdef __GLIBC__
+  malloc_trim(0);  // get_ready() has freed a dictionary and contexts that it had measured
+#endif
 #endif
 }
 
