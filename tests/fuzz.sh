@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the three fuzzers (clang and libFuzzer, with the address and undefined-behaviour sanitizers)
+# Builds the four fuzzers (clang and libFuzzer, with the address and undefined-behaviour sanitizers)
 # and runs all at a time, each beginning with what is kept in tests/fuzz/corpus.
 # Usage: sh tests/fuzz.sh [SECONDS-PER-FUZZER]      60 unless told; an hour finds more
 # What is found on the way lies in build/fuzz/found/NAME and is used again by the next run. Exits with
@@ -13,7 +13,8 @@ cd "$(dirname "$0")/.." || exit 1
 seconds=${1:-60}
 
 cmake --preset fuzz -DRAMDISK_WERROR=ON -DRAMDISK_TESTS=ON -DRAMDISK_BENCH=OFF &&
-  cmake --build build/fuzz -j "$(nproc)" --target disk_fuzzer limit_fuzzer config_fuzzer || exit 1
+  cmake --build build/fuzz -j "$(nproc)" --target \
+    disk_fuzzer image_fuzzer limit_fuzzer config_fuzzer || exit 1
 
 # What a log tells: edges of the code and features that were reached, inputs that were run.
 covered() { grep -o 'cov: [0-9]* ft: [0-9]*' "$1" | tail -n 1; }
@@ -44,7 +45,8 @@ run() {
 
 bad=0
 run disk 300 -len_control=1 & disk=$!
+run image 200 -len_control=1 & image=$!
 run limit 400 -len_control=1 & limit=$!
 run config 256 -dict=tests/fuzz/config.dict & config=$!
-for process in "$disk" "$limit" "$config"; do wait "$process" || bad=1; done
+for process in "$disk" "$image" "$limit" "$config"; do wait "$process" || bad=1; done
 exit $bad
