@@ -3,7 +3,9 @@
 // The new file lies beside the old one under a hidden name made from that of the old one:
 // ".NAME.saving". It is synced before it is renamed, and the directory after, so whenever the
 // machine or the process ends, the old file or the new one is there, whole. While it is written, it
-// is locked; one without a lock is what a process that was killed has left, and is replaced.
+// is locked; one without a lock is what a process that was killed has left, and is replaced. What
+// cannot be replaced does not keep a disk from being saved: the new file then gets another name,
+// ".NAME.saving-PID".
 //
 // Messages of failures are reasons without the name of the file.
 //
@@ -26,9 +28,12 @@ class Replacement {
   // regular file, or if there is no directory for it.
   static Result<std::string> resolve(const std::string& path);
 
-  // Fails if a file at `path`, which resolve() has returned, could not be replaced by this process.
-  // Leaves no file behind, not even one of an earlier process.
-  static Status check(const std::string& path);
+  // Fails if a file at `path`, which resolve() has returned, could not be replaced by this process
+  // with one of `bytes` bytes. Leaves no file behind, not even one of an earlier process.
+  static Status check(const std::string& path, uint64_t bytes);
+
+  // The hidden name of the new file at first.
+  static std::string unfinished(const std::string& path);
 
   // How many bytes a new file at `path` may have in its filesystem; UINT64_MAX if that is unknown.
   static uint64_t room(const std::string& path);
@@ -38,8 +43,9 @@ class Replacement {
   Replacement(const Replacement&) = delete;
   Replacement& operator=(const Replacement&) = delete;
 
-  // Makes the new file, all of it a hole. It has the mode of the old one, and its owner if that is
-  // allowed; without an old one, the mode that the process gives to new files.
+  // Makes the new file, all of it a hole. It has the mode of the old one, and its owner and group
+  // if that is allowed; if not, nobody may do more with it than with the old one. Without an old
+  // one it has the mode that the process gives to new files.
   Status create(uint64_t bytes);
 
   // The new file, open for reading and writing.
@@ -50,12 +56,12 @@ class Replacement {
   Status commit();
 
  private:
-  Status make_file();
-  void take_over_attributes() const;
+  Status make_file(unsigned mode);
+  Status check_size(uint64_t bytes) const;
 
   const std::string path_;
   const std::string directory_;
-  const std::string name_;  // of the new file
+  std::string name_;  // of the new file
   int fd_ = -1;
   bool in_place_ = false;
 };

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -88,7 +89,7 @@ TEST_F(ReplacementTest, ANewFileHasTheModeOfNewFiles) {
 // A process that was killed has left one.
 TEST_F(ReplacementTest, AnOlderOneIsReplaced) {
   put(hidden_, "half of a disk");
-  EXPECT_TRUE(Replacement::check(path_).ok());
+  EXPECT_TRUE(Replacement::check(path_, 0).ok());
   EXPECT_EQ(files(), 0);
   put(hidden_, "half of a disk");
   Replacement file(path_);
@@ -98,14 +99,42 @@ TEST_F(ReplacementTest, AnOlderOneIsReplaced) {
   EXPECT_EQ(files(), 1);
 }
 
-TEST_F(ReplacementTest, TwoAtOnceAreRefused) {
+// One that begins is refused while another saves. But what has to be saved now is saved beside it.
+TEST_F(ReplacementTest, TwoAtOnce) {
   Replacement first(path_);
-  ASSERT_TRUE(first.create(0).ok());
-  EXPECT_EQ(Replacement::check(path_).errnum(), EBUSY);
-  Replacement second(path_);
-  EXPECT_EQ(second.create(0).errnum(), EBUSY);
+  ASSERT_TRUE(first.create(1).ok());
+  EXPECT_EQ(Replacement::check(path_, 0).errnum(), EBUSY);
+  {
+    Replacement second(path_);
+    ASSERT_TRUE(second.create(2).ok());
+    EXPECT_EQ(files(), 2);
+    EXPECT_TRUE(second.commit().ok());
+    EXPECT_EQ(fs::file_size(path_), 2u);
+  }
   EXPECT_TRUE(first.commit().ok());
-  EXPECT_TRUE(second.create(0).ok());
+  EXPECT_EQ(fs::file_size(path_), 1u);
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(ReplacementTest, WhatCannotBeRemovedIsInNobodysWay) {
+  fs::create_directory(hidden_);
+  EXPECT_FALSE(Replacement::check(path_, 0).ok());
+  Replacement file(path_);
+  ASSERT_TRUE(file.create(3).ok());
+  EXPECT_TRUE(file.commit().ok());
+  EXPECT_EQ(fs::file_size(path_), 3u);
+  EXPECT_EQ(files(), 2);
+}
+
+// In a process of its own, because the limit cannot be raised again.
+TEST_F(ReplacementTest, ALimitOnTheSizeOfFilesIsKnownBefore) {
+  const auto check = [&] {
+    const struct rlimit limit { 8192, 8192 };
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(1);
+    if (!Replacement::check(path_, 8192).ok()) _exit(2);
+    _exit(Replacement::check(path_, 8193).errnum() == EFBIG ? 0 : 3);
+  };
+  EXPECT_EXIT(check(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(ReplacementTest, ALinkIsFollowed) {
@@ -132,7 +161,7 @@ TEST_F(ReplacementTest, OnlyAFileCanBeReplaced) {
 TEST_F(ReplacementTest, ADirectoryWithoutPermissionIsRefused) {
   if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
   fs::permissions(directory_, fs::perms(0555));
-  EXPECT_EQ(Replacement::check(path_).errnum(), EACCES);
+  EXPECT_EQ(Replacement::check(path_, 0).errnum(), EACCES);
   fs::permissions(directory_, fs::perms(0755));
 }
 

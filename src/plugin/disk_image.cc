@@ -28,7 +28,7 @@ Status DiskImage::find_files() {
   Result<std::string> resolved = Replacement::resolve(save_->path);
   if (!resolved.ok()) return about(save_->name, resolved.status());
   save_->path = resolved.value();
-  return check_saving();
+  return {};
 }
 
 Result<uint64_t> DiskImage::size_of_disk() const {
@@ -79,7 +79,7 @@ void DiskImage::warn_of_room(uint64_t bytes) const {
 
 Status DiskImage::check_saving() const {
   if (!save_) return {};
-  Status status = Replacement::check(save_->path);
+  Status status = Replacement::check(save_->path, disk_bytes_);
   return status.ok() ? status : about(save_->name, status);
 }
 

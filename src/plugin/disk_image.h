@@ -27,16 +27,20 @@ class DiskImage {
  public:
   explicit DiskImage(DiskPlan plan) : plan_(std::move(plan)) {}
 
-  // Opens the file to load, before nbdkit changes its user or directory, and checks that the disk
-  // could be saved. Returns the size of the disk: what the user gave, or else that of
-  // the file.
+  // Opens the file to load, before nbdkit changes its user or directory, and finds the one to save.
+  // Returns the size of the disk: what the user gave, or else that of the file.
   Result<uint64_t> open();
+
+  // After open(): the file that the disk is saved to, as an absolute path without links; null if it
+  // is not saved.
+  const std::string* saved_path() const { return save_ ? &save_->path : nullptr; }
 
   // Writes a line to nbdkit's log if saving may need more room than the filesystem has. `bytes` is
   // the most that the disk can store.
   void warn_of_room(uint64_t bytes) const;
 
-  // Fails if this process could not save the disk. Call it again when nbdkit has changed its user.
+  // Fails if this process could not save the disk. Call it before and after nbdkit changes its
+  // user.
   Status check_saving() const;
 
   // Fills the disk, of which nothing has been written. `budget` is that of its memory. Fails with

@@ -181,7 +181,6 @@ Status open_images(Plugin& p) {
       Result<uint64_t> bytes = disk->image->open();
       if (!bytes.ok()) return bytes.status();
       disk->bytes = bytes.value();
-      disk->image->warn_of_room(most_stored(p, disk->bytes));
     } else {
       disk->bytes = plan.bytes.value_or(0);
     }
@@ -190,6 +189,12 @@ Status open_images(Plugin& p) {
     } else {
       p.disks.add(std::move(disk));
     }
+  }
+  const std::vector<Disks::Ptr> disks = p.disks.all();  // the base of clones is not saved
+  for (const Disks::Ptr& disk : disks) {
+    if (!disk->image) continue;
+    if (Status status = disk->image->check_saving(); !status.ok()) return status;
+    disk->image->warn_of_room(most_stored(p, disk->bytes));
   }
   return {};
 }

@@ -1,5 +1,5 @@
 // Preloaded into nbdkit: has some calls on some files fail, as a broken or full disk does.
-// FAIL_CALL: pread, pwrite, fsync, ftruncate or rename. FAIL_NAME: part of the file's name.
+// FAIL_CALL: pread, pwrite, fsync, ftruncate, fchmod or rename. FAIL_NAME: part of the file's name.
 // FAIL_ERROR: the number of the error. FAIL_AFTER: how many such calls succeed first; 0 unless given.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -55,6 +56,7 @@ int ftruncate(int fd, off_t size) {
   return fails_on("ftruncate", fd) ? -1 : REAL(ftruncate)(fd, size);
 }
 int fsync(int fd) { return fails_on("fsync", fd) ? -1 : REAL(fsync)(fd); }
+int fchmod(int fd, mode_t mode) { return fails_on("fchmod", fd) ? -1 : REAL(fchmod)(fd, mode); }
 int rename(const char* from, const char* to) {
   return fails("rename", from) ? -1 : REAL(rename)(from, to);
 }

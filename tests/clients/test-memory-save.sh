@@ -166,6 +166,31 @@ one_error 'save=/proc/disk.img: no file can be made in /proc' 1M save=/proc/disk
 ln -s nowhere "$dir/dangling"
 one_error 'save=.*is a link to something that does not exist' 1M "save=$dir/dangling"
 [ -c /dev/null ] || fail "/dev/null was replaced"
+(
+  ulimit -f 1000
+  one_error 'save=.*: this process may make no files of more than 1024000 bytes \(ulimit -f\)' 1M "save=$out/end.img"
+)
+if ! truncate -s 8388607T "$dir/largest" 2>/dev/null; then
+  one_error 'save=.*: no file of 9223370937343148032 bytes can be made there: File too large' 8388607T \
+    "save=$out/end.img"
+fi
+# What cannot be replaced, although its directory can be written.
+echo old >"$out/end.img"
+if [ "$(id -u)" -eq 0 ] && chattr +i "$out/end.img" 2>/dev/null; then
+  at_exit 'chattr -i "$out/end.img" 2>/dev/null'
+  one_error 'save=.*: is immutable or append-only' 1M "save=$out/end.img"
+  chattr -i "$out/end.img"
+else
+  echo "left out: no file can be made immutable here"
+fi
+if [ "$(id -u)" -eq 0 ] && touch "$dir/mounted" && mount --bind "$dir/mounted" "$out/end.img" 2>/dev/null; then
+  at_exit '! mountpoint -q "$out/end.img" || umount "$out/end.img"'
+  one_error 'save=.*: is mounted by itself' 1M "save=$out/end.img"
+  umount "$out/end.img"
+else
+  echo "left out: no file can be mounted here"
+fi
+rm "$out/end.img"
 only_files "$out"
 
 # As another user, before anything is served; and what that user may do works.
@@ -187,6 +212,15 @@ if [ "$(id -u)" -eq 0 ] && getent passwd nobody >/dev/null; then
   becomes "saved as nobody" test -e "$out/end.img"
   expect_same "whose the file is" nobody "$(stat -c %U "$out/end.img")"
   saved "as nobody"
+  # The members of a group that the old file was not of get nothing that only its own group had.
+  echo old >"$out/end.img"
+  chown 12345:23456 "$out/end.img"
+  chmod 664 "$out/end.img"
+  nbdkit -U "$dir/sticky/sock2" -u nobody "$dir/nbdkit-memory-plugin.so" 1M "save=$out/end.img" \
+    --run "nbdsh -u \"\$uri\" -c '$write_x'"
+  becomes "saved as nobody" bash -c "[ \$(stat -c %s '$out/end.img') -eq 1048576 ]"
+  expect_same "whose the file is" "644 nobody" "$(stat -c '%a %U' "$out/end.img")"
+  saved "as nobody, who may not keep the group"
 else
   echo "left out: changing the user needs root"
 fi
@@ -226,6 +260,19 @@ if build_fail_io; then
       done
     done
   done
+fi
+
+# Of a private image nobody else sees even a moment: the new file does not wait for its mode.
+if [ -e "$dir/fail-io.so" ]; then
+  echo old >"$out/end.img"
+  chmod 600 "$out/end.img"
+  failing FAIL_CALL=fchmod FAIL_NAME=.end.img.saving FAIL_ERROR=1
+  start_nbdkit 1M "save=$out/end.img"
+  working
+  nbdsh -u "$uri" -c "$write_x"
+  stop_nbdkit
+  expect_same "the mode of a private image" 600 "$(stat -c %a "$out/end.img")"
+  saved "with a mode that cannot be changed"
 fi
 
 # Of the two syncs the second is the directory's: the new image is there by then, and whole.
