@@ -1,15 +1,19 @@
 // How disks begin and end: at the start, or when a client asks for one.
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "base/shared_copy.h"
 #include "base/sizes.h"
 #include "disk/clone_disk.h"
 #include "disk/registry.h"
+#include "image/replacement.h"
 #include "memory/available_memory.h"
 #include "memory/memory_lock.h"
+#include "plugin/exports.h"
 #include "plugin/plugin_state.h"
 #include "table/slab_allocator.h"
 
@@ -163,6 +167,23 @@ Status load_image(Plugin& p, Disk& disk) {
   return status;
 }
 
+// No two disks may be saved to one file, whatever links lead there, and none to where another one's
+// new file is before it is complete.
+Status check_saved_files(const std::vector<Disks::Ptr>& disks) {
+  std::map<std::string, const Disk*> taken;
+  for (const Disks::Ptr& disk : disks) {
+    const std::string* const path = disk->image ? disk->image->saved_path() : nullptr;
+    if (!path) continue;
+    for (const std::string& name : {*path, Replacement::unfinished(*path)}) {
+      const Disk* const first = taken.emplace(name, disk.get()).first->second;
+      if (first == disk.get()) continue;
+      return Status::error(EINVAL, "exports=: to save '" + printable(first->name) + "' and '" +
+                                       printable(disk->name) + "' would both write to " + name);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 uint64_t bytes_of_each(const Plugin& p) {
@@ -191,6 +212,7 @@ Status open_images(Plugin& p) {
     }
   }
   const std::vector<Disks::Ptr> disks = p.disks.all();  // the base of clones is not saved
+  if (Status status = check_saved_files(disks); !status.ok()) return status;
   for (const Disks::Ptr& disk : disks) {
     if (!disk->image) continue;
     if (Status status = disk->image->check_saving(); !status.ok()) return status;

@@ -122,6 +122,20 @@ stop_nbdkit
 only_files "$dir/out" '%s-%%.img'
 one_error 'save=one.img: each export needs a file of its own; %s' 1M exports=a,b save=one.img
 one_error "the export 'a/b' has a slash in its name" 1M exports=a/b "save=$dir/out/%s"
+# Nor may links lead to one, or one disk be saved to where the half of another is for a while.
+echo old >"$dir/out/one"
+ln -s one "$dir/out/a"
+ln -s one "$dir/out/b"
+for key in save image; do
+  one_error "exports=: to save 'a' and 'b' would both write to .*/out/one" 1M exports=a,b "$key=$dir/out/%s"
+done
+nbdkit -U - "$plugin" 1M exports=a,b "load=$dir/out/%s" --run true || fail "two disks cannot begin with one file"
+rm "$dir/out/a" "$dir/out/b"
+echo precious >"$dir/out/.one.saving"
+one_error "exports=: to save 'one' and '.one.saving' would both write to .*/out/.one.saving" 1M \
+  exports=one,.one.saving "image=$dir/out/%s"
+expect_same "an image with an odd name" precious "$(cat "$dir/out/.one.saving")"
+rm "$dir/out/.one.saving" "$dir/out/one"
 one_error "exports=: 'b' has no size" exports=a:1M,b
 one_error "two exports have the name 'a'" 1M exports=a,a:2M
 one_error 'a name has 5000 bytes, more than the 4096' 1M "exports=$(printf 'x%.0s' {1..5000})"
