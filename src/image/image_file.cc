@@ -1,6 +1,7 @@
 #include "image/image_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,17 @@ Result<std::unique_ptr<ImageFile>> ImageFile::open(const std::string& path) {
     file->stored_bytes_ = std::min(file->bytes_, stored);
   }
   return {std::move(file)};
+}
+
+bool ImageFile::lock() const {
+  return flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+bool ImageFile::is_at(const std::string& path) const {
+  struct stat mine {};
+  struct stat named {};
+  return fstat(fd_, &mine) == 0 && stat(path.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
+         mine.st_dev == named.st_dev;
 }
 
 const char* ImageFile::foreign_format() const {

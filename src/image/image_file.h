@@ -33,6 +33,14 @@ class ImageFile {
   uint64_t bytes() const { return bytes_; }
   uint64_t stored_bytes() const { return stored_bytes_; }
 
+  // Locks the file, which lasts as long as this object and those that it shares the file with after
+  // a fork. Returns false if another process has locked it. The lock is advisory (flock): it keeps
+  // nobody from reading the file, and a filesystem that has no locks does not matter.
+  bool lock() const;
+
+  // Whether `path` still leads to this file.
+  bool is_at(const std::string& path) const;
+
   // Returns the name of the format if the file begins as an image of a virtual machine that is not
   // raw does; null otherwise, and for what cannot be read.
   const char* foreign_format() const;

@@ -55,15 +55,28 @@ void DiskImage::warn_of_format() const {
       load_->name.c_str(), format);
 }
 
-Result<uint64_t> DiskImage::open() {
-  if (Status status = find_files(); !status.ok()) return status;
-  if (load_) {
+// A disk that is kept is one server's at a time: each would save over what the other has saved. The
+// file may be another one by the time that it is locked, because that server has just saved it.
+Status DiskImage::open_file() {
+  if (!load_) return {};
+  for (;;) {
     Result<std::unique_ptr<ImageFile>> file = ImageFile::open(load_->path);
     const bool may_be_missing = plan_.image && file.status().errnum() == ENOENT;
     if (!file.ok() && !may_be_missing) return about(load_->name, file.status());
     file_ = std::move(file.value());
-    warn_of_format();
+    if (!file_ || !plan_.image) return {};
+    if (!file_->lock()) {
+      return Status::error(EBUSY, load_->name +
+                                      ": is locked already, as nbdkit does while it has it "
+                                      "as image= (load= can be given at any time)");
+    }
+    if (file_->is_at(load_->path)) return {};
   }
+}
+
+Result<uint64_t> DiskImage::open() {
+  if (Status status = open_file(); !status.ok()) return status;
+  warn_of_format();
   Result<uint64_t> bytes = size_of_disk();
   disk_bytes_ = bytes.value();
   return bytes;
@@ -106,6 +119,7 @@ Status DiskImage::load(Allocator& disk, const Budget& budget) {
     if (nbdkit_nanosleep(0, 1) == 0) return Status();
     return Status::error(EINTR, "nbdkit was told to end before all of it was read");
   });
+  kept_ = plan_.image ? std::move(file_) : nullptr;
   file_.reset();
   serving_ = status.ok();
   if (!serving_) return does_not_fit(status, budget);

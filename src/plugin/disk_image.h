@@ -27,13 +27,15 @@ class DiskImage {
  public:
   explicit DiskImage(DiskPlan plan) : plan_(std::move(plan)) {}
 
-  // Opens the file to load, before nbdkit changes its user or directory, and finds the one to save.
-  // Returns the size of the disk: what the user gave, or else that of the file.
-  Result<uint64_t> open();
+  // Finds out which files these are. Call once, before anything else.
+  Status find_files();
 
-  // After open(): the file that the disk is saved to, as an absolute path without links; null if it
-  // is not saved.
+  // The file that the disk is saved to, as an absolute path without links; null if it is not saved.
   const std::string* saved_path() const { return save_ ? &save_->path : nullptr; }
+
+  // Opens the file to load, before nbdkit changes its user or directory, and locks it if it is also
+  // the one to save. Returns the size of the disk: what the user gave, or else that of the file.
+  Result<uint64_t> open();
 
   // Writes a line to nbdkit's log if saving may need more room than the filesystem has. `bytes` is
   // the most that the disk can store.
@@ -63,7 +65,7 @@ class DiskImage {
     std::string path;
   };
 
-  Status find_files();
+  Status open_file();
   void warn_of_format() const;
   Result<uint64_t> size_of_disk() const;
   Status does_not_fit(const Status& status, const Budget& budget) const;
@@ -72,6 +74,7 @@ class DiskImage {
   std::optional<File> load_;
   std::optional<File> save_;         // with the path that Replacement::resolve() has returned
   std::unique_ptr<ImageFile> file_;  // from open() to the end of load(); null: nothing to load
+  std::unique_ptr<ImageFile> kept_;  // after load(): the file of image=, for its lock
   uint64_t disk_bytes_ = 0;
   bool serving_ = false;  // from load() to save()
   // Relaxed: nbdkit has joined the threads of all requests before it asks for an end.

@@ -194,29 +194,29 @@ uint64_t bytes_of_each(const Plugin& p) {
 Status open_images(Plugin& p) {
   const bool scratch = p.config.serving() == Serving::scratch;
   if (scratch) p.operations = std::make_shared<Operations>();
+  std::vector<Disks::Ptr> disks;
   for (const DiskPlan& plan : p.config.plans()) {
     if (scratch && !plan.has_file()) continue;
-    auto disk = new_disk(p, plan.name);
-    if (plan.has_file()) {
-      disk->image = std::make_unique<DiskImage>(plan);
+    disks.push_back(new_disk(p, plan.name));
+    disks.back()->bytes = plan.bytes.value_or(0);
+    if (!plan.has_file()) continue;
+    disks.back()->image = std::make_unique<DiskImage>(plan);
+    if (Status status = disks.back()->image->find_files(); !status.ok()) return status;
+  }
+  if (Status status = check_saved_files(disks); !status.ok()) return status;
+  for (Disks::Ptr& disk : disks) {
+    if (disk->image) {
       Result<uint64_t> bytes = disk->image->open();
       if (!bytes.ok()) return bytes.status();
       disk->bytes = bytes.value();
-    } else {
-      disk->bytes = plan.bytes.value_or(0);
+      if (Status status = disk->image->check_saving(); !status.ok()) return status;
+      disk->image->warn_of_room(most_stored(p, disk->bytes));
     }
     if (scratch) {
       p.base = std::move(disk);
     } else {
       p.disks.add(std::move(disk));
     }
-  }
-  const std::vector<Disks::Ptr> disks = p.disks.all();  // the base of clones is not saved
-  if (Status status = check_saved_files(disks); !status.ok()) return status;
-  for (const Disks::Ptr& disk : disks) {
-    if (!disk->image) continue;
-    if (Status status = disk->image->check_saving(); !status.ok()) return status;
-    disk->image->warn_of_room(most_stored(p, disk->bytes));
   }
   return {};
 }

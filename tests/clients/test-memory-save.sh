@@ -60,6 +60,23 @@ nbdsh -u "$uri" -c 'h.pwrite(b"third", 5000)'
 stop_nbdkit
 expect_same "the content" third "$(bytes_at 5000 5 "$out/other.img")"
 expect_same "the old content" first "$(bytes_at 5000 5 "$out/new.img")"
+# An image is kept by one server at a time, however it is started or has ended; others may load it.
+nbdkit -U "$dir/kept.sock" -P "$dir/back.pid" "$plugin" "image=$out/new.img"
+becomes "no pid" test -s "$dir/back.pid"
+back=$(cat "$dir/back.pid")
+at_exit 'kill "$back" 2>/dev/null'
+one_error 'image=.*new.img: is locked already' "image=$out/new.img"
+start_nbdkit "load=$out/new.img" "save=$out/other.img"
+stop_nbdkit
+kill "$back"
+becomes "ended in the background" bash -c "! kill -0 $back 2>/dev/null"
+rm "$dir/back.pid"
+start_nbdkit "image=$out/new.img"
+one_error 'image=.*new.img: is locked already' "image=$out/new.img"
+nbdsh -u "$uri" -c 'h.pwrite(b"first", 5000)'
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null || :
+nbdkit -U - "$plugin" "image=$out/new.img" --run true
 # Every kind of change counts, and reading does not.
 for change in 'h.pwrite(b"x", 0)' 'h.trim(4096, 0)' 'h.zero(4096, 0)'; do
   before=$(stat -c %i "$out/new.img")
