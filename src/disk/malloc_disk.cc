@@ -28,15 +28,14 @@ Status MallocDisk::get_ready() {
   if (disk_bytes_ == 0) return {};
   const std::string wanted =
       "allocator=malloc: cannot take " + exact_size(disk_bytes_) + " of memory: ";
+  const auto left = [&](uint64_t bytes, const std::string& bound) {
+    return Status::error(ENOMEM, wanted + exact_size(bytes) + " are left (" + bound +
+                                     "); allocator=sparse takes memory only for what is written");
+  };
   const AvailableMemory available = available_memory(lock_ ? Swap::does_not : Swap::counts);
-  if (disk_bytes_ > available.bytes) {
-    return Status::error(ENOMEM, wanted + available.limit + " leave " +
-                                     exact_size(available.bytes) +
-                                     "; allocator=sparse takes memory only for what is written");
-  }
+  if (disk_bytes_ > available.bytes) return left(available.bytes, available.limit);
   if (const uint64_t room = memory_.room(); disk_bytes_ > room) {
-    return Status::error(
-        ENOMEM, wanted + "max-memory, or what has to be left free, allows " + exact_size(room));
+    return left(room, memory_.what_bounds_room());
   }
   if (disk_bytes_ > SIZE_MAX - kHugePage) {
     return Status::error(ENOMEM, wanted + "this process cannot address so much");

@@ -116,6 +116,15 @@ uint64_t Budget::limit_now() const noexcept {
   return std::min(options_.limit.value_or(UINT64_MAX), possible);
 }
 
+bool Budget::limit_is_the_users() const noexcept {
+  return options_.limit && limit_now() == *options_.limit;
+}
+
+const char* Budget::what_bounds_room() const noexcept {
+  return limit_is_the_users() ? "max-memory"
+                              : "the reserve for the system, which max-memory=none gives up";
+}
+
 uint64_t Budget::room() const noexcept {
   const uint64_t limit = limit_now();
   const uint64_t now = used();
@@ -136,11 +145,11 @@ bool Budget::admits(uint64_t needed, uint64_t part) noexcept {
     return limit == UINT64_MAX || (needed <= limit && limit - needed >= kept);
   };
   if (good()) return true;
-  if (!spare_) return refuse(Refusal::limit);
-  spare_->read();
-  if (good()) return true;
-  const uint64_t limit = limit_now();
-  return refuse(options_.limit && limit == *options_.limit ? Refusal::limit : Refusal::spare);
+  if (spare_) {
+    spare_->read();
+    if (good()) return true;
+  }
+  return refuse(limit_is_the_users() ? Refusal::kept : Refusal::spare);
 }
 
 bool Budget::under_pressure() noexcept {
@@ -177,6 +186,10 @@ Status Budget::why() const noexcept {
   switch (refusal_.load(std::memory_order_relaxed)) {
     case Refusal::limit:
       return Status::error(ENOSPC, "no space left: the disk has taken all of max-memory");
+    case Refusal::kept:
+      return Status::error(ENOSPC,
+                           "no space left: the rest of max-memory is kept for changes to what is "
+                           "stored");
     case Refusal::spare:
       return Status::error(ENOSPC,
                            "no space left: the machine, or the control group, is short of memory");

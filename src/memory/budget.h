@@ -73,6 +73,9 @@ class Budget {
   uint64_t room() const noexcept;
   uint64_t room_now() noexcept;
 
+  // What sets room(), for people: a literal.
+  const char* what_bounds_room() const noexcept;
+
   // Whether a disk may get new pages if it then needs `needed` bytes in all: what is kept for
   // reclaim and for changes has to be left. If not, this counts as a refusal.
   bool admits_new(uint64_t needed) noexcept { return admits(needed, 1); }
@@ -99,13 +102,15 @@ class Budget {
   Status why() const noexcept;
 
  private:
-  enum class Refusal { none, limit, spare, system };
+  // kept: what is left of the limit is kept for changes.
+  enum class Refusal { none, limit, kept, spare, system };
 
   bool refuse(Refusal why) noexcept;
   bool admits(uint64_t needed, uint64_t part) noexcept;
   uint64_t left_alone(Claim claim, uint64_t limit) const noexcept;
   bool spares(uint64_t bytes, Claim claim) noexcept;
   uint64_t limit_now() const noexcept;
+  bool limit_is_the_users() const noexcept;
   void note_level() noexcept;
 
   const Options options_;

@@ -121,11 +121,17 @@ TEST(Budget, SaysWhyItRefused) {
                  .on_mark = {}});
   EXPECT_FALSE(budget.charge(51 * kMiB));
   EXPECT_EQ(budget.why().errnum(), ENOSPC);
-  EXPECT_NE(std::string(budget.why().message()).find("max-memory"), std::string::npos);
+  EXPECT_NE(std::string(budget.why().message()).find("all of max-memory"), std::string::npos);
+  EXPECT_FALSE(budget.admits_new(50 * kMiB)) << "less than that is used";
+  EXPECT_EQ(budget.why().errnum(), ENOSPC);
+  EXPECT_NE(std::string(budget.why().message()).find("the rest of max-memory is kept"),
+            std::string::npos);
+  EXPECT_STREQ(budget.what_bounds_room(), "max-memory");
   available = 8 * kMiB;
   EXPECT_FALSE(budget.charge(20 * kMiB)) << "more than the last reading allows";
   EXPECT_EQ(budget.why().errnum(), ENOSPC);
   EXPECT_NE(std::string(budget.why().message()).find("short of memory"), std::string::npos);
+  EXPECT_NE(std::string(budget.what_bounds_room()).find("reserve"), std::string::npos);
   budget.note_refused_by_system();
   EXPECT_EQ(budget.why().errnum(), ENOMEM);
 }

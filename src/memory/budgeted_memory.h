@@ -42,6 +42,7 @@ class BudgetedMemory final : public MemorySource {
   void keep_for_reclaim(uint64_t bytes) noexcept override;
   uint64_t limit_bytes() const noexcept override { return budget_->limit().value_or(UINT64_MAX); }
   uint64_t room() noexcept override { return budget_->room_now(); }
+  const char* what_bounds_room() const noexcept override { return budget_->what_bounds_room(); }
   bool admits_new(uint64_t needed) noexcept override {
     return budget_->admits_new(others() + needed);
   }

@@ -75,8 +75,9 @@ class MemorySource {
   // The limit that the user gave, in bytes; UINT64_MAX if there is none.
   virtual uint64_t limit_bytes() const noexcept { return UINT64_MAX; }
 
-  // How many more bytes may be allocated.
+  // How many more bytes may be allocated, and what sets that, for people: a literal.
   virtual uint64_t room() noexcept { return UINT64_MAX; }
+  virtual const char* what_bounds_room() const noexcept { return "nothing"; }
 
   // Whether there may be new pages, or pages may grow, if the disk then needs this many bytes in
   // all. Both refuse before the limit is reached, so that something is left for changes.

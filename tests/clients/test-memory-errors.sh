@@ -74,6 +74,6 @@ refused 'allocator=malloc 4611686018427387904 (4 EiB)' 4E allocator=malloc
 # The message names what was asked for and what there is.
 total=$(awk '/^(MemTotal|SwapTotal):/ { kib += $2 } END { printf "%.0f", kib * 1024 }' /proc/meminfo)
 refused "allocator=malloc $((total + 1))" "$((total + 1))" allocator=malloc
-left=$(errors_of "$((total + 1))" allocator=malloc | sed -n 's/.* leave \([0-9]*\) bytes.*/\1/p')
+left=$(errors_of "$((total + 1))" allocator=malloc | sed -n 's/.*: \([0-9]*\) bytes.* are left (.*/\1/p')
 [ "${left:-0}" -gt 0 ] || fail "the error does not say how much there is"
 [ "$left" -le "$total" ] || fail "the error says that there are $left bytes of $total"

@@ -51,7 +51,8 @@ for value in 0% 101% % x x% -1 1.5% 8E; do
   errors=$(errors_of 1M "max-memory=$value")
   expect_lines "max-memory=$value" "$errors" "max-memory=|parse.*size|size"
 done
-expect_lines "malloc" "$(errors_of 64M allocator=malloc max-memory=63M)" 'max-memory'
+expect_lines "malloc" "$(errors_of 64M allocator=malloc max-memory=63M)" \
+  'cannot take 67108864 bytes \(64 MiB\) of memory: 66060288 bytes \(63 MiB\) are left \(max-memory\)'
 nbdkit -U - "$plugin" 64M allocator=malloc max-memory=64M --run 'nbdinfo --size "$uri"' >/dev/null ||
   fail "a malloc disk of just the limit is refused"
 ! has_zstd || errors_of 1M allocator=zstd max-memory=1K >/dev/null
