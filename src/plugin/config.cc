@@ -47,7 +47,7 @@ Status Config::set(const char* key, const char* value) {
   const std::string_view name = key;
   if (name == "size") {
     if (Status hint = check_word(value, disk_bytes_.has_value()); !hint.ok()) return hint;
-    if (Status hint = check_suffix(name, value); !hint.ok()) return hint;
+    if (Status hint = check_size("size=", value); !hint.ok()) return hint;
     const int64_t bytes = nbdkit_parse_size(value);
     if (bytes == -1) return already_reported();
     disk_bytes_ = static_cast<uint64_t>(bytes);
@@ -146,7 +146,7 @@ Status Config::set_max_memory(const std::string& value) {
   } else if (value != "none") {
     const auto first = static_cast<unsigned char>(value.empty() ? '-' : value.front());
     if (std::isalpha(first) || first == '-') return not_a_limit(value);
-    if (Status hint = check_suffix("max-memory", value); !hint.ok()) return hint;
+    if (Status hint = check_size("max-memory=", value); !hint.ok()) return hint;
     const int64_t size = nbdkit_parse_size(value.c_str());
     if (size == -1) return already_reported();
     bytes = static_cast<uint64_t>(size);
@@ -176,9 +176,7 @@ Status Config::complete() {
                         : Serving::one;
   if (Status status = check_scratch(); !status.ok()) return status;
   if (Status status = check_any(); !status.ok()) return status;
-  if (serving_ != Serving::named && !disk_bytes_ && !load_file_ && !image_file_) {
-    return Status::error(EINVAL, "you must specify size=<SIZE> on the command line");
-  }
+  if (Status status = check_bytes(); !status.ok()) return status;
   if (Status status = make_plans(); !status.ok()) return status;
   if (Status status = check_stats_file(); !status.ok()) return status;
   if (stats_format_ && !wants_statistics()) {
@@ -187,6 +185,21 @@ Status Config::complete() {
   }
   if (mlock_) options_.mlock = *mlock_;
   return check_options(options_);
+}
+
+// With names, plan_for() looks at the size of each.
+Status Config::check_bytes() const {
+  if (serving_ == Serving::named || disk_bytes_ || load_file_ || image_file_) return {};
+  const std::string missing = "you must specify size=<SIZE>";
+  if (serving_ == Serving::any) {
+    return Status::error(EINVAL, missing + " with exports=*; each disk then has this size");
+  }
+  if (serving_ == Serving::scratch) {
+    return Status::error(EINVAL, missing + " or load=<FILE> with scratch=true");
+  }
+  return Status::error(EINVAL, missing +
+                                   ", or load=<FILE> or image=<FILE>, or sizes in "
+                                   "exports=<NAME>:<SIZE>,...");
 }
 
 Status Config::check_scratch() const {

@@ -88,6 +88,7 @@ class Config {
   Status set_exports_max(const std::string& value);
   static Status set_path(const std::string& key, const char* value,
                          std::optional<FileParameter>& file);
+  Status check_bytes() const;
   Status check_scratch() const;
   Status check_any() const;
   Status check_stats_file() const;

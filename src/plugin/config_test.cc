@@ -60,6 +60,9 @@ const std::string kNoBlanks = ": there may be no blanks in it";
 const std::string kLimit = ": must be a size, 1% to 100% of all memory, or none";
 const std::string kWord = " is no size; parameters are NAME=VALUE";
 const std::string kOneLetter = ": the suffix is one letter, as in ";
+const std::string kLargest = ": the largest size is 9223372036854775807 bytes, one less than 8E";
+const std::string kWhole = ": must be a whole number";
+const std::string kMissing = "you must specify size=<SIZE>";
 const std::string kOption = ": it is an option of the allocator, as in ";
 
 void expect_refusals(const std::vector<Mistake>& mistakes) {
@@ -103,6 +106,9 @@ TEST(ConfigMistakes, NamesThatOthersUse) {
       {{"1", "source=disk.img"}, other("source", "load")},
       {{"1", "preload=disk.img"}, other("preload", "load")},
       {{"1", "name=disk"}, other("name", "exports")},
+      {{"disk=5G"}, other("disk", "size")},
+      {{"disk=disk.img"}, other("disk", "load")},
+      {{"1", "compression-level=9"}, other("compression-level", "allocator=zstd,level=9")},
       {{"1", "limit=4G"}, other("limit", "max-memory")},
       {{"1", "maxmem=4G"}, other("maxmem", "max-memory")},
       {{"1", "output=disk.img"}, other("output", "save")},
@@ -148,6 +154,9 @@ TEST(ConfigMistakes, WordsAlone) {
       {{"1", "./disk"}, "'./disk'" + kWord + ", as in load=./disk"},
       {{"1", "=3"}, "'=3'" + kWord},
       {{"1", "foo"}, "'foo'" + kWord},
+      {{"1", "allocator:zstd"}, "'allocator:zstd'" + kWord + ", as in allocator=zstd"},
+      {{"1", "mlock:"}, "'mlock:'" + kWord + ", as in mlock=true"},
+      {{"1", "readonly"}, "'readonly' is an option of nbdkit, --readonly"},
       {{"foo"}, kNbdkit},
       {{"1", "2x"}, kNbdkit},
   });
@@ -155,8 +164,13 @@ TEST(ConfigMistakes, WordsAlone) {
 
 TEST(ConfigMistakes, Sizes) {
   expect_refusals({
-      {{}, "you must specify size=<SIZE> on the command line"},
-      {{"size="}, kNbdkit},
+      {{}, kMissing + ", or load=<FILE> or image=<FILE>, or sizes in exports=<NAME>:<SIZE>,..."},
+      {{"save=x"},
+       kMissing + ", or load=<FILE> or image=<FILE>, or sizes in exports=<NAME>:<SIZE>,..."},
+      {{"size="}, "size=: the size is missing, as in size=1G"},
+      {{"1", ""}, "size=: the size is missing, as in size=1G"},
+      {{"1G allocator=zstd"}, "size=1G allocator=zstd" + kNoBlanks},
+      {{"1", "max-memory=50 "}, "max-memory=50 " + kNoBlanks},
       {{"size=1GB"}, "size=1GB" + kOneLetter + "size=1G"},
       {{"1GiB"}, "size=1GiB" + kOneLetter + "size=1G"},
       {{"12mb"}, "size=12mb" + kOneLetter + "size=12m"},
@@ -166,7 +180,22 @@ TEST(ConfigMistakes, Sizes) {
        "size=5,allocator=zstd: parameters are separated by blanks, not by commas"},
       {{"1", "max-memory=4G,dump=true"},
        "max-memory=4G,dump=true: parameters are separated by blanks, not by commas"},
-      {{"1,5G"}, kNbdkit},
+      {{"1,5G"}, "size=1,5G" + kWhole + ", as in size=1536M"},
+      {{"1.5G"}, "size=1.5G" + kWhole + ", as in size=1536M"},
+      {{"1.44mb"}, "size=1.44mb" + kWhole + ", as in size=1474K"},
+      {{"0.5K"}, "size=0.5K" + kWhole + ", as in size=512"},
+      {{".5G"}, "size=.5G" + kWhole + ", as in size=512M"},
+      {{"2.1e+9"}, "size=2.1e+9" + kWhole},
+      {{"10,000,000"}, "size=10,000,000" + kWhole},
+      {{"0.12345678901234567890G"}, "size=0.12345678901234567890G" + kWhole},
+      {{"1", "max-memory=1.5G"}, "max-memory=1.5G" + kWhole + ", as in max-memory=1536M"},
+      {{"1G.5"}, kNbdkit},
+      {{"8E"}, "size=8E" + kLargest},
+      {{"8388608t"}, "size=8388608t" + kLargest},
+      {{"9223372036854775808"}, "size=9223372036854775808" + kLargest},
+      {{"99999999999999999999"}, "size=99999999999999999999" + kLargest},
+      {{"9223372036854775807"}, ""},
+      {{"1", "max-memory=9999P"}, "max-memory=9999P" + kLargest},
       {{"1G,"}, kNbdkit},
       {{"1", "max-memory=4GB"}, "max-memory=4GB" + kOneLetter + "max-memory=4G"},
       {{"1", "max-memory=lots"}, "max-memory=lots" + kLimit},
@@ -301,9 +330,11 @@ TEST(ConfigMistakes, Exports) {
       {{"exports=a:5,b"},
        "exports=: 'b' has no size: write it behind a colon, as in b:1G, or give size=<SIZE> for "
        "all"},
-      {{"exports=a:5GB"}, "size=5GB" + kOneLetter + "size=5G"},
+      {{"exports=b,a:5GB", "1"}, "exports=a:5GB" + kOneLetter + "exports=a:5G"},
+      {{"exports=a:8E"}, "exports=a:8E" + kLargest},
+      {{"exports=a:1.5G"}, "exports=a:1.5G" + kWhole + ", as in exports=a:1536M"},
       {{"exports=a:5x"}, kNbdkit},
-      {{"exports=*"}, "you must specify size=<SIZE> on the command line"},
+      {{"exports=*"}, kMissing + " with exports=*; each disk then has this size"},
       {{"1", "exports=*", "exports-max=0"}, "exports-max=0: must be a number from 1 to 1000000"},
       {{"1", "exports=*", "exports-max=1K"}, "exports-max=1K: must be a number from 1 to 1000000"},
       {{"1", "exports=a", "exports-max=5"}, "exports-max=<N> is of use only with exports=*"},
@@ -333,7 +364,7 @@ TEST(ConfigMistakes, Scratch) {
       "can be given beside it";
   expect_refusals({
       {{"1", "scratch=maybe"}, "scratch=maybe: must be true or false"},
-      {{"scratch=true"}, "you must specify size=<SIZE> on the command line"},
+      {{"scratch=true"}, kMissing + " or load=<FILE> with scratch=true"},
       {{"1", "scratch"}, "'scratch'" + kWord + ", as in scratch=true"},
       {{"1", "scratch=true", "save=x"}, save},
       {{"1", "scratch=true", "image=x"}, save},
@@ -345,54 +376,6 @@ TEST(ConfigMistakes, Scratch) {
        "cannot be given beside it"},
       {{"1", "scratch=false", "exports=a", "save=x"}, ""},
   });
-}
-
-TEST(ConfigPlans, OneDiskUnlessToldOtherwise) {
-  Config config;
-  ASSERT_TRUE(config.set("size", "5").ok());
-  ASSERT_TRUE(config.set("save", "100%s.img").ok());
-  ASSERT_TRUE(config.complete().ok());
-  EXPECT_EQ(config.serving(), Serving::one);
-  ASSERT_EQ(config.plans().size(), 1u);
-  EXPECT_EQ(config.plans().front().name, "");
-  EXPECT_EQ(config.plans().front().bytes, 5u);
-  EXPECT_EQ(config.plans().front().save, "/here/100%s.img") << "a percent sign is one";
-}
-
-TEST(ConfigPlans, AFileForEachExport) {
-  Config config;
-  for (const char* exports : {"c", "a:7,b 100%,c:d:9,::1"}) {
-    ASSERT_TRUE(config.set("exports", exports).ok());
-  }
-  ASSERT_TRUE(config.set("size", "5").ok());
-  ASSERT_TRUE(config.set("load", "/in/%s/100%%.img").ok());
-  ASSERT_TRUE(config.set("save", "%s%s").ok());
-  ASSERT_TRUE(config.complete().ok()) << config.complete().message();
-  EXPECT_EQ(config.serving(), Serving::named);
-  const std::vector<DiskPlan>& plans = config.plans();
-  ASSERT_EQ(plans.size(), 4u);
-  EXPECT_EQ(plans[0].name, "a");
-  EXPECT_EQ(plans[0].bytes, 7u);
-  EXPECT_EQ(plans[0].load, "/in/a/100%.img");
-  EXPECT_EQ(plans[0].save, "/here/aa");
-  EXPECT_EQ(plans[1].name, "b 100%");
-  EXPECT_EQ(plans[1].bytes, 5u);
-  EXPECT_EQ(plans[1].save, "/here/b 100%b 100%");
-  EXPECT_EQ(plans[2].name, "c:d") << "the last colon counts";
-  EXPECT_EQ(plans[3].name, ":");
-  EXPECT_EQ(plans[3].bytes, 1u);
-}
-
-TEST(ConfigPlans, AnyName) {
-  Config config;
-  ASSERT_TRUE(config.set("size", "5").ok());
-  ASSERT_TRUE(config.set("exports", "*").ok());
-  ASSERT_TRUE(config.complete().ok());
-  EXPECT_EQ(config.serving(), Serving::any);
-  EXPECT_TRUE(config.plans().empty());
-  EXPECT_EQ(config.most_disks(), 100u);
-  ASSERT_TRUE(config.set("exports-max", "7").ok());
-  EXPECT_EQ(config.most_disks(), 7u);
 }
 
 }  // namespace

@@ -25,7 +25,8 @@ Result<NamedExport> parse_entry(std::string_view value, std::string_view entry) 
       colon == std::string_view::npos ? std::string_view() : entry.substr(colon + 1);
   if (begins_with_digit(size)) {
     const std::string text(size);
-    if (Status hint = check_suffix("size", size); !hint.ok()) return hint;
+    const std::string before = "exports=" + std::string(entry.substr(0, colon + 1));
+    if (Status hint = check_size(before, size); !hint.ok()) return hint;
     const int64_t bytes = nbdkit_parse_size(text.c_str());
     if (bytes == -1) return Config::already_reported();
     parsed = {std::string(entry.substr(0, colon)), static_cast<uint64_t>(bytes)};

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/digits.h"
@@ -42,7 +46,7 @@ constexpr std::array kOtherWords{
     Parameter{"clone", "scratch"},
     Parameter{"compress", "allocator=zstd"},
     Parameter{"compression", "allocator=zstd"},
-    Parameter{"disk", "size"},
+    Parameter{"compression-level", "allocator=zstd,level=9"},
     Parameter{"disks", "exports"},
     Parameter{"file", "load"},
     Parameter{"filename", "load"},
@@ -104,6 +108,11 @@ std::string written_out(std::string_view word) {
   }
   if (word.size() < 3) return {};  // a letter or two begin many names
   const std::vector<std::string_view> parameters = parameter_names();
+  if (const size_t colon = word.find(':'); contains(parameters, word.substr(0, colon))) {
+    if (colon < word.size() - 1) {
+      return std::string(word.substr(0, colon)) + "=" + std::string(word.substr(colon + 1));
+    }
+  }
   if (const std::string_view name = similar_name(word, parameters); !name.empty()) {
     return std::string(find_parameter(name)->example);
   }
@@ -116,6 +125,49 @@ std::string written_out(std::string_view word) {
 
 Status invalid(std::string text) {
   return Status::error(EINVAL, std::move(text));
+}
+
+// ---- sizes
+
+constexpr std::string_view kUnits = "KMGTPE";
+
+char upper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+
+// `digits` is one digit or more, and nothing else. Returns nothing if the number has no 64 bits.
+std::optional<uint64_t> parse_number(std::string_view digits) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return error == std::errc() ? std::optional(number) : std::nullopt;
+}
+
+// Whether this is what people write behind a unit, and nbdkit does not know.
+bool says_bytes(std::string_view text) {
+  return text == "B" || text == "iB" || text == "b" || text == "ib";
+}
+
+// Whether what follows the digits of a size, if any, is the rest of a fraction. Some people write a
+// comma in it.
+bool is_fraction(std::string_view rest) {
+  return rest.size() > 1 && (rest.front() == '.' || rest.front() == ',') &&
+         begins_with_digit(rest.substr(1));
+}
+
+// `value` is a number with a fraction and one of the units. Returns the number of whole units of
+// the next size that it has; empty if it is written in another way, or is too long to reckon with.
+std::string in_smaller_units(std::string_view value) {
+  const size_t point = leading_digits(value);
+  const size_t places = leading_digits(value.substr(point + 1));
+  const size_t end = point + 1 + places;
+  const size_t unit = end < value.size() ? kUnits.find(upper(value[end])) : std::string_view::npos;
+  if (unit == std::string_view::npos || end > 13) return {};
+  if (const auto more = value.substr(end + 1); !more.empty() && !says_bytes(more)) return {};
+  std::string digits(value.substr(0, point));
+  digits += value.substr(point + 1, places);
+  uint64_t whole = parse_number(digits).value_or(0) * 1024;
+  for (size_t i = 0; i < places; ++i) whole /= 10;
+  return std::to_string(whole) + (unit == 0 ? std::string() : std::string(1, kUnits[unit - 1]));
 }
 
 }  // namespace
@@ -133,7 +185,9 @@ Status unknown_parameter(std::string_view name, std::string_view value) {
     return invalid(text + ": it is an option of nbdkit, " + std::string(option->example));
   }
   const std::vector<std::string_view> parameters = parameter_names();
-  if (const Parameter* other = find(kOtherWords, name)) {
+  if (name == "disk") {  // of a size, or in a file
+    text += begins_with_digit(value) ? ", did you mean size?" : ", did you mean load?";
+  } else if (const Parameter* other = find(kOtherWords, name)) {
     text += ", did you mean " + std::string(other->example) + "?";
   } else if (const std::string_view near = similar_name(name, parameters); !near.empty()) {
     text += ", did you mean " + std::string(near) + "?";
@@ -149,29 +203,47 @@ Status unknown_parameter(std::string_view name, std::string_view value) {
 }
 
 Status check_word(std::string_view value, bool has_size) {
-  if (value.empty() || begins_with_digit(value)) return {};
+  if (value.empty()) return invalid("size=: the size is missing, as in size=1G");
+  if (begins_with_digit(value)) return {};
+  if (const Parameter* option = find(kServerOptions, value)) {
+    return invalid("'" + std::string(value) + "' is an option of nbdkit, " +
+                   std::string(option->example));
+  }
   const std::string meant = written_out(value);
   if (meant.empty() && !has_size) return {};
   const std::string text = "'" + std::string(value) + "' is no size; parameters are NAME=VALUE";
   return invalid(meant.empty() ? text : text + ", as in " + meant);
 }
 
-Status check_suffix(std::string_view name, std::string_view value) {
+Status check_size(std::string_view before, std::string_view value) {
+  const std::string written(before);
+  const auto refused = [&](const std::string& why) {
+    return invalid(written + std::string(value) + ": " + why);
+  };
   const size_t digits = leading_digits(value);
-  if (digits == 0 || digits == value.size()) return {};
   const std::string_view suffix = value.substr(digits);
-  const size_t comma = value.find(',');
-  if (comma < value.size() - 1 && !begins_with_digit(value.substr(comma + 1))) {
-    return invalid(std::string(name) + "=" + std::string(value) +
-                   ": parameters are separated by blanks, not by commas");
+  if (is_fraction(suffix)) {
+    const std::string whole = in_smaller_units(value);
+    return refused("must be a whole number" +
+                   (whole.empty() ? whole : ", as in " + written + whole));
   }
-  constexpr std::string_view kUnits = "KMGTPEkmgtpe";
-  if (kUnits.find(suffix.front()) == std::string_view::npos) return {};
-  const std::string_view more = suffix.substr(1);
-  if (more != "B" && more != "iB" && more != "b" && more != "ib") return {};
-  const std::string written = std::string(name) + "=";
-  return invalid(written + std::string(value) + ": the suffix is one letter, as in " + written +
-                 std::string(value.substr(0, digits + 1)));
+  if (digits == 0) return {};
+  if (value.find(' ') != std::string_view::npos) return refused("there may be no blanks in it");
+  const size_t comma = value.find(',');
+  if (comma < value.size() - 1) {
+    return refused("parameters are separated by blanks, not by commas");
+  }
+  const size_t unit = suffix.empty() ? std::string_view::npos : kUnits.find(upper(suffix.front()));
+  const std::string_view more = suffix.substr(suffix.empty() ? 0 : 1);
+  if (unit != std::string_view::npos && says_bytes(more)) {
+    return refused("the suffix is one letter, as in " + written +
+                   std::string(value.substr(0, digits + 1)));
+  }
+  if (!more.empty() || (unit == std::string_view::npos && !suffix.empty())) return {};
+  const uint64_t most = uint64_t{INT64_MAX} >> (suffix.empty() ? 0 : 10 * (unit + 1));
+  const std::optional<uint64_t> number = parse_number(value.substr(0, digits));
+  if (number && *number <= most) return {};
+  return refused("the largest size is 9223372036854775807 bytes, one less than 8E");
 }
 
 Status check_option_names(std::string_view value) {

@@ -39,13 +39,14 @@ refused() {
   expect_lines "$*" "$errors" "$pattern"
 }
 
-refused 'must specify size='
+refused 'must specify size=.*load=.*image=.*exports='
 refused 'must specify size=' allocator=sparse
-refused 'could not parse size string' size=
+refused 'size=: the size is missing' size=
 refused 'could not parse size string' size=abc
 refused 'size cannot be negative' size=-1
-refused 'exceeds maximum' 9223372036854775808
-refused 'overflow computing size' 8E
+refused 'the largest size is 9223372036854775807' 9223372036854775808
+refused 'size=8E: the largest size is 9223372036854775807' 8E
+refused 'size=1.5G: must be a whole number, as in size=1536M' 1.5G
 refused 'unknown suffix' 1x
 refused 'unknown suffix' 1Mfoo
 # A wrong one counts even if a right one follows.
