@@ -140,7 +140,6 @@ int list_exports(int, int, nbdkit_exports* exports) noexcept {
   const Serving serving = plugin->config.serving();
   const auto& statistics = plugin->config.stats_export();
   const bool one = serving == Serving::one || serving == Serving::scratch;
-  if (one && !statistics) return nbdkit_use_default_export(exports);
   return guarded([&] {
     bool listed = true;
     const auto add = [&](const std::string& name, const std::string& description) {

@@ -21,6 +21,7 @@ for allocator in $(allocators); do
     'can_flush: true' 'can_fua: true' 'can_multi_conn: true' 'can_trim: true' 'can_zero: true' \
     'is_read_only: false' 'is_rotational: false' 'description: .' 'block_size_minimum: 1$' \
     "block_size_preferred: $preferred$" 'block_size_maximum: 4294967295$' 'base:allocation'
+  expect_lines "nbdinfo --list" "$(nbdinfo --list "$uri")" '^export="":$' "description: RAM disk [(]$allocator"
   nbdinfo --json "$uri" >/dev/null
   for what in cache fast-zero flush fua multi-conn trim write zero; do
     nbdinfo "--can=$what" "$uri" || fail "allocator=$allocator cannot $what"
