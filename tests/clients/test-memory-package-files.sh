@@ -4,16 +4,28 @@
 . "$(dirname "$0")/functions.sh"
 requires cmake ninja rpmbuild rpm rpm2archive tar
 source=$(realpath "${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..}")
-name=nbdkit-memory-plugin-1.0.0
+version=$(sed -n 's/^project(.* VERSION \([0-9.]*\) .*/\1/p' "$source/CMakeLists.txt")
+name=nbdkit-memory-plugin-$version
 offline=()
 ! unshare --net true 2>/dev/null || offline=(unshare --net)
 
 release_archive "$name" >"$dir/$name.tar"
 
+# The version is the same wherever it is written.
+first() { sed -n "s/$2/\1/p" "$source/$1" | sed -n 1p; }
+for written in \
+  "$(first CHANGELOG.md '^## \([0-9.]*\) (.*)$')" \
+  "$(first README.md '.*nbdkit-memory-plugin_\([0-9.]*\)_amd64[.]deb$')" \
+  "$(first .packaging/alpine/APKBUILD '^pkgver=\(.*\)$')" \
+  "$(first .packaging/rpm/nbdkit-memory-plugin.spec '^Version: *\(.*\)$')" \
+  "$(first .packaging/rpm/nbdkit-memory-plugin.spec '^[*] .* - \([0-9.]*\)-1$')"; do
+  expect_same "a version" "$version" "$written"
+done
+
 # works PLUGIN: it is ours, and holds data.
 works() {
   plugin=$1
-  expect_lines "$1" "$(dump_plugin)" '^ramdisk_version=1[.]0[.]0$'
+  expect_lines "$1" "$(dump_plugin)" "^ramdisk_version=$version\$"
   start_nbdkit 64M
   check_disk sparse
   stop_nbdkit
