@@ -58,7 +58,7 @@ at_exit 'end_server; umount "$dir/run/fuse.img" 2>/dev/null'
 
 run_server() {
   end_server
-  rm -f "$dir/pid" "$dir"/*.sock
+  rm -f "$dir/pid" "$dir"/*.sock ./*.sock
   bash -c "$1"
   # nbdkit writes it after it has gone into the background.
   until [ -s "$dir/pid" ]; do sleep 0.05; done
@@ -85,8 +85,6 @@ run_fuse() {
 }
 
 while IFS= read -r command; do
-  # Not in /tmp itself, where another run may be doing the same.
-  command=${command//\/tmp\//$dir/}
   echo "== $command"
   case $command in
     *' --run '* | *' --dump-plugin'*) bash -c "$command" ;;

@@ -57,9 +57,9 @@ SHELL
         mkfs*mount*) echo 'touch /mnt/file && umount /mnt && umount disk.img' ;;
         *' -U - '* | *--dump-plugin*) ;;
         nbdkit*)
-          echo 'nbdinfo --size "nbd+unix:///?socket=/tmp/disk.sock" 2>/dev/null || nbdinfo --size nbd://localhost'
+          echo 'nbdinfo --size "nbd+unix:///?socket=disk.sock" 2>/dev/null || nbdinfo --size nbd://localhost'
           echo 'server=$(pgrep -n -x nbdkit); kill "$server"'
-          echo 'while kill -0 "$server" 2>/dev/null; do sleep 0.1; done; rm -f /tmp/disk.sock' ;;
+          echo 'while kill -0 "$server" 2>/dev/null; do sleep 0.1; done; rm -f disk.sock' ;;
       esac
     done <<<"$part"
   done
