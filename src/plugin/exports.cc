@@ -32,6 +32,9 @@ Result<NamedExport> parse_entry(std::string_view value, std::string_view entry) 
     parsed = {std::string(entry.substr(0, colon)), static_cast<uint64_t>(bytes)};
   }
   if (parsed.name.empty()) return refusal(value, "there is an export without a name");
+  if (parsed.name.front() == ' ') {
+    return refusal(value, "no blank may follow a comma, because it would be part of a name");
+  }
   if (parsed.name == "*") return refusal(value, "'*' stands for all names, and so stands alone");
   if (parsed.name.size() > kLongestName) {
     return Status::error(EINVAL, "exports=: a name has " + std::to_string(parsed.name.size()) +

@@ -11,9 +11,9 @@ namespace ramdisk {
 namespace {
 
 TEST(Exports, NamesAndSizes) {
-  Result<std::vector<NamedExport>> parsed = parse_exports("a,b:5,c:d, e ,:x,f::6,g:");
+  Result<std::vector<NamedExport>> parsed = parse_exports("a,b:5,c:d,e f ,:x,f::6,g:");
   ASSERT_TRUE(parsed.ok()) << parsed.status().message();
-  const std::vector<NamedExport> expected{{"a"},  {"b", 5},  {"c:d"}, {" e "},
+  const std::vector<NamedExport> expected{{"a"},  {"b", 5},  {"c:d"}, {"e f "},
                                           {":x"}, {"f:", 6}, {"g:"}};
   EXPECT_EQ(parsed.value(), expected);
   std::string longest(kLongestName, 'x');

@@ -229,8 +229,7 @@ Status check_size(std::string_view before, std::string_view value) {
   }
   if (digits == 0) return {};
   if (value.find(' ') != std::string_view::npos) return refused("there may be no blanks in it");
-  const size_t comma = value.find(',');
-  if (comma < value.size() - 1) {
+  if (value.find(',') != std::string_view::npos) {
     return refused("parameters are separated by blanks, not by commas");
   }
   const size_t unit = suffix.empty() ? std::string_view::npos : kUnits.find(upper(suffix.front()));
