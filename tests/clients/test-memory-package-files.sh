@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Proves of the RPM spec and the Alpine APKBUILD what can be proved away from those systems: their
-# steps build, check and install a release without a network, and what they install works.
+# Proves of the RPM spec, the Alpine APKBUILD and the Containerfile what can be proved away from those
+# systems: their steps build, check and install a release without a network, and what they install works.
 . "$(dirname "$0")/functions.sh"
-requires cmake ninja rpmbuild rpm rpm2archive tar
+requires cmake ninja rpmbuild rpm rpm2archive tar python3
 source=$(realpath "${RAMDISK_SOURCE_DIR:-$(dirname "$0")/../..}")
 version=$(sed -n 's/^project(.* VERSION \([0-9.]*\) .*/\1/p' "$source/CMakeLists.txt")
 name=nbdkit-memory-plugin-$version
@@ -56,3 +56,25 @@ tar -C "$dir/apk" -xf "$dir/$name.tar"
 ) >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; fail "the steps of the APKBUILD"; }
 (cd "$dir/from-apk" && find . -type f)
 works "$dir/from-apk$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-memory-plugin.so"
+
+# ---- The Containerfile: what it copies and builds, in a directory in the place of its root, and the
+# command with which the container starts. Its packages are this system's.
+recipe=$(sed -e ':a' -e '/\\$/ { N; s/ *\\\n */ /; ba' -e '}' "$source/.packaging/Containerfile")
+image=$dir/image
+mkdir -p "$image/source"
+while read -r step from to; do
+  [[ $step != COPY || $from == --from=* ]] || cp -r "$dir/apk/$name/$from" "$image$to"
+done <<<"$recipe"
+build=$(sed -n 's/^RUN \(cmake .*\)/\1/p' <<<"$recipe" | sed "s#\([ =]\)/\(source\|build\|install\)#\1$image/\2#g")
+[ -n "$build" ] || fail "the Containerfile does not build"
+"${offline[@]}" sh -euc "$build" >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; fail "the steps of the Containerfile"; }
+(cd "$image/install" && find . -type f)
+installed=$image/install$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-memory-plugin.so
+works "$installed"
+mapfile -t command < <(sed -n 's/^\(ENTRYPOINT\|CMD\) //p' <<<"$recipe" |
+  python3 -c 'import json, sys; print(*(word for line in sys.stdin for word in json.loads(line)), sep="\n")')
+expect_lines "the command of the container" "${command[*]}" '^nbdkit --foreground --port=10809 memory 1G allocator=zstd$'
+if [ ${#offline[@]} -gt 0 ]; then
+  expect_same "the size of the container's disk" 1073741824 "$(unshare --net sh -c 'ip link set lo up && exec "$@"' sh \
+    "${command[@]/#memory/$installed}" --run 'nbdinfo --size "$uri"')"
+fi
