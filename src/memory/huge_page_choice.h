@@ -1,12 +1,13 @@
-// HugePageChoice: whether large pieces of memory are to be backed by huge pages.
+// HugePageChoice: whether the next piece of memory is to be backed by huge pages.
 //
-// Usually they are: to clear one takes a quarter of the time that 512 small pages take. But where
-// the system first has to get one, it takes up to thirty times as long. A virtual machine returns
-// free memory to its host in pieces of this size or larger (Linux: "free page reporting"), and a
-// machine that has run for long has its free memory in smaller ones. Small pages are then still at
-// hand. So the time that pieces take is watched: after one that took more than twice as long with
-// huge pages as with small ones, the next few get small pages, and more each time that this happens
-// again. If the small ones turn out to be no faster, huge pages are tried at once.
+// Usually they are the faster way: to clear one takes a quarter of the time that 512 small pages
+// take. But where the system first has to get one, it takes up to thirty times as long. A virtual
+// machine returns free memory to its host in pieces of this size or larger (Linux: "free page
+// reporting"), and a machine that has run for long has its free memory in smaller ones. Small pages
+// are then still at hand. So the first piece has small pages, to compare with, and when one with
+// huge pages takes more than twice as long as the fastest with small ones, those that follow get
+// small pages, until huge ones are tried again: by one piece after 8, after 16 more, and so on. If
+// the small ones turn out to be as slow, they are tried again at once.
 //
 // Thread contract: one thread at a time.
 
@@ -15,38 +16,54 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
+#include <optional>
 
 namespace ramdisk {
 
 class HugePageChoice {
  public:
-  // Whether the next piece should have huge pages.
-  bool wanted() const { return small_left_ == 0; }
+  using Time = std::chrono::nanoseconds;
 
-  // Call with the CPU time that it took to map `bytes` of memory and to make them present, for each
-  // piece with huge pages, and for all with small ones. (Not the time that passed: the thread may
-  // have waited for a CPU.)
-  void took(bool huge, size_t bytes, std::chrono::nanoseconds time) {
-    const double cost = static_cast<double>(time.count()) / static_cast<double>(bytes);
-    if (huge) {
-      huge_cost_ = cost;
-      const bool slow = small_cost_ > 0 && cost > 2 * small_cost_;
-      if (slow) small_left_ = pause_;
-      pause_ = slow ? std::min(2 * pause_, kMostPieces) : kFewestPieces;
+  // Whether the next piece should have huge pages. All pieces are of one size, of which huge pages
+  // are a part.
+  bool next() {
+    if (!small_time_) return false;
+    if (small_left_ > 0) {
+      --small_left_;
+      return false;
+    }
+    if (slow_) {  // This is the one that tries; others do not wait for its outcome.
+      pause_ = std::min(2 * pause_, kMostPieces);
+      small_left_ = pause_;
+    }
+    return true;
+  }
+
+  // Call when the piece is present, with what next() said of it and the CPU time that it took to
+  // map and to populate it. (Not the time that passed: the thread may have waited for a CPU.)
+  void took(bool huge, Time time) {
+    if (!huge) {
+      small_time_ = std::min(time, small_time_.value_or(time));
+      if (slow_ && 2 * time > huge_time_) small_left_ = 0;
       return;
     }
-    small_cost_ = small_cost_ > 0 ? std::min(small_cost_, cost) : cost;
-    if (small_left_ > 0) --small_left_;
-    if (2 * cost > huge_cost_) small_left_ = 0;
+    huge_time_ = time;
+    const bool slow = small_time_ && time > 2 * *small_time_;
+    if (slow && !slow_) {
+      pause_ = kFewestPieces;
+      small_left_ = pause_;
+    }
+    if (!slow) small_left_ = 0;
+    slow_ = slow;
   }
 
  private:
   static constexpr unsigned kFewestPieces = 8;
   static constexpr unsigned kMostPieces = 128;
 
-  double small_cost_ = 0;  // the least so far, in nanoseconds a byte; 0: not known
-  double huge_cost_ = 0;   // the last one
+  std::optional<Time> small_time_{};  // the least so far
+  Time huge_time_{};                  // of the last piece
+  bool slow_ = false;                 // huge pages were, when last tried
   unsigned pause_ = kFewestPieces;
   unsigned small_left_ = 0;  // pieces before huge pages are tried again
 };

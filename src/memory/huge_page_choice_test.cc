@@ -9,7 +9,6 @@ namespace {
 
 using std::chrono::microseconds;
 
-constexpr size_t kPiece = size_t{2} << 20;
 constexpr microseconds kFast(200);
 constexpr microseconds kUsual(800);  // with small pages
 constexpr microseconds kSlow(6000);
@@ -19,40 +18,43 @@ constexpr microseconds kSlow(6000);
 int take(HugePageChoice& choice, int pieces, microseconds huge, microseconds small) {
   int count = 0;
   for (int i = 0; i < pieces; ++i) {
-    const bool wanted = choice.wanted();
-    choice.took(wanted, kPiece, wanted ? huge : small);
+    const bool wanted = choice.next();
+    choice.took(wanted, wanted ? huge : small);
     if (wanted) ++count;
   }
   return count;
 }
 
-TEST(HugePageChoice, HugeWhereNothingIsKnown) {
+TEST(HugePageChoice, TheFirstIsSmallToCompareWith) {
   HugePageChoice choice;
-  EXPECT_TRUE(choice.wanted());
-  EXPECT_EQ(take(choice, 100, kSlow, kUsual), 100) << "nothing to compare it with";
+  EXPECT_FALSE(choice.next());
+  EXPECT_FALSE(choice.next()) << "nothing is known yet";
+  choice.took(false, kUsual);
+  EXPECT_TRUE(choice.next());
 }
 
 TEST(HugePageChoice, HugeWhileTheyAreFaster) {
   HugePageChoice choice;
-  choice.took(false, kPiece / 32, kUsual / 32);
-  EXPECT_EQ(take(choice, 1000, kFast, kUsual), 1000);
+  EXPECT_EQ(take(choice, 1000, kFast, kUsual), 999);
   EXPECT_EQ(take(choice, 1000, kUsual, kUsual), 1000) << "they are still of use afterwards";
+}
+
+TEST(HugePageChoice, WithoutAClockTheyAreHuge) {
+  HugePageChoice choice;
+  EXPECT_EQ(take(choice, 100, microseconds(0), microseconds(0)), 99);
 }
 
 TEST(HugePageChoice, SlowOnesAreTriedLessAndLess) {
   HugePageChoice choice;
-  choice.took(false, kPiece / 32, kUsual / 32);
-  EXPECT_EQ(take(choice, 9, kSlow, kUsual), 1);
+  EXPECT_EQ(take(choice, 10, kSlow, kUsual), 1);
   EXPECT_EQ(take(choice, 17, kSlow, kUsual), 1);
   EXPECT_EQ(take(choice, 33, kSlow, kUsual), 1);
   take(choice, 1000, kSlow, kUsual);
-  EXPECT_LE(take(choice, 1290, kSlow, kUsual), 10);
-  EXPECT_GE(take(choice, 1290, kSlow, kUsual), 10) << "but they are tried again and again";
+  EXPECT_EQ(take(choice, 1290, kSlow, kUsual), 10) << "but they are tried again and again";
 }
 
 TEST(HugePageChoice, FastAgain) {
   HugePageChoice choice;
-  choice.took(false, kPiece, kUsual);
   take(choice, 1000, kSlow, kUsual);
   take(choice, 129, kFast, kUsual);  // until they are tried again
   EXPECT_EQ(take(choice, 100, kFast, kUsual), 100);
@@ -62,16 +64,23 @@ TEST(HugePageChoice, FastAgain) {
 // Where all memory comes slowly, small pages have no advantage.
 TEST(HugePageChoice, SmallPagesThatAreAsSlow) {
   HugePageChoice choice;
-  choice.took(false, kPiece / 32, kUsual / 32);
+  choice.took(false, kUsual);
   EXPECT_GE(take(choice, 100, kSlow, kSlow), 50);
 }
 
-// A short piece that came slowly says nothing of the others.
-TEST(HugePageChoice, TheFastestSmallPagesCount) {
+// Of threads that take pieces at the same time one tries, and all that find them slow at once are
+// one finding.
+TEST(HugePageChoice, OneTriesForAll) {
   HugePageChoice choice;
-  choice.took(false, kPiece / 32, kUsual / 32);
-  choice.took(false, kPiece / 32, kSlow);
-  EXPECT_EQ(take(choice, 9, kSlow, kUsual), 1);
+  choice.took(false, kUsual);
+  for (int thread = 0; thread < 5; ++thread) EXPECT_TRUE(choice.next());
+  for (int thread = 0; thread < 5; ++thread) choice.took(true, kSlow);
+  EXPECT_EQ(take(choice, 8, kSlow, kUsual), 0);
+  EXPECT_TRUE(choice.next());
+  EXPECT_FALSE(choice.next());
+  EXPECT_FALSE(choice.next());
+  choice.took(true, kFast);
+  EXPECT_TRUE(choice.next());
 }
 
 }  // namespace

@@ -4,21 +4,40 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <system_error>
 
 namespace ramdisk {
 
+namespace {
+
+// An open file, closed however the scope ends.
+struct File {
+  explicit File(const std::string& path) : fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~File() {
+    if (fd >= 0) ::close(fd);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  const int fd;
+};
+
+}  // namespace
+
+// A file of /proc may come from another process (lxcfs), so that a signal can interrupt its
+// reading.
 std::string read_system_file(const std::string& path) {
+  const File file(path);
   std::string text;
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return text;
   char piece[4096];
-  for (ssize_t length = 0; (length = ::read(fd, piece, sizeof piece)) > 0;) {
+  for (;;) {
+    const ssize_t length = ::read(file.fd, piece, sizeof piece);
+    if (length < 0 && errno == EINTR) continue;
+    if (length <= 0) return text;
     text.append(piece, static_cast<size_t>(length));
   }
-  ::close(fd);
-  return text;
 }
 
 std::string_view take_line(std::string_view& text) {

@@ -37,7 +37,6 @@ bool SlabAllocator::grow_in_steps(Claim claim) {
   const size_t end = (ready + least + kGrowthStep - 1) / kGrowthStep * kGrowthStep;
   const size_t usual = std::min(end, kSlabBytes) - ready;
   const auto grow_by = [&](size_t step) REQUIRES(mutex_) {
-    const auto begin = thread_time();
     if (growing_) {
       std::byte* next = reinterpret_cast<std::byte*>(growing_) + ready;
       if (!memory_.populate_for(claim, next, step)) return false;
@@ -48,7 +47,6 @@ bool SlabAllocator::grow_in_steps(Claim claim) {
       push(growing_, kAll);
       if (!first_) first_ = growing_;
     }
-    huge_pages_.took(false, step, thread_time() - begin);
     held_ += step;
     return true;
   };
@@ -99,12 +97,12 @@ bool SlabAllocator::grow(Claim claim) {
     return false;
   const bool small = growth_ == Growth::gradual && held_bytes() < kGradualBytes;
   if (growth_ != Growth::block && !small) {
-    bool huge = true;
+    bool huge = false;
     {
       MutexLock lock(mutex_);
       if (growing_ || (!first_ && growth_ == Growth::slab)) return grow_in_steps(claim);
       if (!wait_for_turn()) return true;
-      huge = huge_pages_.wanted();
+      huge = huge_pages_.next();
     }
     const auto begin = thread_time();
     Slab* const slab = map_slab(huge, kSlabBytes, claim);
@@ -112,7 +110,7 @@ bool SlabAllocator::grow(Claim claim) {
     if (slab) add_slab(slab, false);
     {
       MutexLock lock(mutex_);
-      if (slab) huge_pages_.took(huge, kSlabBytes, took);
+      if (slab) huge_pages_.took(huge, took);
       --makers_;
       wake_next();
     }

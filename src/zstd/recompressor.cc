@@ -45,8 +45,6 @@ void Recompressor::begin() {
 }
 
 Recompressor::Step Recompressor::step(uint32_t now) {
-  // A dictionary may have been trained meanwhile; new groups should use it.
-  if (compressor_ && generation_ != state_.pages.dictionaries().current()) release_compressor();
   const PageTable::ColdDirectory found = find_cold(now);
   if (found.first == PageTable::no_page) {
     if (under_way()) return {Workers::Delay(1), false};
@@ -54,7 +52,9 @@ Recompressor::Step Recompressor::step(uint32_t now) {
     return {Workers::Delay::zero(), false};
   }
   const Stopwatch watch;
-  if (!compressor_) trainer_.train_if_due(now, Trainer::Occasion::regrouping);
+  trainer_.train_if_due(now, Trainer::Occasion::regrouping);
+  // A dictionary may have been trained now or since the last step; new groups should use it.
+  if (compressor_ && generation_ != state_.pages.dictionaries().current()) release_compressor();
   Outcome outcome = Outcome::no_memory;
   try {
     if (make_compressor()) outcome = recompress_directory(found.first);

@@ -25,16 +25,15 @@ bool Trainer::train_if_due(uint32_t now, Occasion occasion) {
   constexpr uint32_t kPatience = 30;  // ticks
   if (!due() || failed_ == now) return false;
   const bool first = !last_training_;
-  const bool busy = occasion == Occasion::busy;
   if (first && occasion != Occasion::regrouping && state_.pages.totals().pages < kFirstTraining) {
     return false;  // hardly anything would be compressed with it
   }
-  if (!first && busy && now - *last_training_ < kPatience) return false;
+  if (!first && occasion != Occasion::idle && now - *last_training_ < kPatience) return false;
   if (!state_.pages.dictionaries().has_free_generation()) {
     request_renewal(now);
     return false;
   }
-  const bool quick = first && busy;
+  const bool quick = first && occasion == Occasion::busy;
   bool enough = false;
   try {
     enough = train(quick);

@@ -4,9 +4,8 @@
 // takes little time to make. Groups are made without one at first; a disk that has little else
 // waits until cold pages are recompressed, which is what needs one, and trains a good one at once.
 // A better one, and another whenever the data has changed, is trained when the disk is idle or
-// enough time has passed. When all generations are
-// in use, a renewal walks over the disk and compresses the pages that use old dictionaries again,
-// so that these dictionaries can be freed.
+// enough time has passed. When all generations are in use, a renewal walks over the disk and
+// compresses the pages that use old dictionaries again, so that these dictionaries can be freed.
 //
 // Thread contract: the first worker alone.
 

@@ -86,6 +86,22 @@ TEST_F(TrainerTest, ALoadOfGroupsTrainsNoDictionary) {
   EXPECT_EQ(dictionaries_.count(), 1u);
 }
 
+// Data that keeps changing is not a reason to train all the time.
+TEST_F(TrainerTest, ALaterOneIsPatientUnlessTheDiskIsIdle) {
+  for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) {
+    write_text(page);
+    state_.samples.add(page);
+  }
+  ASSERT_TRUE(trainer_.train_if_due(1, busy));
+  while (!trainer_.due()) state_.samples.add(state_.samples.added() % TrainingSamples::kMost);
+  EXPECT_FALSE(trainer_.train_if_due(2, busy));
+  EXPECT_FALSE(trainer_.train_if_due(2, regrouping));
+  EXPECT_FALSE(trainer_.train_if_due(30, regrouping));
+  EXPECT_TRUE(trainer_.train_if_due(31, regrouping));
+  while (!trainer_.due()) state_.samples.add(state_.samples.added() % TrainingSamples::kMost);
+  EXPECT_TRUE(trainer_.train_if_due(32, idle));
+}
+
 TEST_F(TrainerTest, ALoadOfSinglePagesTrainsAtOnce) {
   for (uint64_t page = 0; page < TrainingSamples::kMost; ++page) {
     write_text(page);
