@@ -1,5 +1,5 @@
 """Runs real clients against fresh servers: nbdcopy, qemu-img, a filesystem by way of nbdfuse, one
-that only connects."""
+that only connects; and what a server does without a client: loading an image, and saving one."""
 
 import collections
 import importlib.util
@@ -15,7 +15,7 @@ import machine
 from candidates import make_candidates, missing_tool
 from results import Key, rotated
 from schedule import Task
-from server import Server
+from server import SHM, Server
 
 # A client, and the image it copies ("" for one that copies none). disks: for these alone; rounds:
 # how often, as a rule; connections: 0 is as many as the client likes.
@@ -24,6 +24,7 @@ Work = collections.namedtuple("Work", "client image size disks rounds connection
 CONNECTIONS = 1000  # that "connect" opens and closes
 MIB = 1 << 20
 ZSTD = ("zstd",)
+GROWING = ("sparse", "zstd")
 
 
 def works(small, large, quick):
@@ -31,11 +32,12 @@ def works(small, large, quick):
     if quick:
         return [Work("nbdcopy", "noise", small), Work("nbdcopy", "headers", small, ZSTD, 1, 2),
                 Work("qemu-img", "files", small), Work("ext4", "", small),
-                Work("connect", "", small, ("sparse",))]
+                Work("image", "noise", small, GROWING), Work("connect", "", small, ("sparse",))]
     return [Work("nbdcopy", "files", small, rounds=5),
             Work("nbdcopy", "ext4", small), Work("nbdcopy", "noise", small),
             Work("qemu-img", "files", small), Work("ext4", "", small),
             Work("connect", "", small, ("sparse",)),
+            Work("image", "noise", 4 * small, GROWING),
             # What a compressing disk takes for itself weighs most in small ones.
             *(Work("nbdcopy", "headers", size * MIB, ZSTD) for size in (32, 128)),
             Work("nbdcopy", "files", small, ZSTD, connections=8),
@@ -49,7 +51,8 @@ def missing(work):
         return filesystem.missing()
     if work.client == "connect":
         return None if importlib.util.find_spec("nbd") else "libnbd's Python module is absent"
-    return missing_tool("nbdkit", "nbdinfo", work.client, "mkfs.ext4")
+    client = "nbdcopy" if work.client == "image" else work.client
+    return missing_tool("nbdkit", "nbdinfo", client, "mkfs.ext4")
 
 
 def commands(work, path, uri):
@@ -91,7 +94,39 @@ class Session:
                 with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                     self.measure(candidate, folder)
 
+    def measure_image(self, candidate, folder):
+        """Loads an image and saves one, in memory (if there is a tmpfs), with what nbdcopy takes for
+        the same between them."""
+        image = self.work.image
+        saved = os.path.join(SHM if os.path.isdir(SHM) else folder,
+                             os.path.basename(folder) + ".saved")
+        def start(parameter):
+            machine.WarmMemory(self.work.size, candidate.huge_pages).close()
+            more = candidate._replace(arguments=[*candidate.arguments, parameter])
+            return time.monotonic(), Server(folder, more, self.work.size)
+        begin, server = start("load=" + self.source)
+        self.add(server, f"image-load {image}", time.monotonic() - begin, server.cpu_seconds())
+        server.stop()
+        _, server = start("save=" + saved)
+        try:
+            self.timed(server, f"image-copy-in {image}", ["nbdcopy", self.source, server.uri])
+            self.timed(server, f"image-copy-out {image}",
+                       ["nbdcopy", "--flush", server.uri, saved])
+            os.unlink(saved)
+            begin = time.monotonic()
+            server.stop()
+            self.add(server, f"image-save {image}", time.monotonic() - begin)
+            if not os.path.exists(saved):
+                raise RuntimeError("nothing was saved")
+        finally:
+            server.stop()
+            if os.path.exists(saved):
+                os.unlink(saved)
+
     def measure(self, candidate, folder):
+        if self.work.client == "image":
+            self.measure_image(candidate, folder)
+            return
         room = self.work.size + self.work.size // 16
         warm = machine.WarmMemory(0 if candidate.name in ("null", "copy") else room,
                                   candidate.huge_pages)
@@ -118,10 +153,18 @@ class Session:
         wall, cpu = time.monotonic() - begin, server.cpu_seconds() - cpu
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
-        figures = [("wall", wall, "s"), ("server-cpu", cpu, "s"), ("peak", server.peak(), "bytes"),
-                   ("resident", server.resident(), "bytes")]
+        self.add(server, workload, wall, cpu)
+        figures = [("peak", server.peak(), "bytes"), ("resident", server.resident(), "bytes")]
         if server.candidate.allocator == "zstd" and "-in " in workload:
             figures.append(("ratio", self.work.size / server.resident(), "ratio"))
+        self.add_figures(server, workload, figures)
+
+    def add(self, server, workload, wall, cpu=None):
+        """Seconds; those of the CPU are the server's, and None if it has ended."""
+        known = [("wall", wall, "s"), ("server-cpu", cpu, "s")]
+        self.add_figures(server, workload, [figure for figure in known if figure[1] is not None])
+
+    def add_figures(self, server, workload, figures):
         for metric, value, unit in figures:
             key = Key("clients", server.candidate.allocator, workload, self.work.size,
                       self.work.connections, metric, unit)
@@ -140,6 +183,8 @@ def members_of(programs, work):
     for allocator, plugins in programs.disks.items():
         if not work.disks or allocator in work.disks:
             members += make_candidates(plugins, (allocator,), work.size, programs.null_copy)
+    if work.client == "image":  # the others have no parameters for it
+        return [member for member in members if member.name == "ours"]
     if work.disks and work.image:  # what the others do with an image is measured elsewhere
         members = [member for member in members if member.allocator]
     return list(dict.fromkeys(members))

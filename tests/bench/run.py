@@ -47,7 +47,7 @@ from schedule import Schedule
 MIB = 1 << 20
 # What can be measured: each part, and the kinds of rows that it has.
 PARTS = {"inprocess": ("inprocess",), "wire": ("wire",),
-         "clients": ("nbdcopy", "qemu-img", "ext4", "connect"),
+         "clients": ("nbdcopy", "qemu-img", "ext4", "connect", "image"),
          "growth": ("growth-stored", "growth-far", "growth-connections")}
 DISKS = ("sparse", "malloc", "zstd")
 
