@@ -26,6 +26,7 @@ TEST(SystemFile, ANumberFollowsItsWholeName) {
   EXPECT_EQ(number_of(kStatus, "Name:"), 0u) << "that is no number";
   EXPECT_EQ(number_of(kStatus, "VmPin:"), 0u);
   EXPECT_EQ(number_of("", "VmLck:"), 0u);
+  EXPECT_EQ(number_of("level1 7\nlevel 5\n", "level"), 5u);
 }
 
 TEST(SystemFile, NumbersAtTheStart) {
