@@ -61,7 +61,7 @@ if [ ! -e "$build/googletest/lib/libgtest.a" ]; then
 fi
 
 # An emulator is slow to start, so each program there runs in one process for each CPU.
-shards=0 programs='unit_test conformance_test disk_replay limit_replay' tests=.
+shards=0 programs='unit_test conformance_test disk_replay image_replay limit_replay' tests=.
 [ "$target" = i386 ] || shards=$jobs programs='unit_test conformance_test disk_replay' tests='shard|disk_replay'
 
 # shellcheck disable=SC2086  # a list

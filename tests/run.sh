@@ -26,7 +26,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 jobs=$(nproc)
-sanitized='unit_test conformance_test disk_replay limit_replay config_replay' # what the sanitizers see
+sanitized='unit_test conformance_test disk_replay image_replay limit_replay config_replay' # what the sanitizers see
 under= # a command to run the tests under
 # These take minutes and are the same everywhere, so one stage has them all; where others leave them out,
 # the table of full disks keeps its rows for sparse, noise and a mixture. (Sanitizers have none without
