@@ -219,7 +219,9 @@ void ImageProgram::save(Allocator& disk) {
   const Bytes old = file_.content();
   if (code % 8 == 1) std::ofstream(obstacle) << "what a process that was killed has left";
   if (code % 8 == 2) fs::create_directory(obstacle);
-  if (code % 8 == 3) EXPECT_EQ(mkfifo(obstacle.c_str(), 0600), 0);
+  if (code % 8 == 3) {
+    EXPECT_EQ(mkfifo(obstacle.c_str(), 0600), 0);
+  }
   if (code % 8 == 4) fs::create_symlink(file_.path(), obstacle);
   const uint64_t most = code % 8 == 5 ? uint64_t{code} << 12 : UINT64_MAX;
   Status status;
