@@ -192,7 +192,8 @@ void check_exports(const Status& status, const std::string& value) {
       good = good && part.find_first_not_of("0123456789", colon + 1) == std::string::npos &&
              read_bytes(part.substr(colon + 1));
     }
-    good = good && !name.empty() && name != "*" && name.size() <= 4096 && names.insert(name).second;
+    good = good && !name.empty() && name.front() != ' ' && name != "*" && name.size() <= 4096 &&
+           names.insert(name).second;
   });
   require(status.ok() == (good || value == "*"), "a list of exports is not read as one");
 }
