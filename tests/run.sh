@@ -1,9 +1,9 @@
 #!/bin/sh
 # Sets up, builds and runs tests. Complete on a bare Debian 12, as root.
 # Usage: sh tests/run.sh [all | quick | STAGE...]
-#   (nothing)  lint and usual: whether it works; ten minutes on 2 CPUs
+#   (nothing)  lint and usual: whether it works; 15 minutes on 2 CPUs
 #   quick      the plugin and the units; two minutes
-#   all        every stage but quick and usual, in the order below; 45 minutes
+#   all        every stage but quick and usual, in the order below; an hour
 # Stages:
 #   lint     formatting, layers, names in documents, that the faults of mutants.py apply, clang-tidy,
 #            shell scripts, packaging
