@@ -60,5 +60,44 @@ TEST(ZstdDiskTest, AWriteStaysWhenThePageIsBeingCompressed) {
   EXPECT_EQ(conformance::first_difference(now, page, 0), "");
 }
 
+// One request with noise, of which a number of pages are written together, and everything that ends
+// such a number: text for a group and for a page by itself, a hole, a pattern, the end of a
+// directory, a part of a page. Then the same again, over what is there.
+TEST(ZstdDiskTest, NoiseIsWrittenAsFarAsItGoes) {
+  constexpr uint64_t kFirst = PageTable::kDirectoryPages - 100;
+  constexpr size_t kPages = 300;
+  constexpr uint64_t kPart = 700;  // of a page, before the first and after the last
+  const std::unique_ptr<MemorySource> memory = make_system_memory();
+  AllocatorOptions options;
+  options.type = AllocatorType::zstd;
+  options.cache = 0;
+  ZstdDisk disk({.memory = memory.get(), .pace = {}, .trace_directories = {}}, 4 << 20, options);
+  ASSERT_TRUE(disk.get_ready().ok());
+  Rng rng(72);
+  for (uint64_t page = 0; page < 8; ++page) {  // so that it expects noise
+    EXPECT_TRUE(disk.write(make_data(kPageBytes, Data::random, rng), page * kPageBytes).ok());
+  }
+  for (int pass = 0; pass < 2; ++pass) {
+    SCOPED_TRACE(pass);
+    Bytes data = make_data(kPart + kPages * kPageBytes + kPart, Data::random, rng);
+    const auto put = [&](size_t page, size_t count, Data kind) {
+      const Bytes some = make_data(count * kPageBytes, kind, rng);
+      std::copy(some.begin(), some.end(),
+                data.begin() + static_cast<ptrdiff_t>(kPart + page * kPageBytes));
+    };
+    put(50, 1, Data::zeroes);
+    put(51, 1, Data::word);
+    put(160, 1, Data::text);
+    put(180, 20, Data::text);
+    const uint64_t offset = kFirst * kPageBytes - kPart;
+    ASSERT_TRUE(disk.write(data, offset).ok());
+    Bytes now(data.size());
+    ASSERT_TRUE(disk.read(now, offset).ok());
+    EXPECT_EQ(conformance::first_difference(now, data, offset), "");
+    EXPECT_EQ(disk.usage().stored_bytes, (8 + 1 + kPages - 1 + 1) * kPageBytes);
+    EXPECT_GE(disk.statistics().plain_pages, kPages - 23);  // all but those of other kinds
+  }
+}
+
 }  // namespace
 }  // namespace ramdisk
