@@ -38,6 +38,7 @@ def works(small, large, quick):
             Work("qemu-img", "files", small), Work("ext4", "", small),
             Work("connect", "", small, ("sparse",)),
             Work("image", "noise", 4 * small, GROWING),
+            Work("image", "ext4", 32 * small, GROWING, rounds=1),
             # What a compressing disk takes for itself weighs most in small ones.
             *(Work("nbdcopy", "headers", size * MIB, ZSTD) for size in (32, 128)),
             Work("nbdcopy", "files", small, ZSTD, connections=8),
@@ -100,8 +101,9 @@ class Session:
         image = self.work.image
         saved = os.path.join(SHM if os.path.isdir(SHM) else folder,
                              os.path.basename(folder) + ".saved")
+        data = os.stat(self.source).st_blocks * 512
         def start(parameter):
-            machine.WarmMemory(self.work.size, candidate.huge_pages).close()
+            machine.WarmMemory(data, candidate.huge_pages).close()
             more = candidate._replace(arguments=[*candidate.arguments, parameter])
             return time.monotonic(), Server(folder, more, self.work.size)
         begin, server = start("load=" + self.source)
@@ -210,7 +212,8 @@ def tasks(results, programs, rounds, todo, folder):
     for work in todo:
         why_not = missing(work)
         # The image, what the disk takes, and what the client does.
-        if not why_not and machine.available_bytes() < 3 * work.size + (1 << 28):
+        held = work.size * (images.FULL if work.image in ("ext4", "root") else 1)
+        if not why_not and machine.available_bytes() < 3 * held + (1 << 28):
             why_not = f"little free memory for {work.size >> 20} MiB"
         if why_not:
             results.leave_out(work.client, why_not)

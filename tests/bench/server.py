@@ -111,7 +111,7 @@ class Server:
             self.go_on()
             self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(120)  # it may save an image
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
