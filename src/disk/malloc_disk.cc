@@ -58,7 +58,7 @@ Status MallocDisk::after_fork() {
   }
   if (populate_in_parallel(memory_, base_, mapped_bytes_)) return {};
   return Status::error(ENOMEM, "allocator=malloc: memory ran out while " + exact_size(disk_bytes_) +
-                                   " were being taken");
+                                   " were being taken (" + memory_.what_bounds_room() + ")");
 }
 
 Status MallocDisk::read(std::span<std::byte> buffer, uint64_t offset) {

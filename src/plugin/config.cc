@@ -268,9 +268,15 @@ Result<DiskPlan> Config::plan_for(const NamedExport& named) const {
   if (Status status = expand("save", save_file_, plan.save); !status.ok()) return status;
   if (Status status = expand("image", image_file_, plan.image); !status.ok()) return status;
   if (!plan.bytes && !plan.load && !plan.image) {
+    std::string example = named.name + (named.name.ends_with(':') ? "1G" : ":1G");
+    const size_t equals = named.name.find('=');
+    if (equals < named.name.size() - 1) {
+      example = named.name;
+      example[equals] = ':';
+    }
     return Status::error(EINVAL, "exports=: '" + named.name +
-                                     "' has no size: write it behind a colon, as in " + named.name +
-                                     ":1G, or give size=<SIZE> for all");
+                                     "' has no size: write it behind a colon, as in " + example +
+                                     ", or give size=<SIZE> for all");
   }
   return {std::move(plan)};
 }

@@ -61,6 +61,7 @@ const std::string kLimit = ": must be a size, 1% to 100% of all memory, or none"
 const std::string kWord = " is no size; parameters are NAME=VALUE";
 const std::string kOneLetter = ": the suffix is one letter, as in ";
 const std::string kLargest = ": the largest size is 9223372036854775807 bytes, one less than 8E";
+const std::string kCommas = ": exports are separated by commas, as in exports=mail:20G,web:5G";
 const std::string kWhole = ": must be a whole number";
 const std::string kMissing = "you must specify size=<SIZE>";
 const std::string kOption = ": it is an option of the allocator, as in ";
@@ -157,8 +158,8 @@ TEST(ConfigMistakes, WordsAlone) {
       {{"1", "allocator:zstd"}, "'allocator:zstd'" + kWord + ", as in allocator=zstd"},
       {{"1", "mlock:"}, "'mlock:'" + kWord + ", as in mlock=true"},
       {{"1", "readonly"}, "'readonly' is an option of nbdkit, --readonly"},
-      {{"foo"}, kNbdkit},
-      {{"1", "2x"}, kNbdkit},
+      {{"foo"}, "size=foo" + kBytes},
+      {{"1", "2x"}, "size=2x" + kBytes},
   });
 }
 
@@ -174,7 +175,13 @@ TEST(ConfigMistakes, Sizes) {
       {{"size=1GB"}, "size=1GB" + kOneLetter + "size=1G"},
       {{"1GiB"}, "size=1GiB" + kOneLetter + "size=1G"},
       {{"12mb"}, "size=12mb" + kOneLetter + "size=12m"},
-      {{"1Gx"}, kNbdkit},
+      {{"1Gx"}, "size=1Gx" + kBytes},
+      {{"1Z"}, "size=1Z" + kBytes},
+      {{"1e9"}, "size=1e9" + kBytes},
+      {{"-5"}, kNbdkit},
+      {{"8b"}, kNbdkit},
+      {{" +7k"}, kNbdkit},
+      {{"1", "max-memory=5Z"}, "max-memory=5Z" + kBytes},
       {{"1G,zstd"}, "size=1G,zstd: parameters are separated by blanks, not by commas"},
       {{"size=5,allocator=zstd"},
        "size=5,allocator=zstd: parameters are separated by blanks, not by commas"},
@@ -189,7 +196,7 @@ TEST(ConfigMistakes, Sizes) {
       {{"10,000,000"}, "size=10,000,000" + kWhole},
       {{"0.12345678901234567890G"}, "size=0.12345678901234567890G" + kWhole},
       {{"1", "max-memory=1.5G"}, "max-memory=1.5G" + kWhole + ", as in max-memory=1536M"},
-      {{"1G.5"}, kNbdkit},
+      {{"1G.5"}, "size=1G.5" + kBytes},
       {{"8E"}, "size=8E" + kLargest},
       {{"8388608t"}, "size=8388608t" + kLargest},
       {{"9223372036854775808"}, "size=9223372036854775808" + kLargest},
@@ -324,7 +331,7 @@ TEST(ConfigMistakes, Exports) {
       {{"1", "exports=a,"}, "exports=a,: there is an export without a name"},
       {{"1", "exports=a,:5"}, "exports=a,:5: there is an export without a name"},
       {{"exports=a:1, b:1"},
-       "exports=a:1, b:1: no blank may follow a comma, because it would be part of a name"},
+       "exports=a:1, b:1: no blank may stand before a name, because it would be part of it"},
       {{"1", "exports=a,b,a:5"}, "exports=a,b,a:5: two exports have the name 'a'"},
       {{"1", "exports=a,*"}, "exports=a,*: '*' stands for all names, and so stands alone"},
       {{"1", "exports=" + std::string(4097, 'x')},
@@ -335,7 +342,16 @@ TEST(ConfigMistakes, Exports) {
       {{"exports=b,a:5GB", "1"}, "exports=a:5GB" + kOneLetter + "exports=a:5G"},
       {{"exports=a:8E"}, "exports=a:8E" + kLargest},
       {{"exports=a:1.5G"}, "exports=a:1.5G" + kWhole + ", as in exports=a:1536M"},
-      {{"exports=a:5x"}, kNbdkit},
+      {{"exports=a:5x"}, "exports=a:5x" + kBytes},
+      {{"exports=a=5M,b"},
+       "exports=: 'a=5M' has no size: write it behind a colon, as in a:5M, or give size=<SIZE> for "
+       "all"},
+      {{"exports=a:5,b:"},
+       "exports=: 'b:' has no size: write it behind a colon, as in b:1G, or give size=<SIZE> for "
+       "all"},
+      {{"exports=a:20G b:5G"}, "exports=a:20G b:5G" + kCommas},
+      {{"exports=a:20G\nb:5G"}, "exports=a:20G\nb:5G" + kCommas},
+      {{"exports=a b:1,vm:7:1"}, ""},
       {{"exports=*"}, kMissing + " with exports=*; each disk then has this size"},
       {{"1", "exports=*", "exports-max=0"}, "exports-max=0: must be a number from 1 to 1000000"},
       {{"1", "exports=*", "exports-max=1K"}, "exports-max=1K: must be a number from 1 to 1000000"},

@@ -40,9 +40,9 @@ Result<uint64_t> DiskImage::size_of_disk() const {
                                      "command line");
   }
   if (!size || *size >= file_->bytes()) return size.value_or(file_->bytes());
-  return Status::error(EINVAL, load_->name + ": has " + std::to_string(file_->bytes()) +
-                                   " bytes, more than size=" + std::to_string(*size) +
-                                   " leaves room for");
+  return Status::error(EINVAL, load_->name + ": has " + exact_size(file_->bytes()) +
+                                   ", more than the disk of " + exact_size(*size) +
+                                   "; without a size, the disk is as large as the file");
 }
 
 // It may be what is wanted: a filter, or the client, may understand the format.

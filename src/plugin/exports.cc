@@ -18,8 +18,22 @@ Status refusal(std::string_view value, const std::string& why) {
   return Status::error(EINVAL, "exports=" + std::string(value) + ": " + why);
 }
 
+// Whether a size in `entry` is followed by what other lists are separated by.
+bool has_other_separator(std::string_view entry) {
+  for (size_t at = entry.find(':'); at < entry.size(); at = entry.find(':', at + 1)) {
+    const std::string_view size = entry.substr(at + 1);
+    const size_t digits = leading_digits(size);
+    const size_t end = size.find_first_of(" ;|\t\n", digits);
+    if (digits > 0 && end <= digits + 1) return true;
+  }
+  return false;
+}
+
 Result<NamedExport> parse_entry(std::string_view value, std::string_view entry) {
   NamedExport parsed{std::string(entry)};
+  if (has_other_separator(entry)) {
+    return refusal(value, "exports are separated by commas, as in exports=mail:20G,web:5G");
+  }
   const size_t colon = entry.rfind(':');
   const std::string_view size =
       colon == std::string_view::npos ? std::string_view() : entry.substr(colon + 1);
@@ -33,7 +47,7 @@ Result<NamedExport> parse_entry(std::string_view value, std::string_view entry) 
   }
   if (parsed.name.empty()) return refusal(value, "there is an export without a name");
   if (parsed.name.front() == ' ') {
-    return refusal(value, "no blank may follow a comma, because it would be part of a name");
+    return refusal(value, "no blank may stand before a name, because it would be part of it");
   }
   if (parsed.name == "*") return refusal(value, "'*' stands for all names, and so stands alone");
   if (parsed.name.size() > kLongestName) {

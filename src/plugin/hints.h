@@ -21,9 +21,9 @@ Status unknown_parameter(std::string_view name, std::string_view value);
 // has been a size already (`has_size`), a word that does not begin with a digit is no other one.
 Status check_word(std::string_view value, bool has_size);
 
-// `value` is a size with a fraction, with a suffix such as GB or GiB, of which nbdkit knows only
-// the first letter, or with another parameter behind a comma; or it is larger than any. `before` is
-// what stands before it, such as "max-memory=".
+// `value` is no size, or one with a fraction, with a suffix such as GB or GiB, of which nbdkit
+// knows only the first letter, or with another parameter behind a comma; or it is larger than any.
+// `before` is what stands before it, such as "max-memory=".
 Status check_size(std::string_view before, std::string_view value);
 
 // `value` is what allocator= is to be, and has a parameter where there may be an option.

@@ -182,7 +182,7 @@ void tell_left_out(RefusalLog& log, const char* what) noexcept {
       log_disk(*disk);
     }
     save_disks(*plugin);
-    tell_left_out(plugin->refusals, "no space left: requests refused");
+    tell_left_out(plugin->refusals, "requests refused for lack of memory");
     tell_left_out(plugin->unopened, "clients refused that asked for a disk");
     if (plugin->stats_file) plugin->stats_file->stop();
     for (const Disks::Ptr& disk : disks) {

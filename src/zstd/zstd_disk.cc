@@ -32,7 +32,7 @@ Status ZstdDisk::get_ready() {
   const uint64_t other = fixed + SegmentStore::kReclaimBytes + kTables + kData;
   const uint64_t least = Budget::least_limit(other);
   if (Status status = check_limit(state_.memory, "zstd", least); !status.ok()) return status;
-  return state_.count_fixed(fixed) ? Status() : Status::no_memory();
+  return state_.count_fixed(fixed) ? Status() : too_little_left(state_.memory, "zstd", other);
 }
 
 // Without threads nothing empties the write cache, so it keeps its limit of zero. A process that

@@ -30,7 +30,7 @@ ROWS = (
                                    ("churn-rewritten", 4096)))),
     ("resident after those files were trimmed again", (in_process("files-trim", 262144,
                                                                   "resident"),)),
-    ("start of 8 GiB of malloc", (("inprocess", "malloc", "startup", 0, 1, "seconds"),)),
+    ("startup of a malloc disk of 8 GiB", (("inprocess", "malloc", "startup", 0, 1, "seconds"),)),
 )
 
 

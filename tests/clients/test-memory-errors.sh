@@ -49,7 +49,7 @@ refused 'mlok mean mlock?' 1M mlok=true
 refused 'allocator=zstd, no option comma blank' 1M allocator=zstd, level=3
 refused 'size=1GB one letter size=1G' 1GB
 refused 'max-memory=lots size none' 1M max-memory=lots
-refused 'could not parse size string foo' foo
+refused 'size=foo number bytes' foo
 
 if has_zstd; then
   refused 'allocator=zstd unknown option "mloc" level' 1M allocator=zstd,mloc=true

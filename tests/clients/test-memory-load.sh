@@ -139,7 +139,7 @@ one_error 'neither a regular file nor a block device' "load=$dir"
 one_error 'neither a regular file nor a block device' load=/dev/null
 mkfifo "$dir/pipe"
 one_error 'neither a regular file nor a block device' "load=$dir/pipe"
-one_error "has $size bytes, more than size=1048576" 1M "load=$dir/disk.img"
+one_error "has $size bytes .*, more than the disk of 1048576 bytes" 1M "load=$dir/disk.img"
 one_error 'you must specify size=' allocator=sparse
 one_error 'you must specify size=' "save=$dir/new.img"
 one_error "image=.*does not exist yet, so you must specify size=" "image=$dir/new.img"

@@ -42,12 +42,12 @@ refused() {
 refused 'must specify size=.*load=.*image=.*exports='
 refused 'must specify size=' allocator=sparse
 refused 'size=: the size is missing' size=
-refused 'could not parse size string' size=abc
+refused 'size=abc: must be a number of bytes' size=abc
 refused 'size cannot be negative' size=-1
 refused 'the largest size is 9223372036854775807' 9223372036854775808
 refused 'size=8E: the largest size is 9223372036854775807' 8E
 refused 'size=1.5G: must be a whole number, as in size=1536M' 1.5G
-refused 'unknown suffix' 1x
-refused 'unknown suffix' 1Mfoo
+refused 'size=1x: must be a number of bytes.*K, M, G, T, P or E' 1x
+refused 'size=1Mfoo: must be a number of bytes' 1Mfoo
 # A wrong one counts even if a right one follows.
-refused 'could not parse size string' size=abc size=1M
+refused 'size=abc: must be a number of bytes' size=abc size=1M

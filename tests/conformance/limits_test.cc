@@ -187,6 +187,19 @@ TEST(LimitsZstd, TheLeastThatWorks) {
   }
 }
 
+TEST(LimitsZstd, ASecondDiskIsToldWhatIsLeft) {
+  BudgetedMemory memory(make_system_memory(), {.limit = 8 * kMiB, .probe = {}, .on_mark = {}});
+  const AllocatorOptions options{.type = AllocatorType::zstd};
+  Disk first(options, kDisk, memory, hasty());
+  ASSERT_TRUE(first.works()) << first.status().message();
+  Disk second(options, kDisk, memory, hasty());
+  ASSERT_FALSE(second.works());
+  EXPECT_EQ(second.status().errnum(), ENOMEM);
+  const std::string message = second.status().message();
+  EXPECT_EQ(message.rfind("allocator=zstd: a disk needs at least ", 0), 0u) << message;
+  EXPECT_NE(message.find("M are left (max-memory)"), std::string::npos) << message;
+}
+
 #endif
 
 TEST(LimitsSparse, TheLeastThatWorks) {

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <regex>
 #include <set>
 #include <string>
 #include <string_view>
@@ -182,6 +183,7 @@ void check_path(const std::optional<ramdisk::FileParameter>& file, const Status&
 
 // What stands between the commas: names and decimal sizes.
 void check_exports(const Status& status, const std::string& value) {
+  static const std::regex other_separator(":[0-9]+[^ ;|\t\n]?[ ;|\t\n]");
   std::set<std::string> names;
   bool good = true;
   for_each_part(value, ',', [&](const std::string& part) {
@@ -192,6 +194,7 @@ void check_exports(const Status& status, const std::string& value) {
       good = good && part.find_first_not_of("0123456789", colon + 1) == std::string::npos &&
              read_bytes(part.substr(colon + 1));
     }
+    good = good && !std::regex_search(part, other_separator);
     good = good && !name.empty() && name.front() != ' ' && name != "*" && name.size() <= 4096 &&
            names.insert(name).second;
   });
