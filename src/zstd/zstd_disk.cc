@@ -141,8 +141,9 @@ Status ZstdDisk::write_pages(std::span<const std::byte> data, uint64_t offset, P
 // no more than are in one directory of the page table, and are allocated together.
 ZstdDisk::Plan ZstdDisk::plan_for(uint64_t number, std::span<const std::byte> data) {
   const auto page = [&](size_t i) { return data.subspan(i * kPageBytes).first<kPageBytes>(); };
+  constexpr size_t kDirectory = PageTable::kDirectoryPages;
   const size_t pages = std::min({data.size() / kPageBytes, AllocationBatch::kMost,
-                                 PageTable::kDirectoryPages - number % PageTable::kDirectoryPages});
+                                 kDirectory - static_cast<size_t>(number % kDirectory)});
   size_t noise = 0;
   while (noise < pages && state_.pages.looks_incompressible(page(noise))) ++noise;
   if (noise > 0) return {Way::as_it_is, noise};
