@@ -131,7 +131,8 @@ Status ZstdDisk::write_pages(std::span<const std::byte> data, uint64_t offset, P
       state_.table.prune(part.page, guard);
       return status;
     }
-    cleaner_.keep_clean(1);
+    // Noise may replace as many compressed pages, which leave gaps.
+    cleaner_.keep_clean(plan.way == Way::as_it_is ? static_cast<int>(plan.pages) : 1);
     position += length;
   }
   return {};
