@@ -111,8 +111,8 @@ stage_lint() {
 }
 
 stage_tidy() {
-  cmake --preset clang -B build/lint -DRAMDISK_TESTS=OFF -DRAMDISK_BENCH=OFF &&
-    run-clang-tidy -quiet -j "$jobs" -p build/lint src/
+  cmake --preset clang -B build/tidy -DRAMDISK_TESTS=OFF -DRAMDISK_BENCH=OFF &&
+    run-clang-tidy -quiet -j "$jobs" -p build/tidy src/
 }
 
 stage_quick() { build release memory_plugin unit_test && check release -L unit; }

@@ -147,9 +147,9 @@ bool says_bytes(std::string_view text) {
   return text == "B" || text == "iB" || text == "b" || text == "ib";
 }
 
-// Whether nbdkit knows this suffix beside the units: none, bytes, and sectors.
+// Whether it is the suffix for bytes or for sectors, which nbdkit knows, too.
 bool is_other_unit(std::string_view suffix) {
-  return suffix.empty() || suffix == "b" || suffix == "B" || suffix == "s" || suffix == "S";
+  return suffix == "b" || suffix == "B" || suffix == "s" || suffix == "S";
 }
 
 // Whether what follows the digits of a size, if any, is the rest of a fraction. Some people write a
@@ -232,11 +232,12 @@ Status check_size(std::string_view before, std::string_view value) {
     return refused("must be a whole number" +
                    (whole.empty() ? whole : ", as in " + written + whole));
   }
-  // nbdkit allows blanks and a sign before the digits.
-  if (digits == 0 && value.find_first_of(" \t+-") == 0) return {};
-  if (digits > 0 && value.find(' ') != std::string_view::npos)
-    return refused("there may be no blanks in it");
-  if (digits > 0 && value.find(',') != std::string_view::npos) {
+  const std::string no_size = "must be a number of bytes, or one with a suffix K, M, G, T, P or E";
+  if (digits == 0) {  // nbdkit allows blanks and a sign before them
+    return value.find_first_of(" \t+-") == 0 ? Status() : refused(no_size);
+  }
+  if (value.find(' ') != std::string_view::npos) return refused("there may be no blanks in it");
+  if (value.find(',') != std::string_view::npos) {
     return refused("parameters are separated by blanks, not by commas");
   }
   const size_t unit = suffix.empty() ? std::string_view::npos : kUnits.find(upper(suffix.front()));
@@ -245,10 +246,8 @@ Status check_size(std::string_view before, std::string_view value) {
     return refused("the suffix is one letter, as in " + written +
                    std::string(value.substr(0, digits + 1)));
   }
-  if (digits == 0 || !more.empty() || (unit == std::string_view::npos && !is_other_unit(suffix))) {
-    return refused("must be a number of bytes, or one with a suffix K, M, G, T, P or E");
-  }
-  if (is_other_unit(suffix) && !suffix.empty()) return {};
+  if (is_other_unit(suffix)) return {};
+  if (!more.empty() || (unit == std::string_view::npos && !suffix.empty())) return refused(no_size);
   const uint64_t most = uint64_t{INT64_MAX} >> (suffix.empty() ? 0 : 10 * (unit + 1));
   const std::optional<uint64_t> number = parse_number(value.substr(0, digits));
   if (number && *number <= most) return {};

@@ -60,10 +60,10 @@ TEST(ZstdDiskTest, AWriteStaysWhenThePageIsBeingCompressed) {
   EXPECT_EQ(conformance::first_difference(now, page, 0), "");
 }
 
-// One request with noise, of which a number of pages are written together, and everything that ends
-// such a number: text for a group and for a page by itself, a hole, a pattern, the end of a
-// directory, a part of a page. Then the same again, over what is there.
-TEST(ZstdDiskTest, NoiseIsWrittenAsFarAsItGoes) {
+// One request of noise with everything else in it: text for a group and for a page by itself, a
+// hole, a pattern, the end of a directory, a part of a page. Then the same again, over what is
+// there.
+TEST(ZstdDiskTest, NoiseBesideEverythingElse) {
   constexpr uint64_t kFirst = PageTable::kDirectoryPages - 100;
   constexpr size_t kPages = 300;
   constexpr uint64_t kPart = 700;  // of a page, before the first and after the last

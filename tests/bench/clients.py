@@ -101,9 +101,9 @@ class Session:
         image = self.work.image
         saved = os.path.join(SHM if os.path.isdir(SHM) else folder,
                              os.path.basename(folder) + ".saved")
-        data = os.stat(self.source).st_blocks * 512
         def start(parameter):
-            machine.WarmMemory(data, candidate.huge_pages).close()
+            machine.WarmMemory(images.most_data(image, self.work.size),
+                               candidate.huge_pages).close()
             more = candidate._replace(arguments=[*candidate.arguments, parameter])
             return time.monotonic(), Server(folder, more, self.work.size)
         begin, server = start("load=" + self.source)
@@ -212,7 +212,7 @@ def tasks(results, programs, rounds, todo, folder):
     for work in todo:
         why_not = missing(work)
         # The image, what the disk takes, and what the client does.
-        held = work.size * (images.FULL if work.image in ("ext4", "root") else 1)
+        held = images.most_data(work.image, work.size)
         if not why_not and machine.available_bytes() < 3 * held + (1 << 28):
             why_not = f"little free memory for {work.size >> 20} MiB"
         if why_not:

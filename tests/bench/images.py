@@ -78,6 +78,11 @@ def image_of(folder, kind, size):
     return make_once(path, size, make_ext4, tar_of(folder, size))
 
 
+def most_data(kind, size):
+    """How many bytes of an image of `size` bytes hold data, at most."""
+    return int(size * FULL) if kind in ("ext4", "root") else size
+
+
 def read_ahead(path):
     """So that the system has the file in memory."""
     with open(path, "rb") as file:

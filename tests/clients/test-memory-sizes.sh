@@ -43,6 +43,7 @@ refused 'must specify size=.*load=.*image=.*exports='
 refused 'must specify size=' allocator=sparse
 refused 'size=: the size is missing' size=
 refused 'size=abc: must be a number of bytes' size=abc
+refused 'size=GB: must be a number of bytes' GB
 refused 'size cannot be negative' size=-1
 refused 'the largest size is 9223372036854775807' 9223372036854775808
 refused 'size=8E: the largest size is 9223372036854775807' 8E
