@@ -271,6 +271,22 @@ SegmentStore::Segment* SegmentStore::find_victim(Kind kind) {
   return aside;
 }
 
+// Segments that are open have gaps, too. Where memory is short they may be all that there is, and
+// then nobody can fill them up: the one with the most gaps is closed.
+SegmentStore::Segment* SegmentStore::close_open(Kind kind) {
+  Segments& segments = kinds_[kind];
+  const size_t room = cleaner_room(segments);
+  const auto gaps = [](const Segment* s) { return s->end - kFirstObject - s->live; };
+  Segment** best = nullptr;
+  const auto consider = [&](Segment*& open) {
+    if (!open || open->live > room || gaps(open) < kLeastGap) return;
+    if (!best || gaps(open) > gaps(*best)) best = &open;
+  };
+  for (Segment*& open : segments.open) consider(open);
+  if (reserve_) consider(segments.output);
+  return best ? std::exchange(*best, nullptr) : nullptr;
+}
+
 // Single pages come first, because they cost less; a segment that could not be moved comes last.
 SegmentStore::Segment* SegmentStore::begin_cleaning(Effort effort) {
   refill_reserve();
@@ -282,10 +298,11 @@ SegmentStore::Segment* SegmentStore::begin_cleaning(Effort effort) {
     Segment* const found = find_victim(kind);
     const bool again = found && stuck_ && found->bucket == kAside;
     (again ? stuck : victim) = found;
+    if (!victim && effort == Effort::all) victim = close_open(kind);
   }
   if (!victim) victim = stuck;
   if (victim) {
-    unlist(victim);
+    if (victim->state != State::open) unlist(victim);
     victim->state = State::cleaning;
     victim_live_ = victim->live;
     cleaned_ = victim->kind;

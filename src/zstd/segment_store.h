@@ -24,6 +24,8 @@
 //       ▼                    ▼                              ▼
 //      retired: it is full or a victim, and nothing in it is live
 //
+//   An open segment becomes the victim, too, when every gap counts and no other has any.
+//
 // Groups. When pages of a group are dropped, its live bytes become less in proportion, because the
 // cleaner can compress the remaining ones anew. Taken one by one, all pages of a group take more
 // than the group does; the differences are kept as a sum, because overwriting the pages one by one
@@ -222,6 +224,7 @@ class SegmentStore {
   }
   size_t cleaner_room(const Segments& segments) const REQUIRES(mutex_);
   Segment* find_victim(Kind kind) REQUIRES(mutex_);
+  Segment* close_open(Kind kind) REQUIRES(mutex_);
   Segment* begin_cleaning(Effort effort) EXCLUDES(mutex_);
   uint64_t used_bytes() const { return kinds_[kSingles].used + kinds_[kGroups].used; }
   uint64_t dead_bytes() const { return kinds_[kSingles].dead + kinds_[kGroups].dead; }

@@ -171,7 +171,7 @@ TEST(SegmentStoreMemory, ASmallStoreKeepsNoReserve) {
   store.remove(3);
   store.segments().release_free();
   const uint64_t held = store.segments().held_bytes();
-  EXPECT_FALSE(store.clean(true));
+  store.clean_up(true);
   store.segments().release_free();
   EXPECT_EQ(store.segments().held_bytes(), held);
 }
@@ -221,6 +221,23 @@ TEST(SegmentStoreMemory, CleanerMakesRoomWithoutMemory) {
     EXPECT_GT(again, pages / 2 * 8 / 10) << "of " << pages / 2 << " that were removed";
     store.check();
   }
+}
+
+// When the last segment is full, and none can replace it, its gaps have to become room as well.
+TEST(SegmentStoreMemory, GapsOfTheOpenSegmentBecomeRoom) {
+  StoreModel store;
+  store.memory().fail_from(43);
+  uint64_t pages = 0;
+  while (store.put(pages, 4096)) ++pages;
+  constexpr uint64_t kRemoved = 72;  // all that are in a segment
+  ASSERT_GT(pages, 1000u);
+  for (uint64_t page = pages - kRemoved; page < pages; ++page) store.remove(page);
+  EXPECT_FALSE(store.put(pages, 4096));
+  EXPECT_TRUE(store.clean(true));
+  uint64_t again = 0;
+  while (again < kRemoved && store.put(pages + again, 4096)) ++again;
+  EXPECT_EQ(again, kRemoved);
+  store.check();
 }
 
 // Writers take all memory that becomes free, and some pages of every victim are in use. The memory
