@@ -21,6 +21,8 @@ class AllocationBatch {
     bool zeroed = false;        // every byte is zero
   };
 
+  static constexpr size_t kMost = 64;  // blocks that are allocated together
+
   explicit AllocationBatch(SlabAllocator& slabs) : slabs_(slabs) {}
   ~AllocationBatch() { slabs_.free(run_); }
   AllocationBatch(const AllocationBatch&) = delete;
@@ -39,8 +41,6 @@ class AllocationBatch {
   }
 
  private:
-  static constexpr size_t kMost = 64;
-
   SlabAllocator& slabs_;
   SlabAllocator::Run run_;
 };

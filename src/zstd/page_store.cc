@@ -20,11 +20,12 @@ size_t contexts() {
 
 // Whether all byte values are about equally frequent, judged by a sample of n bytes at an odd
 // stride. For noise the sum of the squares of their counts is n + n(n-1)/256 on average, with a
-// deviation of about n/11; text and code have several times that sum.
+// deviation of about n/11; text and code have several times that sum. Of noise, one page in some
+// hundreds is beyond three deviations, and is compressed in vain.
 bool looks_like_noise(PageStore::Data page) {
-  constexpr size_t kStep = 15;
+  constexpr size_t kStep = 31;
   constexpr uint32_t kSamples = (kPageBytes + kStep - 1) / kStep;
-  constexpr uint32_t kLimit = kSamples + kSamples * (kSamples - 1) / 256 + 6 * (kSamples / 11);
+  constexpr uint32_t kLimit = kSamples + kSamples * (kSamples - 1) / 256 + 3 * (kSamples / 11);
   std::array<uint8_t, 256> counts{};
   uint32_t squares = 0;
   for (size_t i = 0; i < kPageBytes; i += kStep) {
@@ -106,10 +107,13 @@ PageEntry PageStore::store(uint64_t number, const Packed& packed, Claim claim,
 // ---- pages as they are
 
 PageEntry PageStore::store_plain(Data page, Claim claim) {
-  std::byte* copy = plain_.allocate(1, claim).base;
-  if (!copy) return {};
-  copy_to_shared(copy, page.data(), kPageBytes);
-  return PageEntry::plain(copy);
+  return copy_plain(page, plain_.allocate(1, claim).base);
+}
+
+PageEntry PageStore::copy_plain(Data page, std::byte* block) {
+  if (!block) return {};
+  copy_to_shared(block, page.data(), kPageBytes);
+  return PageEntry::plain(block);
 }
 
 bool PageStore::looks_incompressible(Data page) {

@@ -19,6 +19,7 @@
 
 #include "base/pool.h"
 #include "ramdisk/status.h"
+#include "table/allocation_batch.h"
 #include "table/epoch.h"
 #include "table/slab_allocator.h"
 #include "zstd/codec.h"
@@ -85,6 +86,13 @@ class PageStore {
   // Stores an uncompressed copy of the page and returns its entry; a hole if there is no memory for
   // this claim.
   PageEntry store_plain(Data page, Claim claim);
+
+  // The same for several pages: `fresh` is a plain_batch(), `expected` (>= 1) how many pages there
+  // may be from here on.
+  AllocationBatch plain_batch() { return AllocationBatch(plain_); }
+  static PageEntry store_plain(Data page, AllocationBatch& fresh, size_t expected) {
+    return copy_plain(page, fresh.take(expected).base);
+  }
 
   // ---- all kinds
 
@@ -204,6 +212,7 @@ class PageStore {
   void note_recompressed() { recompressed_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
+  static PageEntry copy_plain(Data page, std::byte* block);
   size_t shorten(Data page, Buffer& buffer, const Dictionary* dictionary);
   void learn_expansion(std::span<const std::byte> contents, size_t frame_bytes);
   size_t likely_single_bytes(size_t frame_bytes, uint64_t pages) const;

@@ -1,5 +1,6 @@
 #include "zstd/zstd_disk.h"
 
+#include <algorithm>
 #include <climits>
 #include <cstring>
 
@@ -117,37 +118,49 @@ Status ZstdDisk::write_pages(std::span<const std::byte> data, uint64_t offset, P
     }
     const PagePart part = part_at(offset, data.size(), position);
     const std::span<const std::byte> rest = data.subspan(position);
-    const size_t together = part.whole() ? pages_to_group(part.page, rest) : 0;
+    const Plan plan = part.whole() ? plan_for(part.page, rest) : Plan{Way::by_itself, 1};
+    const size_t length = part.whole() ? plan.pages * kPageBytes : part.length;
     const auto request = [&] {
-      return together > 0 ? write_group(part.page, rest.first(together * kPageBytes))
-                          : write_page(part, rest.data());
+      if (plan.way == Way::as_it_is) return write_incompressible(part.page, rest.first(length));
+      if (plan.way == Way::together) return write_group(part.page, rest.first(length));
+      return part.whole() ? write_whole(part.page, rest.first<kPageBytes>())
+                          : write_part(part, rest.data());
     };
     if (Status status = relief_.with_memory(patience, request); !status.ok()) {
       const Epoch::Guard guard(state_.epoch);
       state_.table.prune(part.page, guard);
       return status;
     }
-    cleaner_.keep_clean(1);
-    position += together > 0 ? together * kPageBytes : part.length;
+    // Noise may replace as many compressed pages, which leave gaps.
+    cleaner_.keep_clean(plan.way == Way::as_it_is ? static_cast<int>(plan.pages) : 1);
+    position += length;
   }
   return {};
 }
 
-// Returns how many pages at the beginning of `data`, which begins with page `number`, should become
-// a group; 0: none, since fewer than a whole run may still meet their neighbours in the write
-// cache.
-size_t ZstdDisk::pages_to_group(uint64_t number, std::span<const std::byte> data) {
+// Decides how the pages at the beginning of `data`, which begins with page `number`, are written:
+// no more than are in one directory and allocated together; one by one where memory may get short.
+ZstdDisk::Plan ZstdDisk::plan_for(uint64_t number, std::span<const std::byte> data) {
+  const auto page = [&](size_t i) { return data.subspan(i * kPageBytes).first<kPageBytes>(); };
+  constexpr size_t kDirectory = PageTable::kDirectoryPages;
+  const size_t most = state_.may_group() ? AllocationBatch::kMost : 1;
+  const size_t pages = std::min(
+      {data.size() / kPageBytes, most, kDirectory - static_cast<size_t>(number % kDirectory)});
+  size_t noise = 0;
+  while (noise < pages && state_.pages.looks_incompressible(page(noise))) ++noise;
+  if (noise > 0) return {Way::as_it_is, noise};
+  // Fewer pages than a whole run may still meet their neighbours in the write cache.
   constexpr size_t kRun = StoredObject::kGroupPages;
-  const size_t most = std::min<size_t>(data.size() / kPageBytes, kRun - number % kRun);
+  const size_t run = std::min<size_t>(pages, kRun - number % kRun);
   const auto may_wait = [&](size_t count) { return count < kRun && state_.write_cache.has_room(); };
-  if (most < 2 || may_wait(most) || !state_.may_group()) return 0;
+  if (run < 2 || may_wait(run)) return {Way::by_itself, 1};
   size_t count = 0;
-  while (count < most) {
-    const Data page = data.subspan(count * kPageBytes).first<kPageBytes>();
-    if (PageStore::pattern_of(page) || state_.pages.looks_incompressible(page)) break;
+  while (count < run && !PageStore::pattern_of(page(count)) &&
+         (count == 0 || !state_.pages.looks_incompressible(page(count)))) {
     ++count;
   }
-  return count < 2 || may_wait(count) ? 0 : count;
+  if (count < 2 || may_wait(count)) return {Way::by_itself, 1};
+  return {Way::together, count};
 }
 
 // Compresses neighbours together. If that gains nothing, or there is no memory, each of them is
@@ -169,7 +182,9 @@ Status ZstdDisk::write_group(uint64_t number, std::span<const std::byte> data) {
   }
   for (size_t i = 0; i < count; ++i) {
     const Data page = data.subspan(i * kPageBytes).first<kPageBytes>();
-    if (Status status = write_whole(number + i, page); !status.ok()) return status;
+    Status status = state_.pages.looks_incompressible(page) ? write_incompressible(number + i, page)
+                                                            : write_whole(number + i, page);
+    if (!status.ok()) return status;
   }
   return {};
 }
@@ -197,16 +212,11 @@ Status ZstdDisk::publish_group(PageEntry group, uint64_t number, size_t count,
   return status;
 }
 
-Status ZstdDisk::write_page(const PagePart& part, const std::byte* data) {
-  return part.whole() ? write_whole(part.page, Data(data, kPageBytes)) : write_part(part, data);
-}
-
 Status ZstdDisk::write_whole(uint64_t number, Data page) {
   if (const auto pattern = PageStore::pattern_of(page)) {
     const Epoch::Guard guard(state_.epoch);
     return write_entry(number, PageEntry::same_filled(*pattern), guard);
   }
-  if (state_.pages.looks_incompressible(page)) return write_incompressible(number, page);
   if (state_.write_cache.has_room()) {
     const Epoch::Guard guard(state_.epoch);
     Slot slot = Cursor(state_.table, guard).lock(number);
@@ -253,21 +263,26 @@ Status ZstdDisk::write_in_place(uint64_t number, Data page, const Epoch::Guard& 
   return {};
 }
 
-// Stores the page uncompressed, not to be compressed later.
-Status ZstdDisk::write_incompressible(uint64_t number, Data page) {
+// Stores whole pages from `number` on uncompressed, not to be compressed later.
+Status ZstdDisk::write_incompressible(uint64_t number, std::span<const std::byte> data) {
   const Epoch::Guard guard(state_.epoch);
-  Slot slot = Cursor(state_.table, guard).lock(number);
-  if (!slot) return Status::no_memory();
-  const PageEntry old(slot.payload());
-  if (old.kind() == PageKind::plain) {
-    copy_to_shared(old.page(), page.data(), kPageBytes);
-    slot.unlock(old.written_in_place().bits());
-    return {};
+  Cursor cursor(state_.table, guard);
+  AllocationBatch fresh = state_.pages.plain_batch();
+  for (; !data.empty(); data = data.subspan(kPageBytes), ++number) {
+    const Data page = data.first<kPageBytes>();
+    Slot slot = cursor.lock(number);
+    if (!slot) return Status::no_memory();
+    const PageEntry old(slot.payload());
+    if (old.kind() == PageKind::plain) {
+      copy_to_shared(old.page(), page.data(), kPageBytes);
+      slot.unlock(old.written_in_place().bits());
+      continue;
+    }
+    if (Status status = state_.admit(slot, kPageBytes); !status.ok()) return status;
+    const PageEntry copy = PageStore::store_plain(page, fresh, data.size() / kPageBytes);
+    if (copy == PageEntry()) return Status::no_memory();
+    state_.replace(slot, copy, guard);
   }
-  if (Status status = state_.admit(slot, kPageBytes); !status.ok()) return status;
-  const PageEntry copy = state_.pages.store_plain(page, Claim::data);
-  if (copy == PageEntry()) return Status::no_memory();
-  state_.replace(slot, copy, guard);
   return {};
 }
 

@@ -71,13 +71,18 @@ class ZstdDisk final : public Allocator {
   // Each of these writes whole pages or parts of them. A page whose write fails keeps its old
   // bytes.
   Status write_pages(std::span<const std::byte> data, uint64_t offset, Patience& patience);
-  size_t pages_to_group(uint64_t number, std::span<const std::byte> data);
+  // as_it_is: uncompressed; together: as a group, or each by itself if that gains nothing.
+  enum class Way { by_itself, together, as_it_is };
+  struct Plan {
+    Way way;
+    size_t pages;
+  };
+  Plan plan_for(uint64_t number, std::span<const std::byte> data);
   Status write_group(uint64_t number, std::span<const std::byte> data);
   Status publish_group(PageEntry group, uint64_t number, size_t count, const Epoch::Guard& guard);
-  Status write_page(const PagePart& part, const std::byte* data);
   Status write_whole(uint64_t number, Data page);
   Status write_compressed(uint64_t number, Data page);
-  Status write_incompressible(uint64_t number, Data page);
+  Status write_incompressible(uint64_t number, std::span<const std::byte> data);
   Status write_part(const PagePart& part, const std::byte* data);
   Status write_entry(uint64_t number, PageEntry entry, const Epoch::Guard& guard);
   Status write_in_place(uint64_t number, Data page, const Epoch::Guard& guard);
