@@ -39,6 +39,9 @@ class HugePageChoice {
     return true;
   }
 
+  // Whether small pages have been measured, so that pieces with them need not be whole any more.
+  bool compared() const { return small_time_.has_value(); }
+
   // Call when the piece is present, with what next() said of it and the CPU time that it took to
   // map and to populate it. (Not the time that passed: the thread may have waited for a CPU.)
   void took(bool huge, Time time) {

@@ -69,7 +69,8 @@ class SlabAllocator final : public Epoch::Reclaimer {
 
   // How slabs become present: whole, in huge pages unless small ones are faster; block by block,
   // which takes no memory ahead; or gradually, block by block until eight slabs are held and whole
-  // from then on. The last two are for blocks that are whole pages.
+  // from then on. The last two are for blocks that are whole pages, and where small pages are
+  // faster, all slabs of such blocks but the first two become present block by block.
   enum class Growth { slab, block, gradual };
 
   // `block_bytes`: kMinBlockBytes to kSlabBytes - kHeaderBytes, a multiple of 64. Blocks are

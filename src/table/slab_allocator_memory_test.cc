@@ -88,11 +88,14 @@ class SlowMemory final : public RecordingMemory {
   }
   bool populate(void*, size_t bytes) override {
     const bool slow = maps.back().huge == huge_is_slow_;
+    whole += bytes == kSlab;
     const auto end = thread_time() + bytes / 1024 * std::chrono::nanoseconds(slow ? 2000 : 100);
     while (thread_time() < end) {
     }
     return true;
   }
+
+  ptrdiff_t whole = 0;  // slabs that became present at once
 
  private:
   const bool huge_is_slow_;
@@ -113,6 +116,7 @@ TEST_F(SlabAllocatorMemory, SmallPagesWhereHugeOnesAreSlow) {
       if (slow) {
         EXPECT_LE(huge, 8) << "two or three without that";
         EXPECT_GE(huge, 1);
+        EXPECT_EQ(memory.whole, huge + 1) << "and the one to compare with";
       } else {
         EXPECT_GE(huge, 20) << "38, or 31, without that";
       }

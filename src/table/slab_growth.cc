@@ -88,29 +88,33 @@ void SlabAllocator::wake_next() noexcept {
 }
 
 // Several threads may be here at once, each with a slab of its own; blocks that one of them does
-// not need serve the next request. Where there is no memory for a whole slab there may be some for
-// single blocks: blocks of whole pages become present one by one, others in a slab that grows.
-// Parts of such a slab cannot be returned to the system, so it does not grow while memory is short
-// and retired blocks are about to be freed.
+// not need serve the next request. Once small pages are known to be the faster ones, blocks of
+// whole pages become present as they are needed, unless memory may become short: then a slab is
+// whole, and its free blocks are there for those that cannot wait. Where there is no memory for a
+// whole slab there may be some for single blocks: blocks of whole pages become present one by one,
+// others in a slab that grows. Parts of such a slab cannot be returned to the system, so it does
+// not grow while memory is short and retired blocks are about to be freed.
 bool SlabAllocator::grow(Claim claim) {
   if (!can_discard_ && retired_.load(std::memory_order_relaxed) > 0 && memory_.under_pressure())
     return false;
   const bool small = growth_ == Growth::gradual && held_bytes() < kGradualBytes;
   if (growth_ != Growth::block && !small) {
     bool huge = false;
+    bool whole = true;
     {
       MutexLock lock(mutex_);
       if (growing_ || (!first_ && growth_ == Growth::slab)) return grow_in_steps(claim);
       if (!wait_for_turn()) return true;
       huge = huge_pages_.next();
+      whole = huge || !can_discard_ || !huge_pages_.compared() || memory_.may_become_short();
     }
     const auto begin = thread_time();
-    Slab* const slab = map_slab(huge, kSlabBytes, claim);
+    Slab* const slab = map_slab(huge, whole ? kSlabBytes : kHeaderBytes, claim);
     const auto took = thread_time() - begin;
-    if (slab) add_slab(slab, false);
+    if (slab) add_slab(slab, !whole);
     {
       MutexLock lock(mutex_);
-      if (slab) huge_pages_.took(huge, took);
+      if (slab && whole) huge_pages_.took(huge, took);
       --makers_;
       wake_next();
     }
