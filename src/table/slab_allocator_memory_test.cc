@@ -95,6 +95,9 @@ class SlowMemory final : public RecordingMemory {
     return true;
   }
 
+  bool may_become_short() noexcept override { return limited; }
+
+  bool limited = false;
   ptrdiff_t whole = 0;  // slabs that became present at once
 
  private:
@@ -122,6 +125,16 @@ TEST_F(SlabAllocatorMemory, SmallPagesWhereHugeOnesAreSlow) {
       }
     }
   }
+}
+
+// Free blocks of whole slabs are what others find when nothing is left.
+TEST_F(SlabAllocatorMemory, WholeSlabsWhereMemoryMayBecomeShort) {
+  constexpr size_t kSlabs = 20;
+  SlowMemory memory(true);
+  memory.limited = true;
+  SlabAllocator slabs(memory, epoch_, kBlock);
+  allocate_blocks(slabs, kSlabs * kPerSlab);
+  EXPECT_EQ(memory.whole, ptrdiff_t{kSlabs - 1}) << "the first one grows in steps";
 }
 
 // ---- slabs returned to the system
