@@ -1,4 +1,4 @@
-// Numbers of bytes as text for people.
+// Numbers of bytes as text: for people, and what people may write.
 //
 // Thread contract: pure functions.
 
@@ -16,6 +16,10 @@ std::string short_size(uint64_t bytes);
 
 // Returns the exact number and, from 1 KiB on, a rounded one: "1073741824 bytes (1 GiB)".
 std::string exact_size(uint64_t bytes);
+
+// What a message says of a parameter's value that is no size.
+inline constexpr const char* kNotASize =
+    "must be a number of bytes, or one with a suffix K, M, G, T, P or E";
 
 }  // namespace ramdisk
 

@@ -8,6 +8,7 @@
 
 #include "base/digits.h"
 #include "base/names.h"
+#include "base/sizes.h"
 #include "disk/registry.h"
 
 namespace ramdisk {
@@ -110,8 +111,7 @@ Result<uint64_t> parse_bytes(const std::string& what, std::string_view value) {
     }
   }
   if (error == std::errc() && rest == end && bytes <= INT64_MAX) return bytes;
-  return invalid(what + "=" + std::string(value) +
-                 ": must be a number of bytes, or one with a suffix K, M, G, T, P or E");
+  return invalid(what + "=" + std::string(value) + ": " + kNotASize);
 }
 
 // `value` is empty when the key stands alone, which means true.

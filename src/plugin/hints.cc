@@ -12,6 +12,7 @@
 
 #include "base/digits.h"
 #include "base/names.h"
+#include "base/sizes.h"
 #include "disk/options.h"
 
 namespace ramdisk {
@@ -232,9 +233,8 @@ Status check_size(std::string_view before, std::string_view value) {
     return refused("must be a whole number" +
                    (whole.empty() ? whole : ", as in " + written + whole));
   }
-  const std::string no_size = "must be a number of bytes, or one with a suffix K, M, G, T, P or E";
   if (digits == 0) {  // nbdkit allows blanks and a sign before them
-    return value.find_first_of(" \t+-") == 0 ? Status() : refused(no_size);
+    return value.find_first_of(" \t+-") == 0 ? Status() : refused(kNotASize);
   }
   if (value.find(' ') != std::string_view::npos) return refused("there may be no blanks in it");
   if (value.find(',') != std::string_view::npos) {
@@ -247,7 +247,8 @@ Status check_size(std::string_view before, std::string_view value) {
                    std::string(value.substr(0, digits + 1)));
   }
   if (is_other_unit(suffix)) return {};
-  if (!more.empty() || (unit == std::string_view::npos && !suffix.empty())) return refused(no_size);
+  if (!more.empty() || (unit == std::string_view::npos && !suffix.empty()))
+    return refused(kNotASize);
   const uint64_t most = uint64_t{INT64_MAX} >> (suffix.empty() ? 0 : 10 * (unit + 1));
   const std::optional<uint64_t> number = parse_number(value.substr(0, digits));
   if (number && *number <= most) return {};
