@@ -7,7 +7,8 @@
 // are then still at hand. So the first piece has small pages, to compare with, and when one with
 // huge pages takes more than twice as long as the fastest with small ones, those that follow get
 // small pages, until huge ones are tried again: by one piece after 8, after 16 more, and so on. If
-// the small ones turn out to be as slow, they are tried again at once.
+// the small ones turn out to be as slow, they are tried again at once. (Pieces with small pages
+// that are not populated as a whole take no time that could be compared, and are not told of.)
 //
 // Thread contract: one thread at a time.
 

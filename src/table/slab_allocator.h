@@ -69,8 +69,9 @@ class SlabAllocator final : public Epoch::Reclaimer {
 
   // How slabs become present: whole, in huge pages unless small ones are faster; block by block,
   // which takes no memory ahead; or gradually, block by block until eight slabs are held and whole
-  // from then on. The last two are for blocks that are whole pages, and where small pages are
-  // faster, all slabs of such blocks but the first two become present block by block.
+  // from then on. The last two are for blocks that are whole pages. A slab of such blocks that is
+  // to have small pages, because they are faster, becomes present block by block, too, unless
+  // memory may become short.
   enum class Growth { slab, block, gradual };
 
   // `block_bytes`: kMinBlockBytes to kSlabBytes - kHeaderBytes, a multiple of 64. Blocks are

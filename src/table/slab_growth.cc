@@ -95,6 +95,11 @@ void SlabAllocator::wake_next() noexcept {
 // others in a slab that grows. Parts of such a slab cannot be returned to the system, so it does
 // not grow while memory is short and retired blocks are about to be freed.
 bool SlabAllocator::grow(Claim claim) {
+  const auto add = [&](bool huge, bool whole) {
+    Slab* const slab = map_slab(huge, whole ? kSlabBytes : kHeaderBytes, claim);
+    if (slab) add_slab(slab, !whole);
+    return slab != nullptr;
+  };
   if (!can_discard_ && retired_.load(std::memory_order_relaxed) > 0 && memory_.under_pressure())
     return false;
   const bool small = growth_ == Growth::gradual && held_bytes() < kGradualBytes;
@@ -109,22 +114,17 @@ bool SlabAllocator::grow(Claim claim) {
       whole = huge || !can_discard_ || !huge_pages_.compared() || memory_.may_become_short();
     }
     const auto begin = thread_time();
-    Slab* const slab = map_slab(huge, whole ? kSlabBytes : kHeaderBytes, claim);
+    const bool added = add(huge, whole);
     const auto took = thread_time() - begin;
-    if (slab) add_slab(slab, !whole);
     {
       MutexLock lock(mutex_);
-      if (slab && whole) huge_pages_.took(huge, took);
+      if (added && whole) huge_pages_.took(huge, took);
       --makers_;
       wake_next();
     }
-    if (slab) return true;
+    if (added) return true;
   }
-  if (can_discard_) {
-    Slab* slab = map_slab(false, kHeaderBytes, claim);
-    if (slab) add_slab(slab, true);
-    return slab != nullptr;
-  }
+  if (can_discard_) return add(false, false);
   MutexLock lock(mutex_);
   return grow_in_steps(claim);
 }

@@ -116,11 +116,18 @@ PageEntry PageStore::copy_plain(Data page, std::byte* block) {
   return PageEntry::plain(block);
 }
 
-bool PageStore::looks_incompressible(Data page) {
+bool PageStore::looks_incompressible(Data page) const {
   constexpr uint32_t kInARow = 4;
-  constexpr uint32_t kTryOneIn = 64;
-  if (failures_.load(std::memory_order_relaxed) < kInARow || !looks_like_noise(page)) return false;
-  return passed_.fetch_add(1, std::memory_order_relaxed) % kTryOneIn != 0;
+  return failures_.load(std::memory_order_relaxed) >= kInARow && looks_like_noise(page);
+}
+
+// Threads that ask at once may try a page more or less.
+size_t PageStore::keep_untried(size_t pages) {
+  constexpr uint32_t kTryOneIn = 256;
+  const uint32_t since = passed_.load(std::memory_order_relaxed) % kTryOneIn;  // the last try
+  const size_t kept = since == 0 ? 0 : std::min<size_t>(pages, kTryOneIn - since);
+  passed_.fetch_add(static_cast<uint32_t>(std::max<size_t>(kept, 1)), std::memory_order_relaxed);
+  return kept;
 }
 
 std::optional<uint32_t> PageStore::pattern_of(Data page) {

@@ -76,9 +76,12 @@ class PageStore {
   // ---- uncompressed pages
 
   // Whether compressing the page would most likely be wasted: it looks like noise, and the last
-  // pages did not compress. Returns false for some of these pages all the same, to notice when this
-  // changes.
-  bool looks_incompressible(Data page);
+  // pages did not compress.
+  bool looks_incompressible(Data page) const;
+
+  // How many of `pages` (>= 1) neighbours that look incompressible to keep as they are, which it
+  // counts; 0: the first of them is to be compressed all the same, to notice when this changes.
+  size_t keep_untried(size_t pages);
 
   // Returns the four bytes that fill the whole page when repeated, if there are such bytes.
   static std::optional<uint32_t> pattern_of(Data page);
@@ -87,8 +90,8 @@ class PageStore {
   // this claim.
   PageEntry store_plain(Data page, Claim claim);
 
-  // The same for several pages: `fresh` is a plain_batch(), `expected` (>= 1) how many pages there
-  // may be from here on.
+  // The same for several pages of Claim::data: `fresh` is a plain_batch(), `expected` (>= 1) how
+  // many pages there may be from here on.
   AllocationBatch plain_batch() { return AllocationBatch(plain_); }
   static PageEntry store_plain(Data page, AllocationBatch& fresh, size_t expected) {
     return copy_plain(page, fresh.take(expected).base);
@@ -229,7 +232,7 @@ class PageStore {
   const int level_;
 
   std::atomic<uint32_t> failures_{0};  // consecutive pages that did not compress
-  std::atomic<uint32_t> passed_{0};    // counts pages that looked incompressible
+  std::atomic<uint32_t> passed_{0};    // pages for which keep_untried() was asked
   std::atomic<uint64_t> packed_pages_{0};
   std::atomic<uint64_t> packed_bytes_{0};
   std::atomic<uint64_t> grouped_pages_{0};

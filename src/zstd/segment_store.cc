@@ -272,14 +272,16 @@ SegmentStore::Segment* SegmentStore::find_victim(Kind kind) {
 }
 
 // Segments that are open have gaps, too. Where memory is short they may be all that there is, and
-// then nobody can fill them up: the one with the most gaps is closed.
+// nobody can fill up those that are full: the one with the most gaps is closed. It has to have more
+// gaps than room, because writers lose that room: they cannot use what the cleaner fills.
 SegmentStore::Segment* SegmentStore::close_open(Kind kind) {
   Segments& segments = kinds_[kind];
   const size_t room = cleaner_room(segments);
   const auto gaps = [](const Segment* s) { return s->end - kFirstObject - s->live; };
   Segment** best = nullptr;
   const auto consider = [&](Segment*& open) {
-    if (!open || open->live > room || gaps(open) < kLeastGap) return;
+    if (!open || open->live > room) return;
+    if (gaps(open) < std::max<size_t>(kLeastGap, kSegmentBytes - open->end)) return;
     if (!best || gaps(open) > gaps(*best)) best = &open;
   };
   for (Segment*& open : segments.open) consider(open);
@@ -287,7 +289,8 @@ SegmentStore::Segment* SegmentStore::close_open(Kind kind) {
   return best ? std::exchange(*best, nullptr) : nullptr;
 }
 
-// Single pages come first, because they cost less; a segment that could not be moved comes last.
+// Single pages come first, because they cost less; then open segments, and last one that could not
+// be moved.
 SegmentStore::Segment* SegmentStore::begin_cleaning(Effort effort) {
   refill_reserve();
   MutexLock lock(mutex_);
@@ -298,6 +301,8 @@ SegmentStore::Segment* SegmentStore::begin_cleaning(Effort effort) {
     Segment* const found = find_victim(kind);
     const bool again = found && stuck_ && found->bucket == kAside;
     (again ? stuck : victim) = found;
+  }
+  for (const Kind kind : kKinds) {
     if (!victim && effort == Effort::all) victim = close_open(kind);
   }
   if (!victim) victim = stuck;
@@ -317,7 +322,7 @@ SegmentStore::Cleaning SegmentStore::end_cleaning(Segment* segment, Moved last,
   {
     MutexLock lock(mutex_);
     DCHECK(cleaning_ && segment->state == State::cleaning);
-    stuck_ = segment->live == victim_live_;
+    stuck_ = segment->live > 0 && segment->live == victim_live_;
     stuck_again = stuck_ && segment->bucket == kAside;
     if (segment->live > 0 && last != Moved::no_memory) {
       list(segment, kAside);

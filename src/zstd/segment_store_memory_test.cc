@@ -171,7 +171,7 @@ TEST(SegmentStoreMemory, ASmallStoreKeepsNoReserve) {
   store.remove(3);
   store.segments().release_free();
   const uint64_t held = store.segments().held_bytes();
-  store.clean_up(true);
+  EXPECT_FALSE(store.clean(true));
   store.segments().release_free();
   EXPECT_EQ(store.segments().held_bytes(), held);
 }

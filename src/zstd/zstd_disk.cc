@@ -139,27 +139,27 @@ Status ZstdDisk::write_pages(std::span<const std::byte> data, uint64_t offset, P
 }
 
 // Decides how the pages at the beginning of `data`, which begins with page `number`, are written:
-// no more than are in one directory and allocated together; one by one where memory may get short.
+// no more than are in one directory and allocated together; one where memory may become short.
 ZstdDisk::Plan ZstdDisk::plan_for(uint64_t number, std::span<const std::byte> data) {
   const auto page = [&](size_t i) { return data.subspan(i * kPageBytes).first<kPageBytes>(); };
   constexpr size_t kDirectory = PageTable::kDirectoryPages;
   const size_t most = state_.may_group() ? AllocationBatch::kMost : 1;
   const size_t pages = std::min(
       {data.size() / kPageBytes, most, kDirectory - static_cast<size_t>(number % kDirectory)});
-  size_t noise = 0;
-  while (noise < pages && state_.pages.looks_incompressible(page(noise))) ++noise;
-  if (noise > 0) return {Way::as_it_is, noise};
-  // Fewer pages than a whole run may still meet their neighbours in the write cache.
+  size_t count = 0;
+  while (count < pages && state_.pages.looks_incompressible(page(count))) ++count;
+  if (count > 0) {
+    const size_t kept = state_.pages.keep_untried(count);
+    return kept > 0 ? Plan{Way::as_it_is, kept} : Plan{Way::by_itself, 1};
+  }
   constexpr size_t kRun = StoredObject::kGroupPages;
   const size_t run = std::min<size_t>(pages, kRun - number % kRun);
-  const auto may_wait = [&](size_t count) { return count < kRun && state_.write_cache.has_room(); };
-  if (run < 2 || may_wait(run)) return {Way::by_itself, 1};
-  size_t count = 0;
   while (count < run && !PageStore::pattern_of(page(count)) &&
          (count == 0 || !state_.pages.looks_incompressible(page(count)))) {
     ++count;
   }
-  if (count < 2 || may_wait(count)) return {Way::by_itself, 1};
+  // Fewer pages than a whole run may still meet their neighbours in the write cache.
+  if (count < 2 || (count < kRun && state_.write_cache.has_room())) return {Way::by_itself, 1};
   return {Way::together, count};
 }
 

@@ -68,16 +68,19 @@ class ZstdDisk final : public Allocator {
   Status read_piece(std::span<std::byte> buffer, uint64_t offset);
   Status read_part(const PagePart& part, PageEntry entry, Reader& reader, std::byte* to);
 
-  // Each of these writes whole pages or parts of them. A page whose write fails keeps its old
-  // bytes.
-  Status write_pages(std::span<const std::byte> data, uint64_t offset, Patience& patience);
-  // as_it_is: uncompressed; together: as a group, or each by itself if that gains nothing.
+  // How the next pages of a request are written. as_it_is: uncompressed; together: as a group, or
+  // each by itself if that gains nothing; by_itself: one page, or a part of it, in the write cache
+  // or compressed.
   enum class Way { by_itself, together, as_it_is };
   struct Plan {
     Way way;
     size_t pages;
   };
   Plan plan_for(uint64_t number, std::span<const std::byte> data);
+
+  // Each of these writes whole pages or parts of them. A page whose write fails keeps its old
+  // bytes.
+  Status write_pages(std::span<const std::byte> data, uint64_t offset, Patience& patience);
   Status write_group(uint64_t number, std::span<const std::byte> data);
   Status publish_group(PageEntry group, uint64_t number, size_t count, const Epoch::Guard& guard);
   Status write_whole(uint64_t number, Data page);
