@@ -271,26 +271,7 @@ SegmentStore::Segment* SegmentStore::find_victim(Kind kind) {
   return aside;
 }
 
-// Segments that are open have gaps, too. Where memory is short they may be all that there is, and
-// nobody can fill up those that are full: the one with the most gaps is closed. It has to have more
-// gaps than room, because writers lose that room: they cannot use what the cleaner fills.
-SegmentStore::Segment* SegmentStore::close_open(Kind kind) {
-  Segments& segments = kinds_[kind];
-  const size_t room = cleaner_room(segments);
-  const auto gaps = [](const Segment* s) { return s->end - kFirstObject - s->live; };
-  Segment** best = nullptr;
-  const auto consider = [&](Segment*& open) {
-    if (!open || open->live > room) return;
-    if (gaps(open) < std::max<size_t>(kLeastGap, kSegmentBytes - open->end)) return;
-    if (!best || gaps(open) > gaps(*best)) best = &open;
-  };
-  for (Segment*& open : segments.open) consider(open);
-  if (reserve_) consider(segments.output);
-  return best ? std::exchange(*best, nullptr) : nullptr;
-}
-
-// Single pages come first, because they cost less; then open segments, and last one that could not
-// be moved.
+// Single pages come first, because they cost less; a segment that could not be moved comes last.
 SegmentStore::Segment* SegmentStore::begin_cleaning(Effort effort) {
   refill_reserve();
   MutexLock lock(mutex_);
@@ -302,12 +283,9 @@ SegmentStore::Segment* SegmentStore::begin_cleaning(Effort effort) {
     const bool again = found && stuck_ && found->bucket == kAside;
     (again ? stuck : victim) = found;
   }
-  for (const Kind kind : kKinds) {
-    if (!victim && effort == Effort::all) victim = close_open(kind);
-  }
   if (!victim) victim = stuck;
   if (victim) {
-    if (victim->state != State::open) unlist(victim);
+    unlist(victim);
     victim->state = State::cleaning;
     victim_live_ = victim->live;
     cleaned_ = victim->kind;
@@ -322,7 +300,7 @@ SegmentStore::Cleaning SegmentStore::end_cleaning(Segment* segment, Moved last,
   {
     MutexLock lock(mutex_);
     DCHECK(cleaning_ && segment->state == State::cleaning);
-    stuck_ = segment->live > 0 && segment->live == victim_live_;
+    stuck_ = segment->live == victim_live_;
     stuck_again = stuck_ && segment->bucket == kAside;
     if (segment->live > 0 && last != Moved::no_memory) {
       list(segment, kAside);

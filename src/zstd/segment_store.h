@@ -24,9 +24,6 @@
 //       ▼                    ▼                              ▼
 //      retired: it is full or a victim, and nothing in it is live
 //
-//   An open segment becomes the victim, too, when every gap counts and no listed segment has any
-//   that are worth it.
-//
 // Groups. When pages of a group are dropped, its live bytes become less in proportion, because the
 // cleaner can compress the remaining ones anew. Taken one by one, all pages of a group take more
 // than the group does; the differences are kept as a sum, because overwriting the pages one by one
@@ -166,10 +163,10 @@ class SegmentStore {
   static constexpr size_t kFirstVictim = kLeastGap * kBuckets / kSegmentBytes;  // bucket
   static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // least used bytes with a reserve
 
-  // See the drawing above. open: objects may be added. listed: full or closed, and in a bucket.
-  // cleaning: in use by the cleaner. aside: cleaned, except for objects that could not be moved; it
-  // is not tried again before one of them is dropped, or before the cleaner has no reserve left
-  // with which to begin another segment.
+  // See the drawing above. open: objects may be added. listed: full, and in a bucket. cleaning: in
+  // use by the cleaner. aside: cleaned, except for objects that could not be moved; it is not tried
+  // again before one of them is dropped, or before the cleaner has no reserve left with which to
+  // begin another segment.
   enum class State : uint32_t { open, listed, cleaning, aside };
 
   struct Segment {
@@ -201,7 +198,7 @@ class SegmentStore {
   struct Segments {
     std::array<Segment*, 2> open{};                // for writers
     Segment* output = nullptr;                     // open, too: for the cleaner
-    std::array<Segment*, kBuckets + 1> buckets{};  // those that are not open, by gaps
+    std::array<Segment*, kBuckets + 1> buckets{};  // full ones, by gaps
     // Changed while holding mutex_; read without it where an approximate value will do.
     std::atomic<uint64_t> used{0};  // bytes of objects in them, dropped or not
     std::atomic<uint64_t> dead{0};  // bytes of used that are not live
@@ -225,7 +222,6 @@ class SegmentStore {
   }
   size_t cleaner_room(const Segments& segments) const REQUIRES(mutex_);
   Segment* find_victim(Kind kind) REQUIRES(mutex_);
-  Segment* close_open(Kind kind) REQUIRES(mutex_);
   Segment* begin_cleaning(Effort effort) EXCLUDES(mutex_);
   uint64_t used_bytes() const { return kinds_[kSingles].used + kinds_[kGroups].used; }
   uint64_t dead_bytes() const { return kinds_[kSingles].dead + kinds_[kGroups].dead; }

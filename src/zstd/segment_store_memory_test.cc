@@ -223,23 +223,6 @@ TEST(SegmentStoreMemory, CleanerMakesRoomWithoutMemory) {
   }
 }
 
-// When the last segment is full, and none can replace it, its gaps have to become room as well.
-TEST(SegmentStoreMemory, GapsOfTheOpenSegmentBecomeRoom) {
-  StoreModel store;
-  store.memory().fail_from(43);
-  uint64_t pages = 0;
-  while (store.put(pages, 4096)) ++pages;
-  constexpr uint64_t kRemoved = 72;  // all that are in a segment
-  ASSERT_GT(pages, 1000u);
-  for (uint64_t page = pages - kRemoved; page < pages; ++page) store.remove(page);
-  EXPECT_FALSE(store.put(pages, 4096));
-  EXPECT_TRUE(store.clean(true));
-  uint64_t again = 0;
-  while (again < kRemoved && store.put(pages + again, 4096)) ++again;
-  EXPECT_EQ(again, kRemoved);
-  store.check();
-}
-
 // Writers take all memory that becomes free, and some pages of every victim are in use. The memory
 // with which the cleaner works must not be lost between them.
 TEST(SegmentStoreMemory, CleanerGetsOnAmongWritersAndBusyPages) {
