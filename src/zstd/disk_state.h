@@ -71,9 +71,9 @@ class DiskState {  // NOLINT(clang-analyzer-optin.performance.Padding): see inva
   // to be freed first.
   Status admit(const Slot& slot, size_t bytes);
 
-  // Whether new pages may become groups. Where memory may become short they stay single until they
-  // are cold, because a full disk can be overwritten page by page only if it knows what they take
-  // by themselves.
+  // Whether new pages may become groups, and memory be taken for several at once. Where memory may
+  // become short they stay single until they are cold, because a full disk can be overwritten page
+  // by page only if it knows what they take by themselves.
   bool may_group() const { return !memory.may_become_short(); }
 
   // Returns the memory that the disk would take if there were no gaps, no groups and no free
