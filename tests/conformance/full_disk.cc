@@ -113,6 +113,12 @@ uint64_t FullDisk::stored_pages() const {
       std::count_if(ids_.begin(), ids_.end(), [](PageId id) { return id != 0; }));
 }
 
+double FullDisk::packed_pages() const {
+  double pages = 0;
+  for (const PageId id : ids_) pages += id == 0 ? 0 : packed_share(id);
+  return pages;
+}
+
 bool FullDisk::send(uint64_t page, std::span<const std::byte> data, Tally* tally) {
   const auto start = Clock::now();
   const Status status = disk_->write(data, page * kPageBytes);
@@ -172,6 +178,7 @@ uint64_t FullDisk::fill(uint64_t bytes) {
     next_ += count;
     if (!write(pages(), bytes, setup_.matter, n)) break;
   }
+  full_ = packed_pages();
   return stored;
 }
 
@@ -204,8 +211,7 @@ void FullDisk::trim(PageRun run) {
 
 FullDisk::GivenBack FullDisk::trim_all(const std::vector<PageRun>& runs) {
   settle();
-  double all = 0;
-  for (const PageId id : ids_) all += id == 0 ? 0 : packed_share(id);
+  const double all = packed_pages();
   const uint64_t stored = stored_pages() * kPageBytes;
   const uint64_t before = used();
   const double taken = double(before - std::min(before, used_empty_));
@@ -244,10 +250,15 @@ Tally FullDisk::refill(const std::vector<PageRun>& runs, uint64_t bytes) {
   Tally tally;
   uint64_t left = bytes / kPageBytes;
   uint64_t n = rng_.below(next_ / kPiecePages) * kPiecePages;
+  double room = (full_ - packed_pages()) * 0.95;  // packed_share() is not exact
   for (const PageRun& run : runs) {
     for (uint64_t at = 0; at < run.count && left > 0; at += kPiecePages) {
       const uint64_t count = std::min({kPiecePages, run.count - at, left});
       left -= count;
+      for (uint64_t i = 0; i < count; ++i) {
+        room -= packed_share(page_id(setup_.matter, n % next_ + i));
+      }
+      if (room < 0) return tally;
       write(run.first + at, count * kPageBytes, setup_.matter, n % next_, &tally);
       n += count;
       if (tally.refused() > 50) return tally;

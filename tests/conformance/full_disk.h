@@ -66,6 +66,7 @@ class FullDisk {
   uint64_t most_used() const { return most_used_; }  // as seen by the watching thread
   uint64_t pages() const { return ids_.size(); }     // one past the last page written
   uint64_t stored_pages() const;
+  double packed_pages() const;  // what they take when they are compressed, about
   Rng& rng() { return rng_; }
 
   // Writes `bytes` bytes from the start of `page`: the pages of `matter` from number `n` on.
@@ -94,7 +95,9 @@ class FullDisk {
   };
   GivenBack trim_all(const std::vector<PageRun>& runs);
 
-  // Writes `bytes` bytes of data into the pages of `runs`, at most 64 KiB at a time.
+  // Writes `bytes` bytes of data into the pages of `runs`, at most 64 KiB at a time; less if all
+  // pages would then take more than they did when fill() was refused, by packed_share(): random
+  // overwrites may have made the disk larger since, and new pages are refused first.
   Tally refill(const std::vector<PageRun>& runs, uint64_t bytes);
 
   // Waits until background work has ended, but no longer than some seconds.
@@ -122,6 +125,7 @@ class FullDisk {
   Rng rng_{77};
   std::vector<PageId> ids_;
   uint64_t next_ = 0;  // number of the next page of data that fill() stores
+  double full_ = 0;    // packed_pages() when fill() was refused
   std::atomic<uint64_t> most_used_{0};
   std::atomic<bool> stopping_{false};
   std::atomic<pid_t> watcher_tid_{0};
