@@ -15,7 +15,7 @@ bool MemoryRelief::make_room(int round) {
   const bool released = round > 0 && state_.release_free_memory();
   if (drained || released || cleaning == Cleaner::Cleaning::done) return true;
   const bool coming = !state_.epoch.all_reclaimed() || state_.pages.returning_memory() ||
-                      cleaning == Cleaner::Cleaning::busy;
+                      state_.pages.segments().opening() || cleaning == Cleaner::Cleaning::busy;
   if (coming) Patience::nap();
   return coming || round == 0;
 }

@@ -17,6 +17,11 @@ uint64_t SegmentStore::pages() const {
   return pages_;
 }
 
+bool SegmentStore::opening() const {
+  MutexLock lock(mutex_);
+  return segments_.taken_blocks() > segments_in_use_ + (reserve_ ? 1 : 0);
+}
+
 // ---- buckets
 
 void SegmentStore::list(Segment* segment, uint32_t bucket) {
@@ -128,6 +133,7 @@ StoredObject* SegmentStore::add_to_segment(const StoredObject& header, const Gro
         replaced->end = kFirstObject;
         replaced->kind = kind;
         replaced->serial = ++opened_;
+        ++segments_in_use_;
         fresh = nullptr;
         object = reserve(replaced, header, head);
       }
@@ -179,6 +185,7 @@ SegmentStore::Segment* SegmentStore::settle(Segment* segment) {
 void SegmentStore::retire(Segment* segment, const Epoch::Guard& guard) {
   CHECK(segment->live == 0);
   std::byte* block = reinterpret_cast<std::byte*>(segment);
+  --segments_in_use_;
   segments_.retire({&block, 1}, guard);
 }
 
@@ -271,7 +278,26 @@ SegmentStore::Segment* SegmentStore::find_victim(Kind kind) {
   return aside;
 }
 
-// Single pages come first, because they cost less; a segment that could not be moved comes last.
+// Segments that are open have gaps, too. Where memory is short they may be all that there is, and
+// nobody can fill up those that are full: the one with the most gaps is closed. It has to have more
+// gaps than room, because writers lose that room: they cannot use what the cleaner fills.
+SegmentStore::Segment* SegmentStore::close_open(Kind kind) {
+  Segments& segments = kinds_[kind];
+  const size_t room = cleaner_room(segments);
+  const auto gaps = [](const Segment* s) { return s->end - kFirstObject - s->live; };
+  Segment** best = nullptr;
+  const auto consider = [&](Segment*& open) {
+    if (!open || open->live > room) return;
+    if (gaps(open) < std::max<size_t>(kLeastGap, kSegmentBytes - open->end)) return;
+    if (!best || gaps(open) > gaps(*best)) best = &open;
+  };
+  for (Segment*& open : segments.open) consider(open);
+  if (reserve_) consider(segments.output);
+  return best ? std::exchange(*best, nullptr) : nullptr;
+}
+
+// Single pages come first, because they cost less; then open segments, and last one that could not
+// be moved.
 SegmentStore::Segment* SegmentStore::begin_cleaning(Effort effort) {
   refill_reserve();
   MutexLock lock(mutex_);
@@ -283,9 +309,12 @@ SegmentStore::Segment* SegmentStore::begin_cleaning(Effort effort) {
     const bool again = found && stuck_ && found->bucket == kAside;
     (again ? stuck : victim) = found;
   }
+  for (const Kind kind : kKinds) {
+    if (!victim && effort == Effort::all) victim = close_open(kind);
+  }
   if (!victim) victim = stuck;
   if (victim) {
-    unlist(victim);
+    if (victim->state != State::open) unlist(victim);
     victim->state = State::cleaning;
     victim_live_ = victim->live;
     cleaned_ = victim->kind;
@@ -300,7 +329,7 @@ SegmentStore::Cleaning SegmentStore::end_cleaning(Segment* segment, Moved last,
   {
     MutexLock lock(mutex_);
     DCHECK(cleaning_ && segment->state == State::cleaning);
-    stuck_ = segment->live == victim_live_;
+    stuck_ = segment->live > 0 && segment->live == victim_live_;
     stuck_again = stuck_ && segment->bucket == kAside;
     if (segment->live > 0 && last != Moved::no_memory) {
       list(segment, kAside);

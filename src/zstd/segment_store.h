@@ -24,6 +24,9 @@
 //       ▼                    ▼                              ▼
 //      retired: it is full or a victim, and nothing in it is live
 //
+//   An open segment becomes the victim, too, when every gap counts and no listed segment has any
+//   that are worth it.
+//
 // Groups. When pages of a group are dropped, its live bytes become less in proportion, because the
 // cleaner can compress the remaining ones anew. Taken one by one, all pages of a group take more
 // than the group does; the differences are kept as a sum, because overwriting the pages one by one
@@ -136,6 +139,10 @@ class SegmentStore {
   void release_free() noexcept { segments_.release_free(); }
   bool returning() const noexcept { return segments_.returning(); }
 
+  // Whether a thread has taken memory for a segment and is about to open it: there will be room
+  // soon for what add() has refused.
+  bool opening() const EXCLUDES(mutex_);
+
   // Identifies an object, of which the caller must be a user, among all that there ever were in
   // this process: no other has both its address and this number.
   uint64_t serial_of(const StoredObject* object) const { return segment_of(object)->serial; }
@@ -163,10 +170,10 @@ class SegmentStore {
   static constexpr size_t kFirstVictim = kLeastGap * kBuckets / kSegmentBytes;  // bucket
   static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // least used bytes with a reserve
 
-  // See the drawing above. open: objects may be added. listed: full, and in a bucket. cleaning: in
-  // use by the cleaner. aside: cleaned, except for objects that could not be moved; it is not tried
-  // again before one of them is dropped, or before the cleaner has no reserve left with which to
-  // begin another segment.
+  // See the drawing above. open: objects may be added. listed: full or closed, and in a bucket.
+  // cleaning: in use by the cleaner. aside: cleaned, except for objects that could not be moved; it
+  // is not tried again before one of them is dropped, or before the cleaner has no reserve left
+  // with which to begin another segment.
   enum class State : uint32_t { open, listed, cleaning, aside };
 
   struct Segment {
@@ -198,7 +205,7 @@ class SegmentStore {
   struct Segments {
     std::array<Segment*, 2> open{};                // for writers
     Segment* output = nullptr;                     // open, too: for the cleaner
-    std::array<Segment*, kBuckets + 1> buckets{};  // full ones, by gaps
+    std::array<Segment*, kBuckets + 1> buckets{};  // those that are not open, by gaps
     // Changed while holding mutex_; read without it where an approximate value will do.
     std::atomic<uint64_t> used{0};  // bytes of objects in them, dropped or not
     std::atomic<uint64_t> dead{0};  // bytes of used that are not live
@@ -222,6 +229,7 @@ class SegmentStore {
   }
   size_t cleaner_room(const Segments& segments) const REQUIRES(mutex_);
   Segment* find_victim(Kind kind) REQUIRES(mutex_);
+  Segment* close_open(Kind kind) REQUIRES(mutex_);
   Segment* begin_cleaning(Effort effort) EXCLUDES(mutex_);
   uint64_t used_bytes() const { return kinds_[kSingles].used + kinds_[kGroups].used; }
   uint64_t dead_bytes() const { return kinds_[kSingles].dead + kinds_[kGroups].dead; }
@@ -238,6 +246,7 @@ class SegmentStore {
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
   uint32_t victim_live_ GUARDED_BY(mutex_) = 0;  // live bytes of the victim when its cleaning began
   bool stuck_ GUARDED_BY(mutex_) = false;        // nothing of the last victim could be moved
+  std::atomic<uint64_t> segments_in_use_{0};     // opened, and not retired
   // A thread is cleaning; a second one could find the segment that the first is filling.
   std::atomic<bool> cleaning_{false};
 };

@@ -5,8 +5,10 @@
 
 #include <map>
 #include <set>
+#include <vector>
 
 #include "support/data.h"
+#include "support/failing_memory.h"
 #include "unit/segment_store_model.h"
 #include "zstd/segment_store.h"
 
@@ -221,6 +223,50 @@ TEST(SegmentStoreMemory, CleanerMakesRoomWithoutMemory) {
     EXPECT_GT(again, pages / 2 * 8 / 10) << "of " << pages / 2 << " that were removed";
     store.check();
   }
+}
+
+// When the last segment is full, and none can replace it, its gaps have to become room as well.
+TEST(SegmentStoreMemory, GapsOfTheOpenSegmentBecomeRoom) {
+  StoreModel store;
+  store.memory().fail_from(43);
+  uint64_t pages = 0;
+  while (store.put(pages, 4096)) ++pages;
+  constexpr uint64_t kRemoved = 72;  // all that are in a segment
+  ASSERT_GT(pages, 1000u);
+  for (uint64_t page = pages - kRemoved; page < pages; ++page) store.remove(page);
+  EXPECT_FALSE(store.put(pages, 4096));
+  EXPECT_TRUE(store.clean(true));
+  uint64_t again = 0;
+  while (again < kRemoved && store.put(pages + again, 4096)) ++again;
+  EXPECT_EQ(again, kRemoved);
+  store.check();
+}
+
+// While a thread waits for the memory of a segment, others that find none may wait for the segment.
+TEST(SegmentStoreMemory, SaysWhenASegmentIsAboutToOpen) {
+  class Watching final : public support::FailingMemory {
+   public:
+    bool populate(void* base, size_t bytes) override {
+      if (store && bytes == kSegment) seen.push_back(store->opening());
+      return FailingMemory::populate(base, bytes);
+    }
+    const SegmentStore* store = nullptr;
+    std::vector<bool> seen;
+  };
+  Watching memory;
+  Epoch epoch;
+  SegmentStore store(memory, epoch);
+  memory.store = &store;
+  const Epoch::Guard guard(epoch);
+  const std::vector<std::byte> data(4096);
+  EXPECT_FALSE(store.opening());
+  ASSERT_TRUE(store.add(0, data, guard));
+  EXPECT_FALSE(store.opening());
+  uint64_t pages = 1;
+  memory.fail_from(0);
+  while (store.add(pages, data, guard)) ++pages;
+  EXPECT_FALSE(store.opening()) << "the attempt has failed";
+  EXPECT_EQ(memory.seen, std::vector<bool>({true, true}));
 }
 
 // Writers take all memory that becomes free, and some pages of every victim are in use. The memory
