@@ -14,8 +14,9 @@ bool MemoryRelief::make_room(int round) {
   // to the system first, which costs more, so that is left to the second round.
   const bool released = round > 0 && state_.release_free_memory();
   if (drained || released || cleaning == Cleaner::Cleaning::done) return true;
-  const bool coming = !state_.epoch.all_reclaimed() || state_.pages.returning_memory() ||
-                      state_.pages.segments().opening() || cleaning == Cleaner::Cleaning::busy;
+  // In the order in which memory passes through these, so that none is missed on its way.
+  const bool coming = cleaning == Cleaner::Cleaning::busy || state_.pages.segments().in_transit() ||
+                      !state_.epoch.all_reclaimed() || state_.pages.returning_memory();
   if (coming) Patience::nap();
   return coming || round == 0;
 }

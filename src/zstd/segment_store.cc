@@ -17,7 +17,7 @@ uint64_t SegmentStore::pages() const {
   return pages_;
 }
 
-bool SegmentStore::opening() const {
+bool SegmentStore::in_transit() const {
   MutexLock lock(mutex_);
   return segments_.taken_blocks() > segments_in_use_ + (reserve_ ? 1 : 0);
 }
@@ -166,7 +166,8 @@ StoredObject* SegmentStore::add_copy(const StoredObject& group, unsigned members
 // ---- dropping
 
 // Lists a segment, which is no longer open or being cleaned, in the bucket for its live bytes. If
-// it is empty, returns it instead; the caller retires it after releasing the mutex.
+// it is empty, returns it instead; the caller retires it after releasing the mutex, and until then
+// it counts as memory that is on its way.
 SegmentStore::Segment* SegmentStore::settle(Segment* segment) {
   DCHECK(segment->live <= segment->end - kFirstObject);
   if (segment->state == State::listed || segment->state == State::aside) unlist(segment);
@@ -179,13 +180,13 @@ SegmentStore::Segment* SegmentStore::settle(Segment* segment) {
   CHECK(segments.used >= bytes && segments.dead >= bytes);
   segments.used -= bytes;
   segments.dead -= bytes;
+  --segments_in_use_;
   return segment;
 }
 
 void SegmentStore::retire(Segment* segment, const Epoch::Guard& guard) {
   CHECK(segment->live == 0);
   std::byte* block = reinterpret_cast<std::byte*>(segment);
-  --segments_in_use_;
   segments_.retire({&block, 1}, guard);
 }
 
@@ -278,17 +279,18 @@ SegmentStore::Segment* SegmentStore::find_victim(Kind kind) {
   return aside;
 }
 
-// Segments that are open have gaps, too. Where memory is short they may be all that there is, and
-// nobody can fill up those that are full: the one with the most gaps is closed. It has to have more
-// gaps than room, because writers lose that room: they cannot use what the cleaner fills.
+// Segments that are open have gaps, too. One that is full is listed when another takes its place;
+// but while there is no memory for another, its gaps would be lost. So the one with the most is
+// closed. (Not one with room: writers would lose that, because they cannot use what the cleaner
+// fills.)
 SegmentStore::Segment* SegmentStore::close_open(Kind kind) {
   Segments& segments = kinds_[kind];
   const size_t room = cleaner_room(segments);
   const auto gaps = [](const Segment* s) { return s->end - kFirstObject - s->live; };
   Segment** best = nullptr;
   const auto consider = [&](Segment*& open) {
-    if (!open || open->live > room) return;
-    if (gaps(open) < std::max<size_t>(kLeastGap, kSegmentBytes - open->end)) return;
+    if (!open || open->live > room || gaps(open) < kLeastGap) return;
+    if (kSegmentBytes - open->end >= kPageBytes) return;
     if (!best || gaps(open) > gaps(*best)) best = &open;
   };
   for (Segment*& open : segments.open) consider(open);

@@ -24,8 +24,8 @@
 //       ▼                    ▼                              ▼
 //      retired: it is full or a victim, and nothing in it is live
 //
-//   An open segment becomes the victim, too, when every gap counts and no listed segment has any
-//   that are worth it.
+//   An open segment that is full becomes the victim, too, when every gap counts and no listed
+//   segment has any that are worth it.
 //
 // Groups. When pages of a group are dropped, its live bytes become less in proportion, because the
 // cleaner can compress the remaining ones anew. Taken one by one, all pages of a group take more
@@ -139,9 +139,9 @@ class SegmentStore {
   void release_free() noexcept { segments_.release_free(); }
   bool returning() const noexcept { return segments_.returning(); }
 
-  // Whether a thread has taken memory for a segment and is about to open it: there will be room
-  // soon for what add() has refused.
-  bool opening() const EXCLUDES(mutex_);
+  // Whether a thread holds memory of a segment that is not open yet or no longer in use: what add()
+  // has refused may soon find room. (Or not: the thread may itself be refused the moment after.)
+  bool in_transit() const EXCLUDES(mutex_);
 
   // Identifies an object, of which the caller must be a user, among all that there ever were in
   // this process: no other has both its address and this number.
@@ -205,7 +205,7 @@ class SegmentStore {
   struct Segments {
     std::array<Segment*, 2> open{};                // for writers
     Segment* output = nullptr;                     // open, too: for the cleaner
-    std::array<Segment*, kBuckets + 1> buckets{};  // those that are not open, by gaps
+    std::array<Segment*, kBuckets + 1> buckets{};  // those listed, by gaps, and those aside
     // Changed while holding mutex_; read without it where an approximate value will do.
     std::atomic<uint64_t> used{0};  // bytes of objects in them, dropped or not
     std::atomic<uint64_t> dead{0};  // bytes of used that are not live
@@ -246,7 +246,7 @@ class SegmentStore {
   std::byte* reserve_ GUARDED_BY(mutex_) = nullptr;  // an unused segment
   uint32_t victim_live_ GUARDED_BY(mutex_) = 0;  // live bytes of the victim when its cleaning began
   bool stuck_ GUARDED_BY(mutex_) = false;        // nothing of the last victim could be moved
-  std::atomic<uint64_t> segments_in_use_{0};     // opened, and not retired
+  uint64_t segments_in_use_ GUARDED_BY(mutex_) = 0;  // opened, and not found empty since
   // A thread is cleaning; a second one could find the segment that the first is filling.
   std::atomic<bool> cleaning_{false};
 };

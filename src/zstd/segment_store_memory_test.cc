@@ -225,29 +225,46 @@ TEST(SegmentStoreMemory, CleanerMakesRoomWithoutMemory) {
   }
 }
 
-// When the last segment is full, and none can replace it, its gaps have to become room as well.
+// When the last segment is full, and none can replace it, its gaps have to become room as well;
+// with half of it still in use, that of the cleaner, which then has room for another half.
 TEST(SegmentStoreMemory, GapsOfTheOpenSegmentBecomeRoom) {
-  StoreModel store;
-  store.memory().fail_from(43);
-  uint64_t pages = 0;
-  while (store.put(pages, 4096)) ++pages;
-  constexpr uint64_t kRemoved = 72;  // all that are in a segment
-  ASSERT_GT(pages, 1000u);
-  for (uint64_t page = pages - kRemoved; page < pages; ++page) store.remove(page);
-  EXPECT_FALSE(store.put(pages, 4096));
-  EXPECT_TRUE(store.clean(true));
-  uint64_t again = 0;
-  while (again < kRemoved && store.put(pages + again, 4096)) ++again;
-  EXPECT_EQ(again, kRemoved);
-  store.check();
+  constexpr uint64_t kInSegment = 72;
+  for (const uint64_t removed : {kInSegment, kInSegment / 2}) {
+    SCOPED_TRACE(removed);
+    StoreModel store;
+    store.memory().fail_from(43);
+    uint64_t pages = 0;
+    while (store.put(pages, 4096)) ++pages;
+    ASSERT_GT(pages, 1000u);
+    for (uint64_t page = pages - removed; page < pages; ++page) store.remove(page);
+    EXPECT_FALSE(store.put(pages, 4096));
+    EXPECT_TRUE(store.clean(true));
+    if (removed < kInSegment) {
+      for (uint64_t page = 0; page < kInSegment / 2; ++page) store.remove(page);
+      EXPECT_TRUE(store.clean(true));
+    }
+    uint64_t again = 0;
+    while (again <= kInSegment && store.put(pages + again, 4096)) ++again;
+    EXPECT_EQ(again, kInSegment);
+    store.check();
+    EXPECT_FALSE(store.segments().in_transit());
+  }
 }
 
-// While a thread waits for the memory of a segment, others that find none may wait for the segment.
-TEST(SegmentStoreMemory, SaysWhenASegmentIsAboutToOpen) {
+// A segment that still has room is left to those that fill it.
+TEST(SegmentStoreMemory, AnOpenSegmentWithRoomStaysOpen) {
+  StoreModel store;
+  for (uint64_t page = 0; page < 40; ++page) ASSERT_TRUE(store.put(page, 4096));
+  for (uint64_t page = 0; page < 39; ++page) store.remove(page);
+  EXPECT_FALSE(store.clean(true));
+}
+
+// While a thread takes the memory of a segment, others that find none may wait for it.
+TEST(SegmentStoreMemory, SaysWhenASegmentIsInTransit) {
   class Watching final : public support::FailingMemory {
    public:
     bool populate(void* base, size_t bytes) override {
-      if (store && bytes == kSegment) seen.push_back(store->opening());
+      if (store && bytes == kSegment) seen.push_back(store->in_transit());
       return FailingMemory::populate(base, bytes);
     }
     const SegmentStore* store = nullptr;
@@ -259,14 +276,29 @@ TEST(SegmentStoreMemory, SaysWhenASegmentIsAboutToOpen) {
   memory.store = &store;
   const Epoch::Guard guard(epoch);
   const std::vector<std::byte> data(4096);
-  EXPECT_FALSE(store.opening());
+  EXPECT_FALSE(store.in_transit());
   ASSERT_TRUE(store.add(0, data, guard));
-  EXPECT_FALSE(store.opening());
+  EXPECT_FALSE(store.in_transit());
   uint64_t pages = 1;
   memory.fail_from(0);
   while (store.add(pages, data, guard)) ++pages;
-  EXPECT_FALSE(store.opening()) << "the attempt has failed";
+  EXPECT_FALSE(store.in_transit()) << "the attempt has failed";
   EXPECT_EQ(memory.seen, std::vector<bool>({true, true}));
+}
+
+// Neither a reserve nor what has been retired counts as being in transit.
+TEST(SegmentStoreMemory, NothingIsInTransitWhenNobodyIsAtWork) {
+  StoreModel store;
+  constexpr uint64_t kPages = 1000;
+  for (int round = 0; round < 3; ++round) {
+    for (uint64_t page = 0; page < kPages; ++page) ASSERT_TRUE(store.put(page, 4096));
+    EXPECT_FALSE(store.segments().in_transit()) << "full";
+    for (uint64_t page = 0; page < kPages; page += 1 + page % 3) store.remove(page);
+    store.clean_up(true);
+    EXPECT_FALSE(store.segments().in_transit()) << "cleaned";
+    for (uint64_t page = 0; page < kPages; ++page) store.remove(page);
+    EXPECT_FALSE(store.segments().in_transit()) << "empty";
+  }
 }
 
 // Writers take all memory that becomes free, and some pages of every victim are in use. The memory

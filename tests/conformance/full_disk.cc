@@ -250,7 +250,8 @@ Tally FullDisk::refill(const std::vector<PageRun>& runs, uint64_t bytes) {
   Tally tally;
   uint64_t left = bytes / kPageBytes;
   uint64_t n = rng_.below(next_ / kPiecePages) * kPiecePages;
-  double room = (full_ - packed_pages()) * 0.95;  // packed_share() is not exact
+  const double known = setup_.matter == Matter::noise ? 1 : 0.95;  // packed_share() of the others
+  double room = (full_ - packed_pages()) * known;
   for (const PageRun& run : runs) {
     for (uint64_t at = 0; at < run.count && left > 0; at += kPiecePages) {
       const uint64_t count = std::min({kPiecePages, run.count - at, left});
