@@ -36,7 +36,7 @@ void SegmentStore::list(Segment* segment, uint32_t bucket) {
 
 void SegmentStore::list_by_gaps(Segment* segment) {
   DCHECK(segment->live > 0 && segment->live <= segment->end - kFirstObject);
-  const uint64_t gaps = segment->end - kFirstObject - segment->live;
+  const uint64_t gaps = gaps_of(segment);
   list(segment, static_cast<uint32_t>(gaps * kBuckets / (kSegmentBytes + 1)));
 }
 
@@ -286,12 +286,11 @@ SegmentStore::Segment* SegmentStore::find_victim(Kind kind) {
 SegmentStore::Segment* SegmentStore::close_open(Kind kind) {
   Segments& segments = kinds_[kind];
   const size_t room = cleaner_room(segments);
-  const auto gaps = [](const Segment* s) { return s->end - kFirstObject - s->live; };
   Segment** best = nullptr;
   const auto consider = [&](Segment*& open) {
-    if (!open || open->live > room || gaps(open) < kLeastGap) return;
+    if (!open || open->live > room || gaps_of(open) < kLeastGap) return;
     if (kSegmentBytes - open->end >= kPageBytes) return;
-    if (!best || gaps(open) > gaps(*best)) best = &open;
+    if (!best || gaps_of(open) > gaps_of(*best)) best = &open;
   };
   for (Segment*& open : segments.open) consider(open);
   if (reserve_) consider(segments.output);

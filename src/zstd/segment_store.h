@@ -170,10 +170,10 @@ class SegmentStore {
   static constexpr size_t kFirstVictim = kLeastGap * kBuckets / kSegmentBytes;  // bucket
   static constexpr uint64_t kReserveFrom = 8 * kSegmentBytes;  // least used bytes with a reserve
 
-  // See the drawing above. open: objects may be added. listed: full or closed, and in a bucket.
-  // cleaning: in use by the cleaner. aside: cleaned, except for objects that could not be moved; it
-  // is not tried again before one of them is dropped, or before the cleaner has no reserve left
-  // with which to begin another segment.
+  // See the drawing above. open: objects may be added. listed: full, and in a bucket. cleaning: in
+  // use by the cleaner. aside: cleaned, except for objects that could not be moved; it is not tried
+  // again before one of them is dropped, or before the cleaner has no reserve left with which to
+  // begin another segment.
   enum class State : uint32_t { open, listed, cleaning, aside };
 
   struct Segment {
@@ -187,6 +187,9 @@ class SegmentStore {
     uint64_t serial = 0;  // of this segment, among all that this store has opened
   };
   static constexpr uint32_t kFirstObject = (sizeof(Segment) + 63) / 64 * 64;
+  static uint32_t gaps_of(const Segment* segment) {
+    return segment->end - kFirstObject - segment->live;
+  }
 
   Segment* segment_of(const StoredObject* object) const {
     return reinterpret_cast<Segment*>(segments_.block_of(object));
